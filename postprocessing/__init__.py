@@ -1,0 +1,1 @@
+"""Stage 3: a trial folder to scores, metrics, tables and pages."""

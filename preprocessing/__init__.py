@@ -1,0 +1,1 @@
+"""Stage 1: raw files to features on disk; one script writes one kind of file."""

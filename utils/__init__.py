@@ -1,0 +1,1 @@
+"""What the stages share: the ground floor, which knows nothing of the floors above."""

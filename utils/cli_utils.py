@@ -1,0 +1,102 @@
+"""What every command shares: errors in one line, exit codes, and the next command to run.
+
+Exit codes: 0 done; 1 done, but `--strict` found something; 2 bad input (one line, no traceback);
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+Main = Callable[[Sequence[str] | None], int | None]
+
+# Trouble with the disk or its permissions is the user's to repair, not a bug to trace.
+_DISK_ERRORS = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EACCES: "no permission; make it readable and writable, or name another folder",
+    errno.EPERM: "no permission; make it readable and writable, or name another folder",
+    errno.EROFS: "the file system is read-only; name another folder",
+}
+
+_conf_arguments: list[str] = []
+
+
+class UserError(Exception):
+    """Something that the user can repair: what was found, what was expected, how to repair it."""
+
+
+class ConfigError(UserError):
+    """A bad YAML file, key or `--set`."""
+
+
+class ArtefactError(UserError):
+    """A file that passes between stages is missing, broken, or made with other settings."""
+
+
+def remember_conf(arguments: Sequence[str]) -> None:
+    """Keep the `--conf` and `--set` of this process, so that `command_for` can repeat them."""
+    _conf_arguments[:] = arguments
+
+
+def command_for(script: str, *arguments: str) -> str:
+    """The command line that runs `script` with this process's own `--conf` and `--set`.
+
+    Args:
+        script: a module such as `preprocessing.audio_logmel`, or `main.py`.
+        arguments: further arguments; they are quoted for the shell.
+    """
+    start = ["python", script] if script.endswith(".py") else ["python", "-m", script]
+    return shlex.join([*start, *_conf_arguments, *arguments])
+
+
+def disk_error_reason(error: OSError) -> str | None:
+    """Why the disk refused, with its repair; None when the error is not one of the disk's."""
+    number = error.errno
+    if number is None:  # h5py hides the number in its text
+        number = next((n for n in _DISK_ERRORS if f"errno = {n}," in str(error)), None)
+    return None if number is None else _DISK_ERRORS.get(number)
+
+
+def command(main: Main) -> Callable[[Sequence[str] | None], None]:
+    """Decorate a script's `main(argv)`: bad input ends in one line on stderr and exit code 2."""
+
+    @functools.wraps(main)
+    def run(argv: Sequence[str] | None = None) -> None:
+        try:
+            code = main(argv)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 2
+        except KeyboardInterrupt:
+            print("interrupted; the same command goes on from here", file=sys.stderr)
+            code = 130
+        except OSError as error:
+            reason = disk_error_reason(error)
+            if reason is None:
+                raise
+            where = error.filename or "while writing"
+            again = shlex.join(["python", *sys.orig_argv[1:]])
+            print(f"error: {where}: {reason}, then run again: {again}", file=sys.stderr)
+            code = 2
+        if code:
+            raise SystemExit(code)
+
+    return run
+
+
+def existing_folder(path: Path, key: str, repair: str) -> Path:
+    """`path` if it is a folder.
+
+    Raises:
+        UserError: it is not; the message names the YAML key and the repair.
+    """
+    if not path.is_dir():
+        found = "is a file" if path.exists() else "does not exist"
+        raise UserError(f"{key}: folder {path} {found}; {repair}")
+    return path
