@@ -1,0 +1,17 @@
+"""Decode, resample, log-mel: arrays in, arrays out."""
+
+from utils.audio_utils.decoding import AudioError, ClipFacts, probe, read_wave, wave_blocks
+from utils.audio_utils.front_end import FrontEnd
+from utils.audio_utils.log_mel import LogMelStream, log_mel, prepare
+
+__all__ = [
+    "AudioError",
+    "ClipFacts",
+    "FrontEnd",
+    "LogMelStream",
+    "log_mel",
+    "prepare",
+    "probe",
+    "read_wave",
+    "wave_blocks",
+]

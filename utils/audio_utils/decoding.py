@@ -1,0 +1,120 @@
+"""Decode and resample: files to mono float32 waves, whole or in blocks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+# What a writer that streams to a pipe leaves in the header, because it cannot go back to fill it in.
+_UNKNOWN_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF}
+
+
+class AudioError(ValueError):
+    """A clip that cannot be decoded; the message is the reason, without the file's name."""
+
+
+class ClipFacts(NamedTuple):
+    """What a decoded file holds."""
+
+    duration_s: float
+    sample_rate_hz: int
+    channels: int
+
+
+def probe(path: Path, block_s: float = 30.0) -> ClipFacts:
+    """Decode a whole file, block by block, to learn that it can be decoded and how long it is.
+
+    Raises:
+        AudioError: not audio, truncated, empty, or with samples that are not finite.
+    """
+    samples = 0
+    with _opened(path) as sound:
+        for block in _blocks(sound, block_s):
+            samples += len(block)
+        facts = ClipFacts(samples / sound.samplerate, sound.samplerate, sound.channels)
+    if samples == 0:
+        raise AudioError("holds no samples")
+    return facts
+
+
+def read_wave(path: Path, sample_rate_hz: int) -> Array:
+    """The whole clip: mono (the mean of its channels), resampled.
+
+    Returns:
+        (S,) float32, full scale is +-1.
+    Raises:
+        AudioError: as `probe`.
+    """
+    return np.concatenate(list(wave_blocks(path, sample_rate_hz, block_s=3600.0)))
+
+
+def wave_blocks(path: Path, sample_rate_hz: int, block_s: float) -> Iterator[Array]:
+    """The clip in blocks of at most `block_s` seconds: mono, resampled as one stream.
+
+    Yields:
+        (S,) float32, full scale is +-1; the blocks, concatenated, are `read_wave`'s clip when it fits one block,
+        and equal it to the resampler's rounding when it does not.
+    Raises:
+        AudioError: as `probe`.
+    """
+    empty = True
+    with _opened(path) as sound:
+        resample = None
+        if sound.samplerate != sample_rate_hz:
+            resample = soxr.ResampleStream(sound.samplerate, sample_rate_hz, 1, dtype="float32")
+        for block in _blocks(sound, block_s):
+            empty = False
+            yield block if resample is None else resample.resample_chunk(block)
+        if resample is not None and not empty:
+            yield resample.resample_chunk(np.zeros(0, np.float32), last=True)
+    if empty:
+        raise AudioError("holds no samples")
+
+
+def _opened(path: Path) -> soundfile.SoundFile:
+    try:
+        sound = soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise AudioError(f"cannot be decoded: {_reason(error)}") from error
+    missing = _missing_bytes(sound)
+    if missing:
+        sound.close()
+        raise AudioError(f"is truncated: {missing} bytes of its samples are missing")
+    return sound
+
+
+def _missing_bytes(sound: soundfile.SoundFile) -> int:
+    """How many bytes of sample data the header promises and the file does not hold."""
+    # libsndfile shortens such a file without an error; its log line says so.
+    found = re.search(r"data\s*:\s*(\d+)\s*\(should be (\d+)\)", sound.extra_info)
+    if not found or int(found[1]) in _UNKNOWN_SIZES:
+        return 0
+    return max(0, int(found[1]) - int(found[2]))
+
+
+def _blocks(sound: soundfile.SoundFile, block_s: float) -> Iterator[Array]:
+    size = max(1, round(block_s * sound.samplerate))
+    while True:
+        try:
+            block = sound.read(min(size, sound.frames) or size, dtype="float32", always_2d=True)  # (S, channels)
+        except soundfile.LibsndfileError as error:
+            raise AudioError(f"cannot be decoded: {_reason(error)}") from error
+        if not len(block):
+            return
+        mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+        if not np.isfinite(np.dot(mono, mono)) and not np.isfinite(mono).all():
+            raise AudioError("holds NaN or infinite samples")
+        yield mono
+
+
+def _reason(error: Exception) -> str:
+    return re.sub(r"^Error opening .*?: ", "", str(error)).rstrip(". ")
