@@ -1,0 +1,41 @@
+"""Writer and reader of every file that passes between stages; docs/data_formats.md describes each."""
+
+from utils.artefact_utils.atomic import remove_leftovers, replacing, write_json
+from utils.artefact_utils.logmels import LogMelParts, LogMelReader, LogMelSettings
+from utils.artefact_utils.pickles import dump_pickle, load_pickle
+from utils.artefact_utils.scores import ScoreReader, write_scores
+from utils.artefact_utils.tables import (
+    Caption,
+    Clip,
+    read_clips,
+    read_text_table,
+    write_audio_info,
+    write_rows,
+    write_text_table,
+    write_vocab_info,
+)
+from utils.artefact_utils.text_embeddings import TextEmbeddings, read_text_embeddings, write_text_embeddings
+
+__all__ = [
+    "Caption",
+    "Clip",
+    "LogMelParts",
+    "LogMelReader",
+    "LogMelSettings",
+    "ScoreReader",
+    "TextEmbeddings",
+    "dump_pickle",
+    "load_pickle",
+    "read_clips",
+    "read_text_embeddings",
+    "read_text_table",
+    "remove_leftovers",
+    "replacing",
+    "write_audio_info",
+    "write_json",
+    "write_rows",
+    "write_scores",
+    "write_text_embeddings",
+    "write_text_table",
+    "write_vocab_info",
+]

@@ -1,0 +1,122 @@
+"""The score matrix of a split: one HDF5 file with scores, ids and the embeddings behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.artefact_utils.atomic import replacing
+from utils.cli_utils import ArtefactError
+
+FORMAT_VERSION = 1
+Array = NDArray[np.float32]
+# Scores read at once, whatever the size of the matrix.
+_BLOCK_BYTES = 64 * 2**20
+# Stored in tiles, so that rows (text to audio) and columns (audio to text) can both be read in blocks.
+_TILE = (256, 128)
+
+
+def write_scores(
+    path: Path,
+    ids: Mapping[str, Sequence[str]],
+    blocks: Iterable[tuple[int, Array]],
+    embeddings: Mapping[str, Array],
+    notes: Mapping[str, str],
+) -> None:
+    """Write the scores of every caption against every clip, complete or not at all.
+
+    Args:
+        path: the HDF5 file.
+        ids: `tid` (Q) and `fid` (C), in the order of rows and columns.
+        blocks: (first row, (q, C) float32) in any order, together all rows.
+        embeddings: `text` (Q, E) and `audio` (C, E) float32.
+        notes: which checkpoint and split made them.
+    """
+    shape = (len(ids["tid"]), len(ids["fid"]))
+    with replacing(path) as beside, h5py.File(beside, "w") as file:
+        tile = (min(_TILE[0], shape[0]), min(_TILE[1], shape[1]))
+        scores = file.create_dataset("scores", shape, "f4", chunks=tile)
+        for start, block in blocks:
+            scores[start : start + len(block)] = block
+        for name, values in ids.items():
+            file.create_dataset(name, data=list(values), dtype=h5py.string_dtype())
+        for name, table in embeddings.items():
+            file.create_dataset(f"{name}_embeddings", data=table)
+        file.attrs.update({"format_version": FORMAT_VERSION, **notes})
+
+
+class ScoreReader:
+    """A stored score matrix, read in blocks of rows or of columns."""
+
+    def __init__(self, path: Path, repair: str) -> None:
+        """Open the file.
+
+        Raises:
+            ArtefactError: missing, not HDF5, or not a score matrix.
+        """
+        if not path.is_file():
+            raise ArtefactError(f"{path}: no such file; write it: {repair}")
+        try:
+            self._file = h5py.File(path, "r")
+        except OSError as error:
+            raise ArtefactError(f"{path}: not a complete HDF5 file; write it again: {repair}") from error
+        missing = {"scores", "tid", "fid", "text_embeddings", "audio_embeddings"} - set(self._file)
+        if missing or self._file.attrs.get("format_version") != FORMAT_VERSION:
+            self._file.close()
+            raise ArtefactError(f"{path}: not a score matrix of format {FORMAT_VERSION}; write it again: {repair}")
+        self.tids: list[str] = list(self._file["tid"].asstr()[:])
+        self.fids: list[str] = list(self._file["fid"].asstr()[:])
+        self.notes: dict[str, Any] = dict(self._file.attrs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def text_to_audio(self) -> StoredScores:
+        """Captions as queries, clips as candidates."""
+        return StoredScores(self._file["scores"], transposed=False)
+
+    def audio_to_text(self) -> StoredScores:
+        """Clips as queries, captions as candidates."""
+        return StoredScores(self._file["scores"], transposed=True)
+
+    def embeddings(self, name: str) -> Array:
+        """The `text` (Q, E) or `audio` (C, E) embeddings behind the scores, float32."""
+        table: Array = self._file[f"{name}_embeddings"][:]
+        return table
+
+
+class StoredScores:
+    """One direction of a stored matrix, in blocks of queries: a `ScoreSource` of utils.metric_utils."""
+
+    def __init__(self, scores: h5py.Dataset, *, transposed: bool) -> None:
+        self._scores = scores
+        self._transposed = transposed
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(queries, candidates)."""
+        rows, columns = self._scores.shape
+        return (columns, rows) if self._transposed else (rows, columns)
+
+    def blocks(self) -> Iterator[tuple[int, Array]]:
+        """Yield (first query, (q, candidates) float32), cut along the tiles."""
+        queries, candidates = self.shape
+        tile = _TILE[1] if self._transposed else _TILE[0]
+        step = max(1, _BLOCK_BYTES // (4 * candidates * tile)) * tile
+        for start in range(0, queries, step):
+            stop = min(start + step, queries)
+            if self._transposed:
+                yield start, np.ascontiguousarray(self._scores[:, start:stop].T)
+            else:
+                yield start, self._scores[start:stop]
