@@ -1,0 +1,86 @@
+"""Log-mels of 30-s clips, from file to HDF5, against librosa: `python -m benchmarks.bench_log_mel`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import h5py
+import librosa
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from benchmarks.log_mel_corpus import FRONT_END, jobs_of, write_clips
+from benchmarks.timing import Result, alternate, report, seconds
+from preprocessing.audio_logmel import write_part
+
+CLIPS = 20
+
+
+def with_librosa(files: list[Path], output: Path) -> None:
+    """The plain way: load, melspectrogram, logarithm, one dataset a clip."""
+    with h5py.File(output, "w") as file:
+        for number, path in enumerate(files):
+            wave, sample_rate = librosa.load(path, sr=None, mono=True)
+            mel = librosa.feature.melspectrogram(
+                y=wave,
+                sr=sample_rate,
+                n_fft=FRONT_END.fft_size,
+                win_length=FRONT_END.window_samples,
+                hop_length=FRONT_END.hop_samples,
+                n_mels=FRONT_END.n_mels,
+            )
+            file[f"fid{number:06d}"] = np.log(mel + FRONT_END.offset).T
+
+
+def bare_ffts(clips: int) -> None:
+    """The Fourier transforms alone, of as many frames, in blocks that stay in the cache."""
+    block = torch.randn(256, FRONT_END.fft_size)
+    for _ in range(clips * FRONT_END.frames(30.0) // 256):
+        torch.fft.rfft(block)
+
+
+def measure() -> Result:
+    """Median seconds a clip, one process and one thread each."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1), tempfile.TemporaryDirectory() as name:
+            return _measure(Path(name))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measure(folder: Path) -> Result:
+    clips = write_clips(folder, CLIPS, CLIPS)
+    files = [folder / clip.path for clip in clips]
+    parts, jobs = jobs_of(folder, clips, folder / "ours.hdf5")
+
+    def ours() -> None:
+        for job in jobs:
+            write_part(job)
+        parts.assemble([clip.fid for clip in clips], "benchmark")
+
+    times = alternate(
+        {
+            "librosa": seconds(lambda: with_librosa(files, folder / "librosa.hdf5")),
+            "ours": seconds(ours),
+            "ffts": seconds(lambda: bare_ffts(CLIPS)),
+        },
+        repeats=5,
+    )
+    with h5py.File(folder / "librosa.hdf5") as theirs, h5py.File(folder / "ours.hdf5") as mine:
+        difference = max(float(np.abs(theirs[clip.fid][:] - mine[clip.fid][:]).max()) for clip in clips)
+    return Result(
+        name="log-mel of 30-s 44.1 kHz clips, 1 thread, a clip",
+        reference=times["librosa"] / CLIPS,
+        ours=times["ours"] / CLIPS,
+        unit="s",
+        minimum_ratio=1.5,
+        note=f"reference: librosa; values differ by {difference:.1e}; the FFTs alone: {times['ffts'] / CLIPS:.4f} s",
+    )
+
+
+if __name__ == "__main__":
+    report(measure)

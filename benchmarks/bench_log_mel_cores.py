@@ -1,0 +1,39 @@
+"""Log-mels on two processes against one: `python -m benchmarks.bench_log_mel_cores`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from benchmarks.log_mel_corpus import jobs_of, write_clips
+from benchmarks.timing import Result, alternate, report, seconds
+from preprocessing.audio_logmel import run_jobs
+
+CLIPS = 400
+
+
+def measure() -> Result:
+    """Median seconds of a split on one and on two worker processes, start of the processes included."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clips = write_clips(folder, 20, CLIPS)
+        _, jobs = jobs_of(folder, clips, folder / "ours.hdf5")
+        times = alternate(
+            {
+                "one": seconds(lambda: run_jobs(jobs, "one process", CLIPS, 1, quiet=True)),
+                "two": seconds(lambda: run_jobs(jobs, "two processes", CLIPS, 2, quiet=True)),
+            },
+            repeats=3,
+        )
+    return Result(
+        name=f"log-mel of {CLIPS} clips on 2 cores",
+        reference=times["one"],
+        ours=times["two"],
+        unit="s",
+        minimum_ratio=1.7,
+        note="reference: the same on one core",
+    )
+
+
+if __name__ == "__main__":
+    report(measure)

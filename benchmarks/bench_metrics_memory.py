@@ -1,0 +1,71 @@
+"""Peak memory of scores and metrics at 20 000 x 100 000: `python -m benchmarks.bench_metrics_memory`.
+
+The work runs in a process of its own, so that its peak is that of imports, embeddings and blocks alone.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.timing import Result, report
+from utils import metric_utils
+
+CLIPS = 20_000
+CAPTIONS_PER_CLIP = 5
+CAPTIONS = CLIPS * CAPTIONS_PER_CLIP
+EMBEDDING_DIM = 300
+MB = 1e6
+
+
+def measure() -> Result:
+    """Peak memory of the whole process beside the bytes of the full score matrix (not allocated)."""
+    script = "from benchmarks import bench_metrics_memory as bench; bench.run()"
+    root = Path(__file__).parents[1]
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=True)
+    found = json.loads(process.stdout)
+    return Result(
+        name=f"peak memory, {CLIPS} clips x {CAPTIONS} captions",
+        reference=CLIPS * CAPTIONS * np.dtype(np.float32).itemsize / MB,
+        ours=found["peak_mb"],
+        unit="MB",
+        minimum_ratio=8,
+        limit=1000,
+        note=f"reference: the float32 matrix alone; both directions with the best 16 took {found['wall_s']:.0f} s",
+    )
+
+
+def run() -> None:
+    """Score and measure both directions from random embeddings; print peak and time as JSON."""
+    start = time.perf_counter()
+    rng = np.random.default_rng(0)
+    audio = rng.standard_normal((CLIPS, EMBEDDING_DIM), dtype=np.float32)
+    text = rng.standard_normal((CAPTIONS, EMBEDDING_DIM), dtype=np.float32)
+    captions = np.arange(CAPTIONS)
+    clips = captions // CAPTIONS_PER_CLIP
+    relevance = metric_utils.Relevance(captions, clips, CAPTIONS, CLIPS)
+    to_audio = metric_utils.rank_and_top_k(metric_utils.EmbeddingScores(text, audio), relevance, k=16)
+    metric_utils.retrieval_metrics(to_audio.ranks, captions, CAPTIONS)
+    text_ranks = metric_utils.evaluate(metric_utils.EmbeddingScores(audio, text), clips, captions)
+    metric_utils.retrieval_metrics(text_ranks, clips, CLIPS, metric_utils.AUDIO_TO_TEXT)
+    print(json.dumps({"peak_mb": peak_bytes() / MB, "wall_s": time.perf_counter() - start}))
+
+
+def peak_bytes() -> float:
+    """The most memory that this process has held."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux carries the parent's ru_maxrss over into a child; VmHWM is this process's own
+        fields = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
+        return float(fields["VmHWM"].split()[0]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+if __name__ == "__main__":
+    report(measure)

@@ -1,0 +1,104 @@
+"""What a random order of the candidates scores, in closed form: the numbers to stand beside a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.metric_utils.retrieval import TEXT_TO_AUDIO, Cutoffs
+
+# Queries are alike when they have equally many relevant items: (relevant items m, queries with m).
+_Groups = list[tuple[int, int]]
+
+
+def chance_metrics(
+    relevant_counts: NDArray[np.int64], number_of_candidates: int, cutoffs: Cutoffs = TEXT_TO_AUDIO
+) -> dict[str, float]:
+    """Expected metrics when every order of the candidates is equally likely.
+
+    With m of N candidates relevant:
+
+    - R@k = min(k, N) / N, whatever m;
+    - AP@k = 1/N * sum over r = 1..min(k, N) of (1 + (m - 1)(r - 1) / (N - 1)) / r: position r holds a
+      relevant item with probability m/N, and then (m - 1)(r - 1) / (N - 1) more are expected above it;
+    - hit@k = 1 - C(N - m, k) / C(N, k).
+
+    Args:
+        relevant_counts: (Q,) relevant items m of each query, in [1, N].
+        number_of_candidates: N.
+        cutoffs: as for `retrieval_metrics`.
+    Returns:
+        The keys of `retrieval_metrics`. `median_rank` is the median of the best rank of a query drawn
+        at random; with one relevant item it is (N + 1) / 2.
+    Raises:
+        ValueError: no query, or a number of relevant items outside [1, N].
+    """
+    groups = _groups(relevant_counts, number_of_candidates)
+    n = number_of_candidates
+    return {
+        **{f"R@{k}": min(k, n) / n for k in cutoffs.recall},
+        **{f"mAP@{k}": _mean(_average_precision, groups, n, k) for k in cutoffs.average_precision},
+        "median_rank": _median_best_rank(groups, n),
+        **{f"hit@{k}": _mean(_hit, groups, n, k) for k in cutoffs.hit},
+    }
+
+
+def _groups(relevant_counts: NDArray[np.int64], number_of_candidates: int) -> _Groups:
+    relevant_counts = np.asarray(relevant_counts)
+    if not len(relevant_counts):
+        raise ValueError("no queries: chance is undefined")
+    bad = np.flatnonzero((relevant_counts < 1) | (relevant_counts > number_of_candidates))
+    if len(bad):
+        found = f"query {bad[0]} has {relevant_counts[bad[0]]} relevant items"
+        raise ValueError(f"{found}; expected 1 to {number_of_candidates}")
+    m, queries = np.unique(relevant_counts, return_counts=True)
+    return list(zip(m.tolist(), queries.tolist(), strict=True))
+
+
+def _mean(value: Callable[[int, int, int], float], groups: _Groups, n: int, k: int) -> float:
+    """Mean over queries of a value of m, n and k."""
+    return sum(queries * value(m, n, k) for m, queries in groups) / sum(queries for _, queries in groups)
+
+
+def _average_precision(m: int, n: int, k: int) -> float:
+    rank = np.arange(1, min(k, n) + 1)
+    above = (m - 1) * (rank - 1) / max(n - 1, 1)  # with a single candidate nothing stands above it
+    return float(((1 + above) / rank).sum() / n)
+
+
+def _hit(m: int, n: int, k: int) -> float:
+    return float(1 - _miss(m, n, k))
+
+
+def _miss(m: int, n: int, k: int) -> Fraction:
+    """Probability that none of m relevant items is among the first k of n, exactly.
+
+    C(n - k, m) / C(n, m), which equals C(n - m, k) / C(n, k) and stays small for a large k.
+    """
+    return Fraction(comb(max(n - k, 0), m), comb(n, m))
+
+
+def _median_best_rank(groups: _Groups, n: int) -> float:
+    """Middle of the ranks k at which P(best rank <= k) reaches and passes one half."""
+    total = sum(queries for _, queries in groups)
+
+    def missed(k: int) -> Fraction:
+        return sum((queries * _miss(m, n, k) for m, queries in groups), Fraction(0)) / total
+
+    half = Fraction(1, 2)
+    lower = _first(n, lambda k: missed(k) <= half)
+    upper = _first(n, lambda k: missed(k) < half)
+    return (lower + upper) / 2
+
+
+def _first(n: int, holds: Callable[[int], bool]) -> int:
+    """Smallest k in 1..n at which a condition holds that stays true once it is (and is true at n)."""
+    low, high = 1, n
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low

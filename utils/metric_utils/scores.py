@@ -1,0 +1,204 @@
+"""Where scores come from: blocks of queries, so that no whole matrix needs to fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from utils.criterion_utils import NORM_FLOOR, Similarity
+
+Scores = NDArray[Any]  # (Q, C) float32 or float64, higher = more similar
+
+BLOCK_BYTES = 32 * 2**20  # large enough for a fast matrix product, small beside everything else
+
+# The product of one to three queries takes another path through BLAS, which rounds equal candidates
+# differently: their tie would be broken by rounding, and the last block would not be like the others.
+_MIN_ROWS = 16
+
+
+class NonFiniteScoreError(ValueError):
+    """A score is NaN or infinite: sorting would rank NaN first.
+
+    Attributes:
+        query: row of the whole score matrix.
+        candidate: its column.
+        value: the score found.
+    """
+
+    def __init__(self, query: int, candidate: int, value: float) -> None:
+        super().__init__(f"the score of query {query} and candidate {candidate} is {value}")
+        self.query = query
+        self.candidate = candidate
+        self.value = value
+
+
+class NonFiniteEmbeddingError(ValueError):
+    """An embedding holds NaN or an infinite number.
+
+    Attributes:
+        side: "query" or "candidate".
+        row: which one of that side.
+        value: the first such number found.
+    """
+
+    def __init__(self, side: str, row: int, value: float) -> None:
+        super().__init__(f"the embedding of {side} {row} holds {value}")
+        self.side = side
+        self.row = row
+        self.value = value
+
+
+class ScoreSource(Protocol):
+    """Gives the scores of Q queries with C candidates, a few queries at a time."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Q, C)."""
+        ...
+
+    def blocks(self) -> Iterator[tuple[int, Scores]]:
+        """(first query, (q, C) scores) in the order of the queries, each query once.
+
+        A block may be overwritten when the next one is asked for; copy what must stay.
+        """
+        ...
+
+
+class EmbeddingScores:
+    """Scores computed from embeddings, block by block; each call of `blocks` computes them again.
+
+    Args:
+        queries: (Q, E) embeddings of any floating dtype.
+        candidates: (C, E) embeddings.
+        similarity: "dot", or "cosine", as in `utils.criterion_utils.similarity_logits`.
+        block_bytes: size to which a block of scores is held (never fewer than 16 queries).
+    Raises:
+        ValueError: shapes that do not match, no query or candidate, or an unknown similarity.
+        NonFiniteEmbeddingError: an embedding holds NaN or an infinite number.
+    """
+
+    def __init__(
+        self,
+        queries: NDArray[Any],
+        candidates: NDArray[Any],
+        *,
+        similarity: Similarity = "dot",
+        block_bytes: int = BLOCK_BYTES,
+    ) -> None:
+        if queries.ndim != 2 or candidates.ndim != 2 or queries.shape[1] != candidates.shape[1]:
+            shapes = f"queries are {queries.shape}, candidates are {candidates.shape}"
+            raise ValueError(f"{shapes}; expected (Q, E) and (C, E)")
+        if similarity not in get_args(Similarity):
+            choices = ", ".join(get_args(Similarity))
+            raise ValueError(f"similarity is {similarity!r}; choices: {choices}")
+        _check_shape((len(queries), len(candidates)))
+        self._queries = _embeddings(queries, "query", similarity)
+        self._candidates = _embeddings(candidates, "candidate", similarity)
+        self._block_rows = max(_MIN_ROWS, _rows_of(block_bytes, len(candidates), itemsize=4))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Q, C)."""
+        return len(self._queries), len(self._candidates)
+
+    def blocks(self) -> Iterator[tuple[int, Scores]]:
+        """(first query, (q, C) float32 scores); the next block overwrites the last one."""
+        number_of_queries, number_of_candidates = self.shape
+        rows = min(self._block_rows, max(number_of_queries, _MIN_ROWS))
+        # One buffer for all blocks: fresh memory for each took as long as the product itself.
+        buffer = torch.empty(rows, number_of_candidates)
+        for start in range(0, number_of_queries, rows):
+            queries = self._queries[start : start + rows]
+            missing_rows = max(0, _MIN_ROWS - len(queries))
+            padded = torch.nn.functional.pad(queries, (0, 0, 0, missing_rows))
+            torch.mm(padded, self._candidates.T, out=buffer[: len(padded)])
+            yield start, buffer[: len(queries)].numpy()
+
+
+class MatrixScores:
+    """Scores that exist already: an array in memory, `scores.T` for the other direction, or a memmap.
+
+    Args:
+        scores: (Q, C) numbers; row = query, higher = more similar.
+        block_bytes: size to which a block of scores is held.
+    Raises:
+        ValueError: not a matrix, or no query or candidate.
+    """
+
+    def __init__(self, scores: NDArray[Any], *, block_bytes: int = BLOCK_BYTES) -> None:
+        if scores.ndim != 2:
+            raise ValueError(f"scores are {scores.shape}; expected (Q, C)")
+        _check_shape(scores.shape)
+        self._scores = scores
+        self._block_rows = _rows_of(block_bytes, scores.shape[1], scores.itemsize)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Q, C)."""
+        return self._scores.shape[0], self._scores.shape[1]
+
+    def blocks(self) -> Iterator[tuple[int, Scores]]:
+        """(first query, (q, C) scores): views of the matrix."""
+        for start in range(0, len(self._scores), self._block_rows):
+            yield start, self._scores[start : start + self._block_rows]
+
+
+def checked_blocks(source: ScoreSource) -> Iterator[tuple[int, Scores]]:
+    """The blocks of `source`, every score finite and every query there once.
+
+    Returns:
+        As `ScoreSource.blocks`, C-contiguous and writable (as torch wants it), float32 or float64;
+        other types are read as the one that holds their numbers.
+    Raises:
+        NonFiniteScoreError: a score is NaN or infinite.
+        ValueError: the source skips or repeats queries, or a block has another width.
+    """
+    number_of_queries, number_of_candidates = source.shape
+    expected = 0
+    for start, block in source.blocks():
+        if start != expected or block.ndim != 2 or block.shape[1] != number_of_candidates:
+            found = f"block {block.shape} at query {start}"
+            raise ValueError(f"{found}; expected (q, {number_of_candidates}) at query {expected}")
+        block = np.require(block, np.promote_types(block.dtype, np.float32), ["C", "W", "A"])
+        _check_finite(block, start)
+        expected += len(block)
+        yield start, block
+    if expected != number_of_queries:
+        raise ValueError(f"the blocks hold {expected} queries; expected {number_of_queries}")
+
+
+def _check_finite(block: Scores, start: int) -> None:
+    # NaN and infinity survive in a sum, so one cheap pass clears a block; a sum of finite
+    # scores may overflow, and then the search finds nothing.
+    if torch.from_numpy(block).sum().isfinite():
+        return
+    bad = np.argwhere(~np.isfinite(block))
+    if len(bad):
+        row, column = bad[0]
+        raise NonFiniteScoreError(start + int(row), int(column), float(block[row, column]))
+
+
+def _embeddings(embeddings: NDArray[Any], side: str, similarity: str) -> torch.Tensor:
+    """(N, E) float32, finite; unit vectors for the cosine."""
+    result = torch.from_numpy(np.require(embeddings, np.float32, ["C", "W"]))
+    if not result.sum().isfinite():
+        bad = torch.argwhere(~result.isfinite())
+        if len(bad):
+            row, column = bad[0].tolist()
+            raise NonFiniteEmbeddingError(side, row, float(result[row, column]))
+    if similarity == "cosine":
+        result = torch.nn.functional.normalize(result, dim=1, eps=NORM_FLOOR)
+    return result
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if min(shape) < 1:
+        raise ValueError(f"{shape[0]} queries and {shape[1]} candidates; expected at least one of each")
+
+
+def _rows_of(block_bytes: int, number_of_candidates: int, itemsize: int) -> int:
+    return max(1, block_bytes // (number_of_candidates * itemsize))
