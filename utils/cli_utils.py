@@ -9,11 +9,21 @@ from __future__ import annotations
 import errno
 import functools
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 Main = Callable[[Sequence[str] | None], int | None]
+
+
+class Command(Protocol):
+    """A script's `main`, wrapped: it returns when all is well and exits otherwise."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> None:
+        """Run with these arguments; None: those of the process."""
+
 
 # Trouble with the disk or its permissions is the user's to repair, not a bug to trace.
 _DISK_ERRORS = {
@@ -63,7 +73,7 @@ def disk_error_reason(error: OSError) -> str | None:
     return None if number is None else _DISK_ERRORS.get(number)
 
 
-def command(main: Main) -> Callable[[Sequence[str] | None], None]:
+def command(main: Main) -> Command:
     """Decorate a script's `main(argv)`: bad input ends in one line on stderr and exit code 2."""
 
     @functools.wraps(main)
@@ -100,3 +110,18 @@ def existing_folder(path: Path, key: str, repair: str) -> Path:
         found = "is a file" if path.exists() else "does not exist"
         raise UserError(f"{key}: folder {path} {found}; {repair}")
     return path
+
+
+def check_free_disk(folder: Path, need_bytes: float, key: str) -> None:
+    """Make sure that the disk of `folder` (which need not exist yet) has room.
+
+    Raises:
+        UserError: it has less; the message names the YAML key that chooses the folder.
+    """
+    standing = next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
+    free = shutil.disk_usage(standing).free
+    if need_bytes > free:
+        raise UserError(
+            f"{folder}: needs {need_bytes / 1e6:.0f} MB, {free / 1e6:.0f} MB are free; free some space, or name "
+            f"another folder with --set {key}=DIR"
+        )

@@ -97,6 +97,14 @@ def set_key(mapping: dict[str, Any], key: str, value: Any) -> None:
     mapping[last] = value
 
 
+def value_at(mapping: Mapping[str, Any], key: str) -> Any:
+    """The value of a dotted key."""
+    value: Any = mapping
+    for part in key.split("."):
+        value = value[part]
+    return value
+
+
 def parse(mapping: Mapping[str, Any], spec: type[T] | Any, source: str) -> T:
     """Check `mapping` against a Spec (or a union of Specs).
 

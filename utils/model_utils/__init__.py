@@ -1,0 +1,34 @@
+"""Train, evaluate, checkpoint, restore: one loop for all tasks."""
+
+from utils.model_utils.checkpoints import (
+    CheckpointFacts,
+    read_checkpoint,
+    read_facts,
+    seed_everything,
+    write_checkpoint,
+)
+from utils.model_utils.devices import autocast, choose_device, to_device
+from utils.model_utils.loop import Fit, Report, TrainingSpec
+from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
+from utils.model_utils.task_protocol import Loader, Task
+from utils.model_utils.trials import TrainedTrial, find_trial
+
+__all__ = [
+    "CheckpointFacts",
+    "Fit",
+    "LRSchedulerSpec",
+    "Loader",
+    "OptimizerSpec",
+    "Report",
+    "Task",
+    "TrainedTrial",
+    "TrainingSpec",
+    "autocast",
+    "choose_device",
+    "find_trial",
+    "read_checkpoint",
+    "read_facts",
+    "seed_everything",
+    "to_device",
+    "write_checkpoint",
+]

@@ -1,0 +1,134 @@
+"""Checkpoints: one folder each, checkpoint.pt and beside it checkpoint.json with its digest, epoch and metrics."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from utils.artefact_utils import replacing, write_json
+from utils.cli_utils import ArtefactError
+
+FORMAT_VERSION = 1
+STATE_FILE = "checkpoint.pt"
+FACTS_FILE = "checkpoint.json"
+
+
+class CheckpointFacts(NamedTuple):
+    """What is known of a checkpoint without loading it."""
+
+    folder: Path
+    epoch: int
+    metrics: dict[str, float]
+
+
+def write_checkpoint(folder: Path, state: dict[str, Any], metrics: dict[str, float]) -> None:
+    """Write the state of a run after an epoch; the facts come last and vouch for the state.
+
+    Args:
+        folder: of this checkpoint alone.
+        state: tensors and plain values; must hold `epoch`.
+        metrics: of this epoch.
+    """
+    with replacing(folder / STATE_FILE) as beside:
+        torch.save({"format_version": FORMAT_VERSION, **state}, beside)
+        digest = _digest(beside)
+    write_json(folder / FACTS_FILE, {"epoch": state["epoch"], "metrics": metrics, "blake2b": digest})
+
+
+def read_facts(folder: Path) -> CheckpointFacts:
+    """Epoch and metrics of a checkpoint.
+
+    Raises:
+        ArtefactError: checkpoint.json is missing or broken.
+    """
+    facts = _facts(folder)
+    return CheckpointFacts(folder, int(facts["epoch"]), dict(facts["metrics"]))
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """The whole state, on the CPU; loading runs no code from the file.
+
+    Raises:
+        ArtefactError: missing, truncated or changed since it was written, or of another version.
+    """
+    path = folder / STATE_FILE
+    wanted = _facts(folder)["blake2b"]
+    if not path.is_file():
+        raise ArtefactError(f"{path}: no such file; use another checkpoint, or train again")
+    if _digest(path) != wanted:
+        size = path.stat().st_size
+        raise ArtefactError(f"{path}: truncated or changed ({size} bytes, its digest is not {wanted[:12]}...)")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise ArtefactError(f"{path}: not a checkpoint: {str(error).splitlines()[0]}") from error
+    if state.get("format_version") != FORMAT_VERSION:
+        raise ArtefactError(
+            f"{path}: format version {state.get('format_version')}, this program reads {FORMAT_VERSION}"
+        )
+    return state
+
+
+def newest_whole_checkpoint(folders: Sequence[Path]) -> tuple[dict[str, Any] | None, list[str]]:
+    """The state of the last of `folders` (oldest first) that can be read, and what is wrong with those after it."""
+    troubles: list[str] = []
+    for folder in reversed(folders):
+        try:
+            return read_checkpoint(folder), troubles
+        except ArtefactError as error:
+            troubles.append(str(error))
+    return None, troubles
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every random generator, as tensors and plain values."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 - libraries draw from it
+    version, numbers, python_gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [str(kind), torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, float(gauss)],
+        "python": [version, list(numbers), python_gauss],
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Put every random generator back to a saved state."""
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and torch (all devices)."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - libraries draw from it
+    torch.manual_seed(seed)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    path = folder / FACTS_FILE
+    if not path.is_file():
+        raise ArtefactError(f"{path}: no such file; the checkpoint was not finished, use another one")
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        return {key: facts[key] for key in ("epoch", "metrics", "blake2b")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{path}: not the facts of a checkpoint ({error}); use another one") from error
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()

@@ -1,0 +1,157 @@
+"""Optimizers and learning-rate schedules by name, each section of the YAML beside what it builds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+from utils.config_utils import Spec
+
+Parameters = Iterable[torch.nn.Parameter]
+
+
+class AdamSpec(Spec):
+    """`optimizer: {name: Adam}`."""
+
+    name: Literal["Adam"]
+    lr: float = Field(1e-3, gt=0, le=10)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    weight_decay: float = Field(0.0, ge=0, le=10)
+
+    def build(self, parameters: Parameters) -> Optimizer:
+        """The optimizer of these parameters."""
+        return Adam(parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay)
+
+
+class AdamWSpec(Spec):
+    """`optimizer: {name: AdamW}`."""
+
+    name: Literal["AdamW"]
+    lr: float = Field(1e-3, gt=0, le=10)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    weight_decay: float = Field(1e-2, ge=0, le=10)
+
+    def build(self, parameters: Parameters) -> Optimizer:
+        """The optimizer of these parameters."""
+        return AdamW(parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay)
+
+
+class SGDSpec(Spec):
+    """`optimizer: {name: SGD}`."""
+
+    name: Literal["SGD"]
+    lr: float = Field(1e-2, gt=0, le=100)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(0.0, ge=0, le=10)
+
+    def build(self, parameters: Parameters) -> Optimizer:
+        """The optimizer of these parameters."""
+        return SGD(
+            parameters,
+            lr=self.lr,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+        )
+
+
+OptimizerSpec = Annotated[AdamSpec | AdamWSpec | SGDSpec, Field(discriminator="name")]
+
+
+class Schedule:
+    """A learning-rate schedule as the loop drives it: after every step, and after every epoch."""
+
+    def __init__(self, after_step: LambdaLR | None = None, after_epoch: ReduceLROnPlateau | None = None) -> None:
+        self._after_step = after_step
+        self._after_epoch = after_epoch
+
+    def step(self) -> None:
+        """One optimizer step was taken."""
+        if self._after_step is not None:
+            self._after_step.step()
+
+    def epoch(self, value: float) -> None:
+        """One epoch is over; `value` is the metric that selects."""
+        if self._after_epoch is not None:
+            self._after_epoch.step(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state to save."""
+        held = self._held()
+        return {} if held is None else held.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        held = self._held()
+        if held is not None:
+            held.load_state_dict(state)
+
+    def _held(self) -> LambdaLR | ReduceLROnPlateau | None:
+        return self._after_step or self._after_epoch
+
+
+class ReduceLROnPlateauSpec(Spec):
+    """`lr_scheduler: {name: ReduceLROnPlateau}`: watches the metric of training.select_on."""
+
+    name: Literal["ReduceLROnPlateau"]
+    factor: float = Field(0.1, gt=0, lt=1)
+    patience: int = Field(5, ge=0)
+    threshold: float = Field(1e-4, ge=0)
+    min_lr: float = Field(1e-6, ge=0)
+
+    def build(self, optimizer: Optimizer, steps_per_epoch: int, epochs: int, mode: Literal["min", "max"]) -> Schedule:
+        """The schedule; the numbers of steps do not matter to it."""
+        del steps_per_epoch, epochs
+        plateau = ReduceLROnPlateau(
+            optimizer,
+            mode=mode,
+            factor=self.factor,
+            patience=self.patience,
+            threshold=self.threshold,
+            threshold_mode="abs",
+            min_lr=self.min_lr,
+        )
+        return Schedule(after_epoch=plateau)
+
+
+class WarmupCosineSpec(Spec):
+    """`lr_scheduler: {name: WarmupCosine}`: linear from 0 to lr, then a half cosine down to final_factor * lr."""
+
+    name: Literal["WarmupCosine"]
+    warmup_epochs: float = Field(1.0, ge=0)
+    final_factor: float = Field(0.0, ge=0, le=1)
+
+    def build(self, optimizer: Optimizer, steps_per_epoch: int, epochs: int, mode: Literal["min", "max"]) -> Schedule:
+        """The schedule over epochs * steps_per_epoch steps."""
+        del mode
+        total = max(1, steps_per_epoch * epochs)
+        warmup = min(total, round(self.warmup_epochs * steps_per_epoch))
+        return Schedule(after_step=LambdaLR(optimizer, lambda step: self.factor(step, warmup, total)))
+
+    def factor(self, step: int, warmup: int, total: int) -> float:
+        """What lr is multiplied by at a step, counted from 0."""
+        if step < warmup:
+            return (step + 1) / warmup
+        progress = min(1.0, (step - warmup) / max(1, total - warmup))
+        return self.final_factor + (1 - self.final_factor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class ConstantSpec(Spec):
+    """`lr_scheduler: {name: none}`."""
+
+    name: Literal["none"]
+
+    def build(self, optimizer: Optimizer, steps_per_epoch: int, epochs: int, mode: Literal["min", "max"]) -> Schedule:
+        """A schedule that changes nothing."""
+        del optimizer, steps_per_epoch, epochs, mode
+        return Schedule()
+
+
+LRSchedulerSpec = Annotated[ReduceLROnPlateauSpec | WarmupCosineSpec | ConstantSpec, Field(discriminator="name")]

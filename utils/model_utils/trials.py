@@ -1,0 +1,84 @@
+"""Find what was trained: the best checkpoint of the best trial of an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from utils.cli_utils import ArtefactError, UserError, command_for
+from utils.config_utils import read_yaml
+from utils.model_utils.checkpoints import CheckpointFacts, read_facts
+
+PARAMS_FILE = "params.json"
+
+
+class TrainedTrial(NamedTuple):
+    """A trial, its settings, and one of its checkpoints."""
+
+    folder: Path
+    params: dict[str, Any]
+    checkpoint: CheckpointFacts
+    is_best: bool  # of its experiment
+
+
+def checkpoint_folders(trial: Path) -> list[Path]:
+    """The checkpoint folders of a trial, oldest first."""
+    return sorted(p for p in trial.glob("checkpoint_*") if p.is_dir())
+
+
+def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | None = None) -> TrainedTrial:
+    """The checkpoint to use.
+
+    Args:
+        experiment: runs/<experiment>.
+        trial: name of a trial's folder; default the best.
+        checkpoint: name of a checkpoint's folder; default the trial's best.
+    Raises:
+        UserError: there is no such experiment, trial or checkpoint.
+    """
+    train = command_for("main.py")
+    trials = sorted(p.parent for p in experiment.glob(f"*/{PARAMS_FILE}"))
+    if not trials:
+        found = "holds no trial" if experiment.is_dir() else "does not exist"
+        raise UserError(f"run {experiment} {found}; train first: {train}")
+    best = {folder: _best_checkpoint(folder) for folder in trials}
+    ranked = sorted((f for f in trials if best[f]), key=lambda f: _rank(f, best[f]))
+    if not ranked:
+        raise UserError(f"run {experiment}: no trial has finished an epoch yet; go on: {train} --resume")
+    folder = ranked[0] if trial is None else _named(trials, trial, f"run {experiment}: trial")
+    chosen = best[folder]
+    if checkpoint is not None:
+        chosen = read_facts(_named(checkpoint_folders(folder), checkpoint, f"trial {folder}: checkpoint"))
+    if chosen is None:
+        raise UserError(f"trial {folder} has no checkpoint yet; go on: {train} --resume")
+    return TrainedTrial(folder, read_yaml(folder / PARAMS_FILE), chosen, folder == ranked[0])
+
+
+def _named(folders: Sequence[Path], name: str, what: str) -> Path:
+    for folder in folders:
+        if folder.name == name:
+            return folder
+    known = ", ".join(folder.name for folder in folders) or "none"
+    raise UserError(f"{what} '{name}' does not exist; choices: {known}")
+
+
+def _best_checkpoint(trial: Path) -> CheckpointFacts | None:
+    facts = []
+    for folder in checkpoint_folders(trial):
+        try:
+            facts.append(read_facts(folder))
+        except ArtefactError:  # not finished when the run was killed
+            continue
+    return min(facts, key=lambda f: _rank(trial, f), default=None)
+
+
+def _rank(trial: Path, facts: CheckpointFacts | None) -> tuple[float, int]:
+    """Sorts the best first; equal values: the earlier epoch."""
+    select_on = read_yaml(trial / PARAMS_FILE)["training"]["select_on"]
+    if facts is None:
+        return (float("inf"), 0)
+    value = facts.metrics.get(select_on, float("nan"))
+    if value != value:
+        return (float("inf"), facts.epoch)
+    return (value if select_on.endswith("loss") else -value, facts.epoch)
