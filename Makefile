@@ -1,0 +1,56 @@
+# make demo | test | check | bench; each makes .venv by itself the first time.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PY := .venv/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check bench clean help
+
+help:
+	@echo "make demo   the three moves on the embedded corpus, a few minutes on 2 cores"
+	@echo "make test   all tests;  make check   ruff, mypy, import-linter"
+	@echo "make bench  speed and memory, each beside a plain reference"
+
+.venv/made:
+	@echo "making .venv with $(PYTHON)"
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/run: .venv/made requirements.txt
+	@echo "installing requirements.txt (about 1.5 minutes)"
+	$(PIP) -r requirements.txt
+	@touch $@
+
+.venv/dev: .venv/run requirements-dev.txt
+	@echo "installing requirements-dev.txt"
+	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+demo: .venv/run
+	$(PY) -m preprocessing.synthetic_corpus
+	$(PY) -m preprocessing.clotho_dataset
+	$(PY) -m preprocessing.audio_logmel
+	$(PY) -m preprocessing.sbert_embeddings
+	$(PY) main.py --resume
+	$(PY) -m postprocessing.xmodal_scores
+	$(PY) -m postprocessing.search --top 5 \
+		"an alarm beeps three times, then it starts to rain" \
+		"a siren wails while the wind blows" \
+		"somebody knocks on a wooden door"
+	$(PY) -m postprocessing.xmodal_retrieval
+	@echo "listen: data/synthetic/evaluation/   pictures: tensorboard --logdir runs/demo"
+
+test: .venv/dev
+	$(PY) -m pytest
+
+check: .venv/dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+
+bench: .venv/dev
+	$(PY) -m benchmarks
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,37 @@
+"""Train the run of a YAML under Ray Tune.
+
+python main.py                            # conf.yaml
+python main.py --conf tasks/NAME.yaml     # another system
+python main.py --check                    # check everything a run needs, start nothing
+python main.py --resume                   # go on with an interrupted experiment
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from tasks import build_task, check_run, load_run, search_of, training_parts
+from utils.cli_utils import command
+from utils.tune_utils import launch, print_best
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check the run, train its trials, print the best one and the next command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="check everything a run needs and start nothing")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted experiment")
+    parser.add_argument("--fresh", action="store_true", help="move an earlier experiment aside and start again")
+    run, args = load_run(argv, parser)
+    check_run(run, thorough=args.check)
+    if args.check:
+        return 0
+    if not launch(search_of(run), build_task, training_parts, resume=args.resume, fresh=args.fresh):
+        return 130
+    print_best(run.folder)
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Free text, or a sound -> the best clips of a split, with their scores.
+
+    python -m postprocessing.search "a dog barks twice"
+    python -m postprocessing.search --audio barking.wav
+
+Several queries can be given at once. The clips are embedded anew unless <split>_xmodal_scores.hdf5 of the same
+checkpoint holds their embeddings.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tasks import Trained, load_trained
+from tasks.retrieval import RetrievalTask
+from utils.artefact_utils import ScoreReader
+from utils.audio_utils import AudioError, log_mel, read_wave
+from utils.cli_utils import ArtefactError, UserError, command, command_for
+from utils.metric_utils import EmbeddingScores, top_k
+from utils.report_utils import print_table
+from utils.text_utils import load_sentence_encoder
+
+SCRIPT = "postprocessing.search"
+
+Array = NDArray[np.float32]
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the best clips for every query."""
+    parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
+    parser.add_argument("queries", nargs="*", metavar="TEXT", help="what to listen for, in free text")
+    parser.add_argument("--audio", type=Path, action="append", default=[], help="a sound to search by (repeatable)")
+    parser.add_argument("--top", type=int, default=10, help="how many clips (default 10)")
+    trained, args = load_trained(argv, parser)
+    if not args.queries and not args.audio:
+        raise UserError("nothing to search for; give a text in quotes, or --audio FILE")
+    if args.top < 1:
+        raise UserError(f"--top: found {args.top}, expected at least 1")
+    task = trained.task()
+    with torch.inference_mode():
+        queries = [*_text_queries(task, trained, args.queries), *(_audio_query(task, trained, p) for p in args.audio)]
+        clips = _clip_embeddings(task, trained)
+    names = [*args.queries, *(path.name for path in args.audio)]
+    similarity = trained.run.criterion.similarity
+    best, scores = top_k(EmbeddingScores(np.stack(queries), clips, similarity=similarity), args.top)
+    fnames = [clip.fname for clip in task.split(trained.split).clips]
+    for name, columns, values in zip(names, best, scores, strict=True):
+        rows = [[fnames[c], f"{value:.4f}"] for c, value in zip(columns, values, strict=True)]
+        print_table(f"\"{name}\" in {len(fnames)} clips of '{trained.split}'", ["clip", "score"], rows)
+
+
+def _text_queries(task: RetrievalTask, trained: Trained, texts: Sequence[str]) -> list[Array]:
+    """(E,) float32 for each text."""
+    if not texts:
+        return []
+    encoder = load_sentence_encoder(trained.run.data.text_embeddings.model)
+    vectors = encoder.encode(list(texts), convert_to_numpy=True, show_progress_bar=False)
+    return list(task.embed_text(torch.from_numpy(np.asarray(vectors, np.float32))))
+
+
+def _audio_query(task: RetrievalTask, trained: Trained, path: Path) -> Array:
+    """(E,) float32, the embedding of a sound file."""
+    front_end = trained.run.data.front_end
+    try:
+        return task.embed_clip(log_mel(read_wave(path, front_end.sample_rate_hz), front_end))
+    except AudioError as error:
+        raise UserError(f"{path}: {error}; give a wav, flac, ogg or mp3 file") from error
+
+
+def _clip_embeddings(task: RetrievalTask, trained: Trained) -> Array:
+    """(C, E) float32, in the order of the split's clips."""
+    fids = task.split(trained.split).fids
+    try:
+        with ScoreReader(trained.scores, command_for("postprocessing.xmodal_scores")) as reader:
+            if reader.notes["checkpoint"] == trained.checkpoint and reader.fids == fids:
+                return reader.embeddings("audio")
+    except ArtefactError:
+        print(f"{trained.scores.name} is not there: embedding {len(fids)} clips")
+    return task.outputs(trained.split).audio
+
+
+if __name__ == "__main__":
+    main()

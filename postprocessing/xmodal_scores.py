@@ -1,0 +1,64 @@
+"""A trained run -> the scores of every caption of a split against every clip.
+
+    python -m postprocessing.xmodal_scores
+
+Takes the best checkpoint of the best trial unless told otherwise; every clip and caption is embedded once.
+Writes <split>_xmodal_scores.hdf5 in the trial's folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import torch
+
+from tasks import Trained, load_trained
+from utils.artefact_utils import write_scores
+from utils.cli_utils import UserError, check_free_disk, command, command_for
+from utils.metric_utils import EmbeddingScores, NonFiniteEmbeddingError
+
+SCRIPT = "postprocessing.xmodal_scores"
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Embed a split, score it, store the matrix."""
+    parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
+    trained, _ = load_trained(argv, parser)
+    score_split(trained)
+    print(f"next: {command_for('postprocessing.xmodal_retrieval')}")
+
+
+def score_split(trained: Trained) -> None:
+    """Write the score matrix of the split.
+
+    Raises:
+        UserError: an embedding is not finite, or the disk is too small.
+    """
+    task = trained.task()
+    with torch.inference_mode():
+        outputs = task.outputs(trained.split)
+    check_free_disk(trained.scores, 4 * len(outputs.tids) * len(outputs.fids), "output_root")
+    try:
+        source: EmbeddingScores = task.scores(outputs)
+    except NonFiniteEmbeddingError as error:
+        data = task.split(trained.split)
+        name = data.captions[error.row].raw_text if error.side == "query" else data.clips[error.row].fname
+        raise UserError(
+            f"{trained.checkpoint}: the embedding of '{name}' holds {error.value}; choose another one with "
+            "--checkpoint, or train again with a lower optimizer.lr"
+        ) from error
+    write_scores(
+        trained.scores,
+        {"tid": outputs.tids, "fid": outputs.fids},
+        source.blocks(),
+        {"text": outputs.text, "audio": outputs.audio},
+        {"split": trained.split, "checkpoint": trained.checkpoint},
+    )
+    print(f"{trained.checkpoint}: scored {len(outputs.tids)} captions x {len(outputs.fids)} clips of '{trained.split}'")
+    print(f"wrote {trained.publish(trained.scores)}")
+
+
+if __name__ == "__main__":
+    main()

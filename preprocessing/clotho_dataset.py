@@ -1,0 +1,254 @@
+"""Clips and caption CSVs in Clotho's layout -> audio_info.pkl, <split>_text.csv, vocab_info.pkl.
+
+    python -m preprocessing.clotho_dataset
+
+Reads data.root: a folder of clips a split, and beside them clotho_captions_<split>.csv or <split>_captions.csv.
+Own data without splits, one folder of clips and one CSV:
+
+    python -m preprocessing.clotho_dataset --make-splits 0.8,0.1,0.1 --captions mine.csv --audio clips
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tasks import load_run
+from utils.artefact_utils import Caption, Clip, read_clips, write_audio_info, write_text_table, write_vocab_info
+from utils.cli_utils import ArtefactError, UserError, command, command_for, existing_folder
+from utils.data_utils.spec import DataSpec
+from utils.dataset_utils import (
+    RawCaption,
+    Rejected,
+    all_cores,
+    audio_files,
+    match_captions,
+    match_key,
+    probe_clips,
+    write_rejected,
+)
+from utils.report_utils import print_table
+
+SCRIPT = "preprocessing.clotho_dataset"
+RawSplit = tuple[list[Path], list[RawCaption], list[Rejected]]
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the tables of every split; returns 1 when --strict finds rejected clips or captions."""
+    parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if any clip or caption is rejected")
+    parser.add_argument("--make-splits", metavar="SHARES", help="shares of train,val,eval, such as 0.8,0.1,0.1")
+    parser.add_argument("--captions", type=Path, help="the CSV to split (default: the one CSV in data.root)")
+    parser.add_argument("--audio", type=Path, help="the folder of clips to split (default: data.root itself)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of --make-splits (default 0)")
+    parser.add_argument("--workers", type=int, default=all_cores(), help="processes (default: all cores)")
+    run, args = load_run(argv, parser)
+    data = run.data
+    existing_folder(data.root, "data.root", f"correct it, or make the corpus: {command_for(CORPUS_SCRIPT)}")
+    raw = _one_folder(data, args) if args.make_splits else {split: _raw_split(data, split) for split in _splits(data)}
+    return write_tables(data, raw, args.workers, strict=args.strict)
+
+
+CORPUS_SCRIPT = "preprocessing.synthetic_corpus"
+
+
+def write_tables(data: DataSpec, raw: dict[str, RawSplit], workers: int, *, strict: bool) -> int:
+    """Decode, match and write; prints a summary.
+
+    Args:
+        data: the run's `data:` block.
+        raw: the files, captions and refused names of every split.
+        workers: processes.
+        strict: return 1 when anything was rejected.
+    Raises:
+        UserError: a split has no clip with a caption.
+    """
+    clips: dict[str, list[Clip]] = {}
+    captions: dict[str, list[Caption]] = {}
+    rejected: dict[str, list[Rejected]] = {}
+    for split, (files, raw_captions, refused) in raw.items():
+        known = _known_clips(data, split)
+        probed, broken = probe_clips(files, data.root, split, known, workers)
+        reasons = {r.name: r.reason for r in [*refused, *broken] if r.kind == "clip"}
+        clips[split], captions[split], unmatched = match_captions(probed, raw_captions, split, reasons)
+        rejected[split] = [*refused, *broken, *unmatched]
+        write_rejected(data.rejected(split), rejected[split])
+        if not captions[split]:
+            raise UserError(
+                f"split '{split}' of {data.root} is empty: {len(files)} audio files, {len(raw_captions)} captions, "
+                f"none that go together; the reasons stand in {data.rejected(split)}; repair them and run again"
+            )
+    for split, rows in captions.items():
+        write_text_table(data.text_table(split), rows)
+    write_vocab_info(data.vocab_info, captions)
+    notes = {"root": str(data.root), "made_by": command_for(SCRIPT), "stat": _stats(data.root, clips)}
+    write_audio_info(data.audio_info, clips, notes)
+    _print_summary(data, clips, captions, rejected)
+    return int(strict and any(rejected.values()))
+
+
+def _splits(data: DataSpec) -> list[str]:
+    return data.splits.names()
+
+
+def _raw_split(data: DataSpec, split: str) -> RawSplit:
+    folder = existing_folder(data.root / split, f"data.splits: '{split}'", "correct data.root or data.splits")
+    choices = [data.root / f"clotho_captions_{split}.csv", data.root / f"{split}_captions.csv"]
+    table = next((path for path in choices if path.is_file()), None)
+    if table is None:
+        raise UserError(f"{data.root}: found no captions of split '{split}', expected {' or '.join(map(str, choices))}")
+    files, strange = audio_files(folder)
+    captions, twice = read_captions(table)
+    return files, captions, [*strange, *twice]
+
+
+def read_captions(path: Path) -> tuple[list[RawCaption], list[Rejected]]:
+    """Captions of a CSV: `file_name, caption_1, ...` (official Clotho) or `fname, raw_text, text` (DCASE 2023).
+
+    Returns:
+        The captions, and the rows refused because an earlier row has the same file name (official form only).
+    Raises:
+        UserError: not a CSV in UTF-8, or neither of the two forms.
+    """
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path}: not a CSV table in UTF-8 ({' '.join(str(error).split())}); repair the file"
+        ) from error
+    columns = [str(column) for column in rows]
+    numbered = [column for column in columns if column.startswith("caption_")]
+    if "file_name" in rows and numbered:
+        return _wide_captions(rows, numbered)
+    if {"fname", "raw_text"} <= set(rows):
+        texts = rows["text"] if "text" in rows else [None] * len(rows)
+        names = zip(rows["fname"], rows["raw_text"], texts, strict=True)
+        return [RawCaption(n, raw, text, f"{n}#{i}") for i, (n, raw, text) in enumerate(names)], []
+    raise UserError(
+        f"{path}: found the columns {', '.join(columns)}, expected file_name, caption_1, ... or fname, raw_text, text"
+    )
+
+
+def _wide_captions(rows: pd.DataFrame, numbered: list[str]) -> tuple[list[RawCaption], list[Rejected]]:
+    keys = rows["file_name"].map(match_key)
+    again = keys.duplicated()
+    twice = [Rejected("caption", name, "same file name as an earlier row") for name in rows["file_name"][again]]
+    captions = [
+        RawCaption(name, raw, None, f"{name}#{column.removeprefix('caption_')}")
+        for name, *texts in rows.loc[~again, ["file_name", *numbered]].itertuples(index=False)
+        for column, raw in zip(numbered, texts, strict=True)
+    ]
+    return captions, twice
+
+
+def _one_folder(data: DataSpec, args: argparse.Namespace) -> dict[str, RawSplit]:
+    """Share out one folder and one CSV among the splits, by clip."""
+    shares = _shares(args.make_splits)
+    folder = data.root / (args.audio or ".")
+    existing_folder(folder, "--audio", "name the folder of the clips, relative to data.root")
+    tables = [data.root / args.captions] if args.captions else sorted(data.root.glob("*.csv"))
+    if len(tables) != 1 or not tables[0].is_file():
+        found = ", ".join(p.name for p in tables) or "none"
+        raise UserError(f"{data.root}: found {found} as the CSV of captions, expected one; name it with --captions")
+    files, strange = audio_files(folder)
+    strange = [r for r in strange if r.name != tables[0].name]
+    captions, twice = read_captions(tables[0])
+    captioned = {match_key(caption.name) for caption in captions}
+    usable = [file for file in files if match_key(file.name) in captioned]
+    order = np.random.default_rng(args.seed).permutation(len(usable))
+    ends = np.round(np.cumsum(shares) * len(usable)).astype(int)
+    pieces = np.split(order, ends[:-1])
+    split_of = {
+        match_key(usable[i].name): split
+        for split, piece in zip(_three_splits(data), pieces, strict=True)
+        for i in piece
+    }
+    first = data.splits.train  # what belongs to no clip is reported once
+    return {
+        split: (
+            [f for f in files if split_of.get(match_key(f.name), first) == split],
+            [c for c in captions if split_of.get(match_key(c.name), first) == split],
+            [*strange, *twice] if split == first else [],
+        )
+        for split in _three_splits(data)
+    }
+
+
+def _three_splits(data: DataSpec) -> list[str]:
+    names = _splits(data)
+    if len(names) != 3:
+        raise UserError(f"data.splits: --make-splits needs three different splits, found {', '.join(names)}")
+    return names
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        shares = [float(part) for part in text.split(",")]
+    except ValueError:
+        shares = []
+    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+        raise UserError(f"--make-splits: found {text}, expected three positive shares that sum to 1: 0.8,0.1,0.1")
+    return shares
+
+
+def _known_clips(data: DataSpec, split: str) -> dict[str, Clip]:
+    """Clips of an earlier run whose file has neither changed its size nor its time."""
+    from utils.artefact_utils import load_pickle
+
+    try:
+        clips = read_clips(data.audio_info, split, "")
+        notes = load_pickle(data.audio_info, "")[1]
+    except ArtefactError:
+        return {}
+    stats = notes.get("stat", {}) if notes.get("root") == str(data.root) else {}
+    return {c.path: c for c in clips if c.path in stats and stats[c.path] == _stat(data.root / c.path)}
+
+
+def _stats(root: Path, clips: dict[str, list[Clip]]) -> dict[str, tuple[int, int]]:
+    return {clip.path: _stat(root / clip.path) for rows in clips.values() for clip in rows}
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    if not path.is_file():
+        return (-1, -1)
+    stat = path.stat()
+    return (stat.st_size, stat.st_mtime_ns)
+
+
+def _print_summary(
+    data: DataSpec,
+    clips: dict[str, list[Clip]],
+    captions: dict[str, list[Caption]],
+    rejected: dict[str, list[Rejected]],
+) -> None:
+    rows = [
+        [
+            split,
+            len(clips[split]),
+            len(captions[split]),
+            f"{sum(clip.duration_s for clip in clips[split]) / 60:.1f}",
+            sum(r.kind == "clip" for r in rejected[split]),
+            sum(r.kind == "caption" for r in rejected[split]),
+        ]
+        for split in clips
+    ]
+    print_table(
+        f"Data set {data.root}",
+        ["split", "clips", "captions", "minutes", "rejected clips", "rejected captions"],
+        rows,
+    )
+    for split in clips:
+        if rejected[split]:
+            print(f"{split}: the rejected ones, with reasons: {data.rejected(split)}")
+    print(
+        f"wrote {data.audio_info}, <split>_text.csv, vocab_info.pkl\nnext: {command_for('preprocessing.audio_logmel')}"
+    )
+
+
+if __name__ == "__main__":
+    main()

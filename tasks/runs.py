@@ -1,0 +1,108 @@
+"""The runs of all systems: the union of their Specs, and what every command does with a run."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.retrieval import RetrievalRun, RetrievalTask
+from utils.cli_utils import check_free_disk, remember_conf
+from utils.config_utils import override, parse, read_yaml, set_key, to_mapping
+from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec
+from utils.report_utils import print_table
+from utils.tune_utils import Search
+
+DEFAULT_CONF = Path("conf.yaml")
+
+# The table of systems: `task:` in the YAML chooses. A union, discriminated by `task`, once there are several.
+Run = RetrievalRun
+
+
+def load_run(argv: Sequence[str] | None, parser: argparse.ArgumentParser) -> tuple[Run, argparse.Namespace]:
+    """Parse a command line of the three moves.
+
+    Args:
+        argv: the arguments; None for those of the process.
+        parser: the script's own arguments; `--conf` and `--set` are added to it.
+    Returns:
+        The checked run and all arguments.
+    Raises:
+        ConfigError: no such file, or bad keys.
+    """
+    parser.add_argument("--conf", type=Path, default=DEFAULT_CONF, help="the run's YAML (default conf.yaml)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="another value for a key, such as data.root=DIR"
+    )
+    args = parser.parse_args(argv)
+    given = [] if args.conf == DEFAULT_CONF else ["--conf", str(args.conf)]
+    remember_conf([*given, *(part for setting in args.set for part in ("--set", setting))])
+    mapping = override(read_yaml(args.conf), args.set)
+    return parse_run(mapping, str(args.conf)), args
+
+
+def parse_run(mapping: dict[str, Any], source: str) -> Run:
+    """Check the settings of a run, whether of a YAML or of a trial's params.json.
+
+    Raises:
+        ConfigError: bad keys.
+    """
+    run: Run = parse(mapping, Run, source)
+    return run
+
+
+def check_run(run: Run, *, thorough: bool) -> None:
+    """Check what a run needs before anything is started; prints sizes.
+
+    Args:
+        run: the checked settings.
+        thorough: also read every feature and open the evaluation split.
+    Raises:
+        UserError: a key of `search:`, a file, a front-end, an id or the disk does not fit.
+    """
+    check_search(run)
+    task = run.build()
+    parameters = sum(p.numel() for p in task.model().parameters())
+    rows = []
+    for role in ("train", "val", "eval") if thorough else ("train", "val"):
+        split = task.split(role)
+        hours = float(split.frames.sum()) * run.data.front_end.hop_s / 3600
+        rows.append([split.split, len(split.clips), len(split.captions), f"{hours:.2f}"])
+        if thorough:
+            split.check()
+    print_table(f"{run.task}: {parameters / 1e6:.2f} M parameters", ["split", "clips", "captions", "hours"], rows)
+    # a checkpoint holds the weights and two moments of each; one more is written before one is removed
+    need = parameters * 4 * 3 * (run.ray.keep_checkpoints + 2) * run.ray.num_samples
+    check_free_disk(run.output_root, need, "output_root")
+
+
+def check_search(run: Run) -> None:
+    """Try the ends of every distribution of `search:` on the key it searches.
+
+    Raises:
+        ConfigError: there is no such key, or it does not take such values.
+    """
+    mapping = to_mapping(run) | {"search": {}}
+    for key, distribution in run.search.items():
+        for value in distribution.extremes():
+            trial = copy.deepcopy(mapping)
+            set_key(trial, key, value)
+            parse_run(trial, f"search.{key} = {value}")
+
+
+def search_of(run: Run) -> Search:
+    """What `utils.tune_utils.launch` needs of a run."""
+    return Search(to_mapping(run), run.search, run.ray, run.training, run.folder)
+
+
+def build_task(mapping: dict[str, Any]) -> RetrievalTask:
+    """The task of a trial's settings."""
+    return parse_run(mapping, "params.json").build()
+
+
+def training_parts(mapping: dict[str, Any]) -> tuple[TrainingSpec, OptimizerSpec, LRSchedulerSpec]:
+    """What the loop needs of a trial's settings."""
+    run = parse_run(mapping, "params.json")
+    return run.training, run.optimizer, run.lr_scheduler

@@ -1,0 +1,79 @@
+"""A trained run, as stage 3 finds it: a trial, its checkpoint, and the files made from them."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tasks.retrieval import RetrievalTask
+from tasks.runs import Run, load_run, parse_run
+from utils.artefact_utils import replacing
+from utils.model_utils import TrainedTrial, choose_device, find_trial, read_checkpoint
+
+
+class Trained(NamedTuple):
+    """A checkpoint, the run that made it, and the split to apply it to."""
+
+    trial: TrainedTrial
+    run: Run
+    split: str  # the split's own name
+    state: dict[str, Any]  # of the model
+
+    @property
+    def checkpoint(self) -> str:
+        """Which weights: trial, checkpoint and epoch, as files made with them note it."""
+        return f"{self.trial.folder.name}/{self.trial.checkpoint.folder.name} (epoch {self.trial.checkpoint.epoch})"
+
+    @property
+    def scores(self) -> Path:
+        """The score matrix of the split, in the trial's folder."""
+        return self.trial.folder / f"{self.split}_xmodal_scores.hdf5"
+
+    def task(self) -> RetrievalTask:
+        """The task with the trained weights, in eval mode, on the device of training.device."""
+        task = self.run.build(self.split)
+        model = task.model()
+        model.load_state_dict(self.state)
+        model.to(choose_device(self.run.training.device, "fp32")).eval()
+        return task
+
+    def publish(self, path: Path) -> Path:
+        """Show a file of the best trial in runs/<experiment>/ too; returns the path to name to the user."""
+        if not self.trial.is_best:
+            return path
+        public = self.trial.folder.parent / path.name
+        with replacing(public) as beside:
+            try:
+                os.link(path, beside)  # takes no room, and files here are replaced, never changed
+            except OSError:
+                shutil.copyfile(path, beside)
+        return public
+
+
+def load_trained(argv: Sequence[str] | None, parser: argparse.ArgumentParser) -> tuple[Trained, argparse.Namespace]:
+    """Parse a command line of stage 3 and load the checkpoint that it means.
+
+    Args:
+        argv: the arguments; None for those of the process.
+        parser: the script's own arguments; `--run`, `--trial`, `--checkpoint`, `--split`, `--conf` and `--set` are
+            added to it.
+    Raises:
+        UserError: there is no such run, trial, checkpoint or split, or a file of it is broken.
+    """
+    parser.add_argument("--run", type=Path, help="folder of the experiment (default: that of the YAML)")
+    parser.add_argument("--trial", help="name of the trial's folder (default: the best)")
+    parser.add_argument("--checkpoint", help="name of the checkpoint's folder (default: the trial's best)")
+    parser.add_argument("--split", help="name of the split (default: data.splits.eval)")
+    conf, args = load_run(argv, parser)
+    trial = find_trial(args.run or conf.folder, args.trial, args.checkpoint)
+    params = copy.deepcopy(trial.params)
+    if params["model"]["audio_encoder"].get("weights"):  # where training began; the checkpoint holds what came of it
+        params["model"]["audio_encoder"]["weights"] = None
+    run = parse_run(params, str(trial.folder / "params.json"))
+    split = args.split or run.data.splits.eval
+    return Trained(trial, run, split, read_checkpoint(trial.checkpoint.folder)["model"]), args
