@@ -1,0 +1,49 @@
+"""Fixtures that several tests share; all seeded, offline and small."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+torch.set_num_threads(1)
+
+from tests import tiny  # noqa: E402 - after the settings above
+
+
+@pytest.fixture(scope="session")
+def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus, a sentence encoder and all features, made once."""
+    from preprocessing import audio_logmel, clotho_dataset, sbert_embeddings
+
+    folder = tmp_path_factory.mktemp("made")
+    tiny.write_corpus(folder / "corpus")
+    tiny.write_sentence_encoder(folder / "encoder")
+    path = tiny.write_conf(folder)
+    clotho_dataset.main(["--conf", str(path)])
+    audio_logmel.main(["--conf", str(path), "--workers", "1"])
+    sbert_embeddings.main(["--conf", str(path)])
+    return folder
+
+
+@pytest.fixture
+def raw(tmp_path: Path, _made: Path) -> Path:
+    """A folder with corpus, encoder and conf.yaml, before stage 1."""
+    for name in ("corpus", "encoder"):
+        shutil.copytree(_made / name, tmp_path / name)
+    tiny.write_conf(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def prepared(raw: Path, _made: Path) -> Path:
+    """The same after stage 1; the text model is noted under its path here."""
+    from utils.artefact_utils import load_pickle, write_text_embeddings
+
+    shutil.copytree(_made / "features", raw / "features")
+    vectors, notes = load_pickle(raw / "features" / "sbert_embeds.pkl", "")
+    write_text_embeddings(raw / "features" / "sbert_embeds.pkl", vectors, notes | {"model": str(raw / "encoder")})
+    return raw
