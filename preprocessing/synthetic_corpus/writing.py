@@ -1,0 +1,178 @@
+"""Clips -> files in Clotho's layout: parallel, resumable, with bounded memory.
+
+    <root>/corpus.json                     what is in the folder; `complete` once everything is there
+    <root>/<split>/dev_000000.wav ...      44.1 kHz, 16 bit, mono
+    <root>/clotho_captions_<split>.csv     file_name, caption_1 ... caption_5
+    <root>/<split>_events.csv              file_name, kind, start_s, end_s, count
+
+A row of the events file is one event, in order of time. `count` is the number of separate strikes, and 1
+for one steady sound. A file appears under its name only when it is whole, so that a run that was stopped
+at any instant goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import itertools
+import wave
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from preprocessing.synthetic_corpus import root_folder
+from preprocessing.synthetic_corpus.captions import CAPTIONS_PER_CLIP
+from preprocessing.synthetic_corpus.clips import Plan, plan_clip, render
+from preprocessing.synthetic_corpus.parallel import ordered_map
+from preprocessing.synthetic_corpus.root_folder import PART, Record, caption_file, event_file, file_name
+from preprocessing.synthetic_corpus.synthesis import SAMPLE_RATE_HZ, Wave
+from utils.cli_utils import UserError
+
+DEFAULT_SIZES = (1200, 150, 200)  # training, validation, evaluation
+CAPTION_COLUMNS = ("file_name", *(f"caption_{number}" for number in range(1, CAPTIONS_PER_CLIP + 1)))
+EVENT_COLUMNS = ("file_name", "kind", "start_s", "end_s", "count")
+
+_CHUNK = 16  # clips a task: about 0.2 s of work
+_HEADER_BYTES = 44
+_TABLE_BYTES = 600  # of a clip, in both tables
+
+Row = Sequence[str | int]
+
+
+class ClipRows(NamedTuple):
+    """What the tables say of one clip."""
+
+    captions: Row
+    events: list[Row]
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Clips `start` to `stop` of a split: what one worker makes at a time."""
+
+    folder: Path
+    seed: int
+    split_number: int
+    start: int
+    stop: int
+
+
+def share_out(clips: int) -> tuple[int, int, int]:
+    """Sizes of training, validation and evaluation, in the ratio of the defaults, adding up to `clips`.
+
+    Raises:
+        UserError: too few for one clip a split.
+    """
+    if clips < len(DEFAULT_SIZES):
+        raise UserError(f"--clips {clips}: expected at least {len(DEFAULT_SIZES)}, one for each split")
+    validation, evaluation = (max(1, round(clips * size / sum(DEFAULT_SIZES))) for size in DEFAULT_SIZES[1:])
+    return clips - validation - evaluation, validation, evaluation
+
+
+def write_corpus(root: Path, sizes: Mapping[str, int], seed: int, workers: int) -> bool:
+    """Write the corpus, or what is missing of it; what it needs on the disk is printed first.
+
+    Args:
+        root: its folder; made if need be.
+        sizes: clips of each split, by folder name, in the order training, validation, evaluation.
+        seed: 0 or more; a clip depends on it, its split's place in `sizes` and its number alone.
+        workers: processes.
+    Returns:
+        Whether anything was written; False when the corpus was there already.
+    Raises:
+        UserError: the folder holds something else, another run writes there, or the disk has no room.
+    """
+    wanted = Record(seed, dict(sizes))
+    found = root_folder.check_root(root, wanted)
+    if found == wanted.finished() and root_folder.all_there(root, wanted.sizes):
+        print(f"{root}: {wanted.summary()} are there already; the corpus is reused")
+        return False
+    there = sum(len(root_folder.clip_names(root / split)) for split in sizes)
+    root_folder.check_disk(root, wanted.clips - there, _mean_clip_bytes(wanted))
+    root.mkdir(parents=True, exist_ok=True)
+    with root_folder.only_writer(root):
+        root_folder.write_record(root, wanted)
+        _write_splits(root, wanted, workers)
+        root_folder.write_record(root, wanted.finished())
+    return True
+
+
+def _write_splits(root: Path, record: Record, workers: int) -> None:
+    """All clips of all splits, each split's tables after its clips."""
+    chunks = {split: _chunks(root / split, record, number) for number, split in enumerate(record.sizes)}
+    workers = min(workers, sum(map(len, chunks.values())))
+    results = ordered_map(_make_clips, [chunk for those in chunks.values() for chunk in those], workers)
+    for split in chunks:
+        (root / split).mkdir(exist_ok=True)
+    with contextlib.closing(results), tqdm(total=record.clips, unit="clip") as progress:
+        for split, those in chunks.items():
+            progress.set_description(split)
+            captions = _table(caption_file(root, split), CAPTION_COLUMNS)
+            events = _table(event_file(root, split), EVENT_COLUMNS)
+            with captions as write_captions, events as write_events:
+                for made in itertools.islice(results, len(those)):
+                    write_captions(rows.captions for rows in made)
+                    write_events(row for rows in made for row in rows.events)
+                    progress.update(len(made))
+
+
+def _chunks(folder: Path, record: Record, split_number: int) -> list[_Chunk]:
+    size = record.sizes[folder.name]
+    return [
+        _Chunk(folder, record.seed, split_number, start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK)
+    ]
+
+
+def _make_clips(chunk: _Chunk) -> list[ClipRows]:
+    """Write the clips of a chunk that are not there yet, and tell the rows of all of them."""
+    made = []
+    for index in range(chunk.start, chunk.stop):
+        plan = plan_clip(chunk.seed, chunk.split_number, index)
+        path = chunk.folder / file_name(chunk.split_number, index)
+        if not path.exists() or path.stat().st_size != _wav_bytes(plan):
+            _write_wav(path, render(plan))
+        made.append(_rows(path.name, plan))
+    return made
+
+
+def _rows(name: str, plan: Plan) -> ClipRows:
+    events = sorted(plan.scene.events, key=lambda event: event.start_s)
+    return ClipRows(
+        (name, *plan.captions),
+        [(name, e.kind, f"{e.start_s:.3f}", f"{e.end_s:.3f}", e.count) for e in events],
+    )
+
+
+def _write_wav(path: Path, samples: Wave) -> None:
+    """16-bit mono PCM, whole or not at all."""
+    part = path.with_name(path.name + PART)
+    with part.open("wb") as stream, wave.open(stream, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(SAMPLE_RATE_HZ)
+        writer.writeframes(np.round(samples * 32767).astype("<i2").tobytes())
+    part.replace(path)
+
+
+def _wav_bytes(plan: Plan) -> int:
+    return _HEADER_BYTES + 2 * plan.samples
+
+
+def _mean_clip_bytes(record: Record, sample: int = 200) -> float:
+    """Bytes of a clip with its rows, from the plans of the first clips."""
+    return float(np.mean([_wav_bytes(plan_clip(record.seed, 0, index)) for index in range(sample)])) + _TABLE_BYTES
+
+
+@contextlib.contextmanager
+def _table(path: Path, columns: Row) -> Iterator[Callable[[Iterable[Row]], None]]:
+    """A CSV file that takes its name when the block ends well; what is yielded writes rows."""
+    part = path.with_name(path.name + PART)
+    with part.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        yield writer.writerows
+    part.replace(path)
