@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import shutil
+import signal
+import socket
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -136,10 +139,28 @@ def launch(search: Search, build_task: BuildTask, parts: Parts, *, resume: bool,
         runtime_env={"env_vars": {"PYTHONPATH": str(Path.cwd())}},
     )
     try:
-        results = _tuner(search, build_task, parts, restore=unfinished).fit()
+        with _watch_for_interrupt() as interrupted:
+            results = _tuner(search, build_task, parts, restore=unfinished).fit()
     finally:
         ray.shutdown()
-    return _conclude(search, results)
+    return _conclude(search, results, interrupted=interrupted())
+
+
+@contextlib.contextmanager
+def _watch_for_interrupt() -> Iterator[Callable[[], bool]]:
+    """Tells whether Ctrl-C came: Ray handles it, saves its state, and returns as if all trials had ended."""
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        reader.setblocking(False)
+        writer.setblocking(False)
+        previous = signal.set_wakeup_fd(writer.fileno())
+        seen: list[int] = []
+        try:
+            yield lambda: signal.SIGINT in seen
+        finally:
+            signal.set_wakeup_fd(previous)
+            with contextlib.suppress(BlockingIOError):
+                seen += reader.recv(4096)
 
 
 def _prepare_folder(search: Search, *, resume: bool, fresh: bool) -> bool | None:
@@ -315,8 +336,11 @@ def _train_trial(config: dict[str, Any], build_task: BuildTask, parts: Parts, ex
     fit.run(report, config)
 
 
-def _conclude(search: Search, results: Any) -> bool:
+def _conclude(search: Search, results: Any, *, interrupted: bool) -> bool:
     """Say what came out; mark the experiment as finished when every trial has ended."""
+    if interrupted:
+        print(f"interrupted; go on with: {command_for('main.py', '--resume')}")
+        return False
     failed = [result for result in results if result.error is not None]
     if failed:
         causes = {
@@ -326,9 +350,6 @@ def _conclude(search: Search, results: Any) -> bool:
             f"{len(failed)} of {len(results)} trials failed: {'; '.join(sorted(causes))}; details in "
             f"{failed[0].path}/error.txt; repair the cause, then: {command_for('main.py', '--resume')}"
         )
-    if results.num_terminated < len(results) or len(results) == 0:
-        print(f"interrupted; go on with: {command_for('main.py', '--resume')}")
-        return False
     record = {"format_version": 1, "run": search.run, "finished": True}
     write_json(search.folder / EXPERIMENT_FILE, record)
     return True
