@@ -96,7 +96,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("checkpoint", nargs="?", help="file or http(s) URL; default: --encoder's own on Zenodo")
+    default = URLS["CNN14Encoder"].replace("%", "%%")  # argparse formats help texts
+    where = f"file or http(s) URL; default: {default}, or the one of --encoder"
+    parser.add_argument("checkpoint", nargs="?", help=where)
     parser.add_argument("--encoder", choices=ENCODERS, help="default: CNN14Encoder, or what CHECKPOINT is")
     parser.add_argument("--out-dim", type=_positive, metavar="N", help="default: the run's model.out_dim")
     parser.add_argument("--sha256", type=_sha256, metavar="HEX", help="what the checkpoint's SHA-256 must be")
@@ -183,7 +185,7 @@ def _checked_digest(path: Path, wanted: str | None, name: str) -> str:
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if wanted is not None and found != wanted:
-        raise UserError(f"{name}: sha256 is {found}, expected {wanted}; fetch the file again, or correct --sha256")
+        raise UserError(f"{name}: sha256 is {found}, expected {wanted}; replace the file, or give the right --sha256")
     return found
 
 
@@ -197,11 +199,12 @@ def recognise(state: Mapping[str, Tensor], name: str | None, path: Path) -> type
     Raises:
         ArtefactError: no encoder has these keys; the missing and the unexpected ones are named.
     """
-    found = dict.fromkeys(_trunk(state), torch.empty(0))
-    wanted = {
-        kind: dict.fromkeys(_trunk(kind(out_dim=1, base_channels=1).state_dict()), torch.empty(0))
-        for kind in ([ENCODERS[name]] if name else ENCODERS.values())
-    }
+    found = dict.fromkeys(_trunk(state), torch.empty(0))  # of shapes later
+    with torch.device("meta"):  # keys alone: no memory, no random numbers
+        wanted = {
+            kind: dict.fromkeys(_trunk(kind(out_dim=1).state_dict()), torch.empty(0))
+            for kind in ([ENCODERS[name]] if name else ENCODERS.values())
+        }
     nearest = min(wanted, key=lambda kind: len(wanted[kind].keys() ^ found.keys()))
     _refuse(key_problems(wanted[nearest], found), nearest, path)
     return nearest

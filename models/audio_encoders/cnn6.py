@@ -1,0 +1,28 @@
+"""CNN6 of PANNs: four blocks of one 5x5 convolution; 5 million parameters."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from models.audio_encoders.panns import PANNsEncoder, PANNsSpec
+
+
+class CNN6Encoder(PANNsEncoder):
+    """Log-mel (B, T, F) -> (B, out_dim), one frame of the last block for each 16 of the input.
+
+    At `base_channels` 64, `embed_dim` is 512 and PANNs' checkpoint of CNN6 fits.
+    """
+
+    kernels: ClassVar = (5,)
+    pools: ClassVar = (2, 2, 2, 2)
+
+
+class CNN6Spec(PANNsSpec):
+    """The `audio_encoder:` block of a CNN6."""
+
+    encoder: ClassVar = CNN6Encoder
+
+    name: Literal["CNN6Encoder"]
+    freeze_blocks: int = Field(0, ge=0, le=4)  # the first so many blocks, and the input normalisation, do not learn

@@ -1,0 +1,197 @@
+"""What the PANNs encoders share: from log-mel bands to an embedding, the same alone and in any batch.
+
+Source: Kong et al. 2020, "PANNs"; github.com/qiuqiangkong/audioset_tagging_cnn, pytorch/models.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import ClassVar, Self
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
+
+from models.audio_encoders.panns_blocks import ConvBlock, xavier
+from models.frozen import freeze
+from utils.cli_utils import ConfigError
+from utils.config_utils import Spec, UserPath
+from utils.weight_utils import load_exactly, read_weights
+
+
+class PANNsEncoder(nn.Module):
+    """A PANNs network up to its embedding, and one linear layer into the shared space.
+
+    State-dict keys are PANNs' own (bn0, conv_block1 ..., fc1), and `fc_out` for the last layer.
+
+    Attributes:
+        kernels: the convolutions of one block.
+        pools: the pooling factor of each block.
+        out_dim: E of the output.
+        embed_dim: E of the penultimate layer.
+        stride: input frames for each frame of the last block; the smallest number of mel bands.
+
+    Args:
+        out_dim: E of the output.
+        n_mels: F, bands of the log-mel features.
+        base_channels: channels of the first block; each further block has twice as many. PANNs: 64.
+        dropout: share dropped after each block in training.
+        fc_dropout: share dropped before `fc1` and before `fc_out` in training.
+
+    Raises:
+        ValueError: fewer bands than `stride`.
+    """
+
+    kernels: ClassVar[tuple[int, ...]]
+    pools: ClassVar[tuple[int, ...]]
+
+    def __init__(
+        self,
+        out_dim: int,
+        n_mels: int = 64,
+        base_channels: int = 64,
+        dropout: float = 0.2,
+        fc_dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.stride = math.prod(self.pools)
+        if n_mels < self.stride:
+            raise ValueError(f"{type(self).__name__} needs {self.stride} mel bands or more, got {n_mels}")
+        widths = [base_channels * 2**number for number in range(len(self.pools))]
+        blocks = [
+            ConvBlock(c_in, c_out, self.kernels, pool, dropout)
+            for (c_in, c_out), pool in zip(itertools.pairwise([1, *widths]), self.pools, strict=True)
+        ]
+        self.n_mels, self.out_dim, self.embed_dim = n_mels, out_dim, widths[-1]
+        self.bn0 = nn.BatchNorm2d(n_mels)
+        for number, block in enumerate(blocks, start=1):
+            self.add_module(f"conv_block{number}", block)
+        self.fc1 = nn.Linear(self.embed_dim, self.embed_dim)
+        self.fc_out = nn.Linear(self.embed_dim, out_dim)
+        xavier(self.fc1)
+        xavier(self.fc_out)
+        self.trunk_dropout = nn.Dropout(fc_dropout)
+        self.head_dropout = nn.Dropout(fc_dropout)
+        self._blocks = tuple(blocks)
+        self._frozen: tuple[nn.Module, ...] = ()
+        convert_conv2d_weight_memory_format(self, torch.channels_last)  # a CPU convolves a quarter faster so
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Embed clips in the shared space.
+
+        Args:
+            features: (B, T, F) float32 log-mel; what stands after a clip's end is never looked at.
+            lengths: (B,) int64, frames of each clip, 1 to T; on the CPU they cost an accelerator no waiting.
+        Returns:
+            (B, out_dim), not normalised.
+        Raises:
+            ValueError: shapes that do not fit, or a length outside 1 to T.
+        """
+        return self.fc_out(self.head_dropout(self.embed(features, lengths)))
+
+    def embed(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """PANNs' embedding, the penultimate layer; arguments as in `forward`.
+
+        Returns:
+            (B, embed_dim), not negative.
+        """
+        lengths = self._checked(features, lengths)
+        activations = self._normalised(features, lengths)  # (B, 1, T, F), T at least one stride
+        frames = activations.shape[2]
+        own = lengths.clamp(min=self.stride)  # the zeros that complete one stride count as the clip's own
+        remaining = None if bool((own == frames).all()) else own
+        for block in self._blocks:
+            activations, remaining = block(activations, remaining)
+        pooled = _max_plus_mean(activations.mean(3), remaining)  # (B, C)
+        return F.relu_(self.fc1(self.trunk_dropout(pooled)))
+
+    def freeze_parts(self, trainable: bool, freeze_blocks: int = 0) -> None:
+        """Hold parts of the network still: parameters, running statistics, dropout; for good.
+
+        Args:
+            trainable: False: everything but `fc_out`.
+            freeze_blocks: with `trainable`: the first so many blocks, and `bn0` before them.
+        """
+        trunk = (self.bn0, *self._blocks, self.fc1, self.trunk_dropout)
+        first = trunk[: 1 + freeze_blocks] if freeze_blocks else ()
+        self._frozen = first if trainable else trunk
+        self.train(self.training)
+        for part in self._frozen:
+            freeze(part)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all parts that are not held still."""
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
+
+    def _checked(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """The lengths on the CPU."""
+        if features.dim() != 3 or features.shape[2] != self.n_mels:
+            raise ValueError(f"features are {tuple(features.shape)}, expected (B, T, {self.n_mels})")
+        if lengths.shape != features.shape[:1]:
+            raise ValueError(f"lengths are {tuple(lengths.shape)}, expected ({len(features)},)")
+        lengths = lengths.cpu()
+        outside = lengths[(lengths < 1) | (lengths > features.shape[1])]
+        if len(outside):
+            raise ValueError(f"a clip's length is {int(outside[0])}, expected 1 to {features.shape[1]} frames")
+        return lengths
+
+    def _normalised(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """(B, 1, max(T, stride), F): each band normalised over the clips' own frames; zeros after them."""
+        missing = max(self.stride - features.shape[1], 0)
+        features = F.pad(features, (0, 0, 0, missing))
+        batch, frames, bands = features.shape
+        inside = (torch.arange(frames) < lengths[:, None]).flatten().nonzero()[:, 0]
+        inside = inside.to(features.device, non_blocking=True)
+        rows = features.reshape(batch * frames, bands)
+        own = self.bn0(rows.index_select(0, inside)[:, :, None, None])[:, :, 0, 0]
+        normalised = torch.zeros_like(rows, dtype=own.dtype).index_copy(0, inside, own)
+        return normalised.view(batch, 1, frames, bands).contiguous(memory_format=torch.channels_last)
+
+
+def _max_plus_mean(activations: Tensor, lengths: Tensor | None) -> Tensor:
+    """(B, C, T), not negative and zero after each clip's end -> (B, C): maximum plus mean over the clip."""
+    if lengths is None:
+        return activations.amax(2) + activations.mean(2)
+    counts = lengths.to(activations.device, activations.dtype, non_blocking=True)
+    return activations.amax(2) + activations.sum(2) / counts[:, None]
+
+
+class PANNsSpec(Spec):
+    """The keys that the `audio_encoder:` blocks of the PANNs networks share."""
+
+    encoder: ClassVar[type[PANNsEncoder]]
+
+    weights: UserPath | None = None  # written by preprocessing.cnn14_transfer; null: random initial values
+    trainable: bool = True  # False: only the last layer learns
+    freeze_blocks: int = Field(0, ge=0)  # the first so many blocks, and the input normalisation, do not learn
+    base_channels: int = Field(64, ge=1, le=512)  # channels of the first block; PANNs: 64
+    dropout: float = Field(0.2, ge=0, lt=1)  # after each block
+    fc_dropout: float = Field(0.5, ge=0, lt=1)  # before and after the embedding layer
+
+    def build(self, out_dim: int, n_mels: int) -> PANNsEncoder:
+        """The encoder, with its initial weights and its frozen parts.
+
+        Args:
+            out_dim: E of the shared space.
+            n_mels: F, bands of the run's front-end.
+        Raises:
+            ConfigError: the front-end has too few bands for this network.
+            ArtefactError: `weights` is missing, broken, or made for another network.
+        """
+        try:
+            encoder = self.encoder(out_dim, n_mels, self.base_channels, self.dropout, self.fc_dropout)
+        except ValueError as error:
+            raise ConfigError(
+                f"model.audio_encoder: {error} from data.front_end; take a front-end with more bands, "
+                "or an encoder with fewer blocks"
+            ) from error
+        if self.weights is not None:
+            load_exactly(encoder, read_weights(self.weights, self.encoder.__name__), self.weights)
+        encoder.freeze_parts(self.trainable, self.freeze_blocks)
+        return encoder

@@ -1,0 +1,195 @@
+"""The convolution block of PANNs, made indifferent to padding.
+
+In a padded batch every clip is followed by frames that are not its own. A convolution pads with zeros, so a
+clip comes out as if it were alone when the frames after its end are zero before each convolution, and when
+batch normalisation, in training, counts only the clip's own frames.
+
+Activations are (B, C, T, F) in `channels_last` memory, so that a frame is one row of a (B*T, F*C) matrix:
+overwriting the padded rows costs less than multiplying everything by a mask, and a CPU convolves faster so.
+
+Source: Kong et al. 2020, "PANNs"; github.com/qiuqiangkong/audioset_tagging_cnn, pytorch/models.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+def frame_rows(activations: Tensor) -> Tensor:
+    """A (B*T, F*C) view of (B, C, T, F) activations in channels_last memory: one row a frame."""
+    batch, channels, frames, bands = activations.shape
+    return activations.permute(0, 2, 3, 1).view(batch * frames, bands * channels)
+
+
+def rows_beyond(lengths: Tensor, n_frames: int, device: torch.device) -> Tensor:
+    """Rows of the frames that lie at or after their clip's end.
+
+    Args:
+        lengths: (B,) int64 on the CPU, so that counting the rows waits for no accelerator.
+        n_frames: T of the batch.
+        device: where the rows are needed.
+    Returns:
+        (P,) int64, indices into the B*T frames; empty when no clip is padded.
+    """
+    beyond = torch.arange(n_frames) >= lengths[:, None]  # (B, T)
+    return beyond.flatten().nonzero()[:, 0].to(device, non_blocking=True)
+
+
+class _FillWithMean(torch.autograd.Function):
+    """Overwrite padded frames, in place, with each channel's mean over the frames that are not padded."""
+
+    @staticmethod
+    def forward(ctx: Any, activations: Tensor, padded: Tensor) -> Tensor:
+        rows = frame_rows(activations)
+        own = rows.new_ones(len(rows)).index_fill_(0, padded, 0)  # (B*T,)
+        ctx.count = (len(rows) - len(padded)) * activations.shape[3]
+        mean = _sum_of_rows(rows, own, activations.shape) / ctx.count  # (C,)
+        rows.index_copy_(0, padded, _as_row(mean, rows, activations.shape).expand(len(padded), -1))
+        ctx.mark_dirty(activations)
+        ctx.save_for_backward(padded, own)
+        return activations
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        padded, own = ctx.saved_tensors
+        # In place: this gradient comes fresh from batch_norm's backward, nobody else holds it.
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        rows = frame_rows(gradient)
+        of_mean = _sum_of_rows(rows, 1 - own, gradient.shape) / ctx.count  # (C,), the same for each own frame
+        rows.add_(_as_row(of_mean, rows, gradient.shape)).index_fill_(0, padded, 0)
+        return gradient, None
+
+
+def _sum_of_rows(rows: Tensor, weights: Tensor, shape: torch.Size) -> Tensor:
+    """(C,) sum of the frames that have weight 1, over time and bands; a matrix product reads memory once."""
+    if rows.dtype == torch.float16:  # a product's result is float16 too, where sums overflow
+        sums = (rows * weights[:, None]).sum(0, dtype=torch.float32)
+    else:
+        sums = torch.mv(rows.t(), weights)
+    by_band = sums.view(shape[3], shape[1])  # (F, C)
+    return by_band.sum(0, dtype=torch.promote_types(sums.dtype, torch.float32))
+
+
+def _as_row(channels: Tensor, rows: Tensor, shape: torch.Size) -> Tensor:
+    """(C,) values, one a channel, as a row of `frame_rows`: (F*C,)."""
+    return channels.to(rows.dtype).repeat(shape[3])
+
+
+class MaskedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation whose training statistics count the frames that are not padding.
+
+    State-dict keys, evaluation mode and batches without padding are those of `nn.BatchNorm2d`.
+    """
+
+    # As this class is built, none of them is None; nn.BatchNorm2d leaves that open.
+    momentum: float
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def forward(self, activations: Tensor, padded: Tensor | None = None) -> Tensor:
+        """Normalise.
+
+        Args:
+            activations: (B, C, T, F) in channels_last memory; overwritten at the padded frames.
+            padded: (P,) rows as `rows_beyond` gives them; None or empty: no frame is padding.
+        Returns:
+            (B, C, T, F); what stands at the padded frames means nothing.
+        """
+        if padded is None or not len(padded) or not self.training:
+            return super().forward(activations)
+        bands = activations.shape[3]
+        n_all = activations.numel() // activations.shape[1]  # values a channel
+        n_own = n_all - len(padded) * bands
+        share = n_own / n_all
+        # With their mean in the padded frames, the whole has the own frames' mean and `share` of their variance:
+        # the same factor on eps and (as a root) on the weight makes the native kernel give the right values.
+        filled = _FillWithMean.apply(activations, padded)
+        mean, variance = torch.zeros_like(self.running_mean), torch.ones_like(self.running_var)
+        weight = self.weight * share**0.5
+        result = F.batch_norm(filled, mean, variance, weight, self.bias, True, 1.0, self.eps * share)
+        with torch.no_grad():
+            unbiased = variance * ((n_all - 1) / max(n_own - 1, 1))  # as nn.BatchNorm2d keeps it
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(unbiased, self.momentum)
+            self.num_batches_tracked += 1
+        return result
+
+
+def xavier(layer: nn.Conv2d | nn.Linear) -> None:
+    """PANNs' initial values: Xavier-uniform weights, zero bias."""
+    nn.init.xavier_uniform_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+class ConvBlock(nn.Module):
+    """Convolutions, each with batch normalisation and ReLU; then average pooling and dropout.
+
+    State-dict keys are PANNs': conv1.weight, bn1.weight, ..., conv2.weight, ...
+
+    Args:
+        in_channels: C of the input.
+        out_channels: C of the output.
+        kernels: the odd width of each convolution: (3, 3) is PANNs' ConvBlock, (5,) its ConvBlock5x5.
+        pool: factor of the average pooling in time and frequency.
+        dropout: share of the outputs dropped in training.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernels: Sequence[int], pool: int, dropout: float) -> None:
+        super().__init__()
+        layers = []
+        for number, kernel in enumerate(kernels, start=1):
+            conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
+            xavier(conv)
+            norm = MaskedBatchNorm2d(out_channels)
+            self.add_module(f"conv{number}", conv)
+            self.add_module(f"bn{number}", norm)
+            layers.append((conv, norm))
+            in_channels = out_channels
+        self._layers = tuple(layers)
+        self.pool = pool
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, activations: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Run the block.
+
+        Args:
+            activations: (B, C, T, F) in channels_last memory, zero after each clip's end.
+            lengths: (B,) int64 on the CPU, frames of each clip, at least `pool`; None: all T frames are its own.
+        Returns:
+            (B, C_out, T // pool, F // pool), again zero after each clip's end, and the clips' new lengths.
+        """
+        padded = dropped = None
+        if lengths is not None:
+            n_frames, device = activations.shape[2], activations.device
+            padded = rows_beyond(lengths, n_frames, device)
+            lengths = lengths // self.pool
+            # An odd last frame counts in the statistics, but the pooling of a clip alone drops it.
+            dropped = rows_beyond(lengths * self.pool, n_frames, device)
+        *first, last = self._layers
+        for conv, norm in first:
+            activations = _conv_norm_relu(activations, conv, norm, padded, padded)
+        activations = _conv_norm_relu(activations, *last, padded, dropped)
+        if self.pool > 1:
+            activations = F.avg_pool2d(activations, self.pool)
+        return self.dropout(activations), lengths
+
+
+def _conv_norm_relu(
+    activations: Tensor, conv: nn.Conv2d, norm: MaskedBatchNorm2d, padded: Tensor | None, zeroed: Tensor | None
+) -> Tensor:
+    """Convolution, normalisation over the frames that are not `padded`, zeros at the rows `zeroed`, ReLU."""
+    activations = conv(activations).contiguous(memory_format=torch.channels_last)
+    activations = norm(activations, padded)
+    if zeroed is not None and len(zeroed):
+        # Autograd need not see this: the ReLU lets no gradient through where its result is zero.
+        frame_rows(activations.detach()).index_fill_(0, zeroed, 0)
+    return F.relu_(activations)
