@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import torch
+
 from benchmarks.log_mel_corpus import jobs_of, write_clips
 from benchmarks.timing import Result, alternate, report, seconds
 from preprocessing.audio_logmel import run_jobs
@@ -14,6 +16,8 @@ CLIPS = 400
 
 def measure() -> Result:
     """Median seconds of a split on one and on two worker processes, start of the processes included."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # one core is one thread
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clips = write_clips(folder, 20, CLIPS)
@@ -25,6 +29,7 @@ def measure() -> Result:
             },
             repeats=3,
         )
+    torch.set_num_threads(threads)
     return Result(
         name=f"log-mel of {CLIPS} clips on 2 cores",
         reference=times["one"],

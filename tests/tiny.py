@@ -31,7 +31,7 @@ def write_sentence_encoder(folder: Path, width: int = 16, seed: int = 0) -> None
     """A random BERT with mean pooling, saved as sentence-transformers saves its models."""
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     torch.manual_seed(seed)

@@ -1,0 +1,97 @@
+"""What the project says of itself is true: README commands run, YAML files parse, files stay small."""
+
+import ast
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks import parse_run
+from tests import tiny
+from utils.config_utils import read_yaml
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ["preprocessing", "models", "tasks", "utils", "postprocessing", "benchmarks", "example"]
+SOURCES = [ROOT / "main.py", *(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))]
+
+
+def readme_commands() -> list[list[str]]:
+    """Every `python ...` line of the README's fenced blocks, as arguments; comments and `\\` continuations gone."""
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.S)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("python ")]
+
+
+def run(command: list[str], conf: Path, *more: str) -> None:
+    """Run `-m module args` or `main.py args` in this process, on the settings of `conf`."""
+    name, arguments = (command[1], command[2:]) if command[0] == "-m" else ("main", command[1:])
+    importlib.import_module(name if name != "preprocessing.synthetic_corpus" else f"{name}.__main__").main(
+        [*arguments, "--conf", str(conf), *more]
+    )
+
+
+def test_the_readme_shows_the_three_moves():
+    names = [command[1] if command[0] == "-m" else command[0] for command in readme_commands()]
+    assert names[:4] == [
+        "preprocessing.synthetic_corpus",
+        "preprocessing.clotho_dataset",
+        "preprocessing.audio_logmel",
+        "preprocessing.sbert_embeddings",
+    ]
+    assert {"main.py", "postprocessing.xmodal_scores", "postprocessing.xmodal_retrieval"} <= set(names)
+
+
+def test_the_three_moves_of_the_readme_run_in_order(tmp_path, capsys):
+    tiny.write_sentence_encoder(tmp_path / "encoder")
+    conf = tiny.write_conf(tmp_path)
+    moves = [c for c in readme_commands() if "cnn14_transfer" not in c[1] and "--make-splits" not in c]
+    for command in moves:
+        run(command, conf, *(["--clips", "12"] if command[1].endswith("synthetic_corpus") else []))
+    printed = capsys.readouterr().out
+    assert "R@10" in printed
+    assert (tmp_path / "runs" / "tiny" / "evaluation_retrieval_metrics.json").is_file()
+    assert (tmp_path / "runs" / "tiny" / "audio_encoder.pth").is_file()
+
+
+def test_own_data_of_the_readme(raw):
+    corpus, mine = raw / "corpus", raw / "mine"
+    mine.mkdir()
+    (corpus / "development").rename(mine / "clips")
+    (corpus / "clotho_captions_development.csv").rename(mine / "captions.csv")
+    (command,) = [c for c in readme_commands() if "--make-splits" in c]
+    command = command[: command.index("--set")]
+    run(command, raw / "conf.yaml", "--set", f"data.root={mine}", "--set", f"data.features={raw / 'new'}")
+    tables = [(raw / "new" / f"{split}_text.csv").read_text().count("\n") - 1 for split in tiny.SPLITS]
+    assert tables == [12, 2, 2]  # 8 clips of 2 captions at 0.8, 0.1, 0.1
+
+
+def test_conf_yaml_is_a_run():
+    assert parse_run(read_yaml(ROOT / "conf.yaml"), "conf.yaml").experiment == "demo"
+
+
+def test_the_dcase_recipe_of_conf_yaml_is_a_run():
+    recipe = (ROOT / "conf.yaml").read_text(encoding="utf-8").split("# experiment: clotho", 1)[1]
+    text = "\n".join(line.removeprefix("# ").removeprefix("#") for line in recipe.splitlines())
+    changed = yaml.safe_load("experiment: clotho\n" + text)
+    run_spec = parse_run(read_yaml(ROOT / "conf.yaml") | changed, "the recipe")
+    assert run_spec.model.audio_encoder.name == "CNN14Encoder"
+    assert run_spec.model.audio_encoder.base_channels == 64
+    assert run_spec.criterion.temperature == 0.07
+    assert run_spec.training.sampling.by == "caption"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_stay_small(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = node.end_lineno - node.lineno + 1 - (ast.get_docstring(node) or "").count("\n")
+            assert lines <= 60, f"{node.name}: {lines} lines"
+
+
+def test_main_is_short():
+    assert (ROOT / "main.py").read_text(encoding="utf-8").count("\n") <= 80
