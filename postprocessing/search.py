@@ -21,7 +21,7 @@ from tasks import Trained, load_trained
 from tasks.retrieval import RetrievalTask
 from utils.artefact_utils import ScoreReader
 from utils.audio_utils import AudioError, log_mel, read_wave
-from utils.cli_utils import ArtefactError, UserError, command, command_for
+from utils.cli_utils import ArtefactError, UserError, command
 from utils.metric_utils import EmbeddingScores, top_k
 from utils.report_utils import print_table
 from utils.text_utils import load_sentence_encoder
@@ -78,7 +78,7 @@ def _clip_embeddings(task: RetrievalTask, trained: Trained) -> Array:
     """(C, E) float32, in the order of the split's clips."""
     fids = task.split(trained.split).fids
     try:
-        with ScoreReader(trained.scores, command_for("postprocessing.xmodal_scores")) as reader:
+        with ScoreReader(trained.scores, trained.command_for("postprocessing.xmodal_scores")) as reader:
             if reader.notes["checkpoint"] == trained.checkpoint and reader.fids == fids:
                 return reader.embeddings("audio")
     except ArtefactError:

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Rank, measure, print and write."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     trained, _ = load_trained(argv, parser)
-    with ScoreReader(trained.scores, command_for("postprocessing.xmodal_scores")) as reader:
+    with ScoreReader(trained.scores, trained.command_for("postprocessing.xmodal_scores")) as reader:
         _check_origin(reader, trained)
         write_metrics(reader, trained)
 
@@ -51,7 +51,7 @@ def _check_origin(reader: ScoreReader, trained: Trained) -> None:
     if found != trained.checkpoint:
         raise ArtefactError(
             f"{trained.scores}: made by {found}, this run wants {trained.checkpoint}; write it again: "
-            f"{command_for('postprocessing.xmodal_scores')}"
+            f"{trained.command_for('postprocessing.xmodal_scores')}"
         )
 
 
@@ -72,7 +72,7 @@ def write_metrics(reader: ScoreReader, trained: Trained) -> None:
         raise UserError(
             f"{trained.scores}: the score of caption '{captions[error.query].raw_text}' and clip "
             f"'{fnames[error.candidate]}' is {error.value}, expected a finite number; write it again: "
-            f"{command_for('postprocessing.xmodal_scores')}"
+            f"{trained.command_for('postprocessing.xmodal_scores')}"
         ) from error
     backward = Relevance(clips, rows, *shape[::-1])
     a2t = rank_and_top_k(reader.audio_to_text(), backward, 0)
@@ -91,9 +91,10 @@ def write_metrics(reader: ScoreReader, trained: Trained) -> None:
 def _names(reader: ScoreReader, trained: Trained) -> tuple[list[Caption], list[str]]:
     """The captions of the rows and the file names of the columns."""
     data = trained.run.data
-    repair = command_for("postprocessing.xmodal_scores")
-    captions = {c.tid: c for c in read_text_table(data.text_table(trained.split), repair)}
-    fnames = {c.fid: c.fname for c in read_clips(data.audio_info, trained.split, repair)}
+    repair = trained.command_for("postprocessing.xmodal_scores")
+    tables = command_for("preprocessing.clotho_dataset")
+    captions = {c.tid: c for c in read_text_table(data.text_table(trained.split), tables)}
+    fnames = {c.fid: c.fname for c in read_clips(data.audio_info, trained.split, tables)}
     known = set(reader.fids)
     unknown = [tid for tid in reader.tids if tid not in captions or captions[tid].fid not in known]
     unknown += [fid for fid in reader.fids if fid not in fnames]
@@ -121,7 +122,7 @@ def _write(trained: Trained, report: dict[str, Any], captions: Sequence[Caption]
     write_json(metrics, report)
     _print(trained, report)
     print(f"wrote {trained.publish(table)}\nwrote {trained.publish(metrics)}")
-    print(f"next: {command_for('postprocessing.search', 'a dog barks twice')}")
+    print(f"next: {trained.command_for('postprocessing.search', 'a dog barks twice')}")
 
 
 def _print(trained: Trained, report: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from tasks import Trained, load_trained
 from utils.artefact_utils import write_scores
-from utils.cli_utils import UserError, check_free_disk, command, command_for
+from utils.cli_utils import UserError, check_free_disk, command
 from utils.metric_utils import EmbeddingScores, NonFiniteEmbeddingError
 
 SCRIPT = "postprocessing.xmodal_scores"
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     trained, _ = load_trained(argv, parser)
     score_split(trained)
-    print(f"next: {command_for('postprocessing.xmodal_retrieval')}")
+    print(f"next: {trained.command_for('postprocessing.xmodal_retrieval')}")
 
 
 def score_split(trained: Trained) -> None:

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from tasks import load_run
 from utils.artefact_utils import Clip, LogMelParts, LogMelSettings, read_clips, write_rows
 from utils.audio_utils import FrontEnd, LogMelStream, prepare, wave_blocks
 from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder
 from utils.data_utils import DataSpec
-from utils.dataset_utils import all_cores
+from utils.dataset_utils import all_cores, worker_pool
+from utils.report_utils import progress_bar
 
 SCRIPT = "preprocessing.audio_logmel"
 # Seconds of sound a part: a killed run loses at most this much a process.
@@ -85,7 +85,10 @@ def write_split(
         UserError: the disk is too small.
     """
     parts = LogMelParts(data.logmels(split), settings)
+    failed_table = data.features / f"{split}_audio_logmels_failed.csv"
+    failed_table.unlink(missing_ok=True)
     if parts.is_complete([clip.fid for clip in clips]):
+        parts.remove_parts()
         print(f"{split}: {len(clips)} clips, reused {parts.path}")
         return []
     if other := parts.replaces():
@@ -99,8 +102,6 @@ def write_split(
     failed = run_jobs(jobs, split, len(missing), workers)
     names = {clip.fid: clip.fname for clip in clips}
     failures = [(fid, names[fid], reason) for fid, reason in failed]
-    failed_table = data.features / f"{split}_audio_logmels_failed.csv"
-    failed_table.unlink(missing_ok=True)
     if failures:
         write_rows(failed_table, ["fid", "fname", "reason"], failures)
         print(f"{split}: {len(failures)} clips could not be decoded, see {failed_table}")
@@ -117,28 +118,18 @@ def run_jobs(
     failed: list[tuple[str, str]] = []
     if jobs:
         prepare(jobs[0].front_end)
-    with tqdm(total=clips, desc=f"{split}: log-mels", unit="clip", disable=quiet or not jobs) as bar:
+    with progress_bar(clips, f"{split}: log-mels", "clip", disable=quiet or not jobs) as bar:
         if workers <= 1:
             for job in jobs:
                 failed += write_part(job)
                 bar.update(len(job.clips))
             return failed
-        with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
-            try:
-                running = {pool.submit(write_part, job): len(job.clips) for job in jobs}
-                for future in as_completed(running):
-                    failed += future.result()
-                    bar.update(running[future])
-            except BaseException:
-                pool.shutdown(cancel_futures=True)  # a full disk or Ctrl-C: do not start the parts that wait
-                raise
+        with worker_pool(workers) as pool:
+            running = {pool.submit(write_part, job): len(job.clips) for job in jobs}
+            for future in as_completed(running):
+                failed += future.result()
+                bar.update(running[future])
     return failed
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def write_part(job: Job) -> list[tuple[str, str]]:
@@ -160,7 +151,9 @@ def _log_mel_blocks(job: Job, clip: Clip) -> Iterator[NDArray[np.float32]]:
         block = stream.push(wave)
         if len(block):
             yield block
-    yield stream.finish()
+    last = stream.finish()
+    if len(last):
+        yield last
 
 
 def groups_of(clips: Sequence[Clip]) -> list[list[Clip]]:

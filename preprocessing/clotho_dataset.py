@@ -11,11 +11,11 @@ Own data without splits, one folder of clips and one CSV:
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from tasks import load_run
 from utils.artefact_utils import Caption, Clip, read_clips, write_audio_info, write_text_table, write_vocab_info
@@ -111,38 +111,65 @@ def read_captions(path: Path) -> tuple[list[RawCaption], list[Rejected]]:
     """Captions of a CSV: `file_name, caption_1, ...` (official Clotho) or `fname, raw_text, text` (DCASE 2023).
 
     Returns:
-        The captions, and the rows refused because an earlier row has the same file name (official form only).
+        The captions; and those refused, because their row has too many fields or, in the official form, an earlier
+        row has the same file name.
     Raises:
         UserError: not a CSV in UTF-8, or neither of the two forms.
     """
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path}: not a CSV table in UTF-8 ({' '.join(str(error).split())}); repair the file"
-        ) from error
-    columns = [str(column) for column in rows]
+    columns, rows, refused = _read_rows(path)
     numbered = [column for column in columns if column.startswith("caption_")]
-    if "file_name" in rows and numbered:
-        return _wide_captions(rows, numbered)
-    if {"fname", "raw_text"} <= set(rows):
-        texts = rows["text"] if "text" in rows else [None] * len(rows)
-        names = zip(rows["fname"], rows["raw_text"], texts, strict=True)
-        return [RawCaption(n, raw, text, f"{n}#{i}") for i, (n, raw, text) in enumerate(names)], []
+    if "file_name" in columns and numbered:
+        captions, twice = _wide_captions(rows, numbered)
+        return captions, [*refused, *twice]
+    if {"fname", "raw_text"} <= set(columns):
+        fields = [(row["fname"], row["raw_text"], row.get("text")) for row in rows]
+        return [RawCaption(n, raw, text, f"{n}#{i}") for i, (n, raw, text) in enumerate(fields)], refused
     raise UserError(
         f"{path}: found the columns {', '.join(columns)}, expected file_name, caption_1, ... or fname, raw_text, text"
     )
 
 
-def _wide_captions(rows: pd.DataFrame, numbered: list[str]) -> tuple[list[RawCaption], list[Rejected]]:
-    keys = rows["file_name"].map(match_key)
-    again = keys.duplicated()
-    twice = [Rejected("caption", name, "same file name as an earlier row") for name in rows["file_name"][again]]
-    captions = [
-        RawCaption(name, raw, None, f"{name}#{column.removeprefix('caption_')}")
-        for name, *texts in rows.loc[~again, ["file_name", *numbered]].itertuples(index=False)
-        for column, raw in zip(numbered, texts, strict=True)
+def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]], list[Rejected]]:
+    """The columns, the rows, and the rows with too many fields: a caption whose comma stands outside quotes."""
+    table: list[tuple[int, list[str]]] = []  # line, fields
+    line = 1
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, strict=True)
+            for row in reader:
+                table += [(line, row)] if any(field.strip() for field in row) else []
+                line = reader.line_num + 1
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path}: not a CSV table in UTF-8 (the row of line {line}: {error}); repair the file"
+        ) from error
+    columns = [column.strip() for column in table[0][1]] if table else []
+    twice = sorted({column for column in columns if column and columns.count(column) > 1})
+    if twice:
+        raise UserError(f"{path}: the column {', '.join(twice)} stands twice; rename one")
+    fitting = [row for _, row in table[1:] if len(row) <= len(columns)]
+    rows = [dict(zip(columns, [*row, *[""] * (len(columns) - len(row))], strict=True)) for row in fitting]
+    reason = f"fields, the header has {len(columns)}; put captions with commas in quotes"
+    refused = [
+        Rejected("caption", f"{path.name} line {line}", f"{len(row)} {reason}")
+        for line, row in table[1:]
+        if len(row) > len(columns)
     ]
+    return columns, rows, refused
+
+
+def _wide_captions(rows: list[dict[str, str]], numbered: list[str]) -> tuple[list[RawCaption], list[Rejected]]:
+    captions: list[RawCaption] = []
+    twice: list[Rejected] = []
+    seen: set[str] = set()
+    for row in rows:
+        name = row["file_name"]
+        ids = [f"{name}#{column.removeprefix('caption_')}" for column in numbered]
+        if match_key(name) in seen:
+            twice += [Rejected("caption", source_id, "same file name as an earlier row") for source_id in ids]
+            continue
+        seen.add(match_key(name))
+        captions += [RawCaption(name, row[c], None, i) for c, i in zip(numbered, ids, strict=True)]
     return captions, twice
 
 
@@ -151,6 +178,8 @@ def _one_folder(data: DataSpec, args: argparse.Namespace) -> dict[str, RawSplit]
     shares = _shares(args.make_splits)
     folder = data.root / (args.audio or ".")
     existing_folder(folder, "--audio", "name the folder of the clips, relative to data.root")
+    if not folder.is_relative_to(data.root):
+        raise UserError(f"--audio: found {folder}, expected a folder in data.root, {data.root}")
     tables = [data.root / args.captions] if args.captions else sorted(data.root.glob("*.csv"))
     if len(tables) != 1 or not tables[0].is_file():
         found = ", ".join(p.name for p in tables) or "none"

@@ -24,13 +24,13 @@ from urllib.parse import unquote, urlsplit
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from models.audio_encoders import CNN6Encoder, CNN10Encoder, CNN14Encoder
 from models.audio_encoders.panns import PANNsEncoder
 from tasks import Run, load_run
 from utils.artefact_utils import remove_leftovers, replacing
 from utils.cli_utils import ArtefactError, UserError, command, command_for
+from utils.report_utils import progress_bar
 from utils.weight_utils import key_problems, read_checkpoint, write_weights
 
 SCRIPT = "preprocessing.cnn14_transfer"
@@ -171,7 +171,7 @@ def download(url: str, path: Path, sha256: str | None = None) -> str:
 def _copy(response: BinaryIO, stream: BinaryIO, name: str, size: int | None) -> None:
     """Copy an answer; one shorter than its announced size is a ConnectionError."""
     copied = 0
-    with tqdm(total=size, unit="B", unit_scale=True, desc=name) as progress:
+    with progress_bar(size, name, "B", unit_scale=True) as progress:
         while block := response.read(_BLOCK_BYTES):
             stream.write(block)
             copied += len(block)

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from tasks import load_run
 from utils.artefact_utils import Caption, read_text_embeddings, read_text_table, write_text_embeddings
 from utils.cli_utils import ArtefactError, command, command_for
+from utils.report_utils import progress_bar
 from utils.text_utils import encode_captions, load_sentence_encoder, model_revision
 
 SCRIPT = "preprocessing.sbert_embeddings"
@@ -66,7 +66,7 @@ def write_embeddings(path: Path, captions: Sequence[Caption], model: str, batch_
         encoder = load_sentence_encoder(model)
         chunks = encode_captions(encoder, [caption.raw_text for caption in missing], batch_size, _CHUNK)
         done = 0
-        with tqdm(total=len(missing), desc="captions", unit="caption") as bar:
+        with progress_bar(len(missing), "captions", "caption") as bar:
             for rows in chunks:
                 tids = [caption.tid for caption in missing[done : done + len(rows)]]
                 vectors.update(zip(tids, rows, strict=True))

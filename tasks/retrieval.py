@@ -13,9 +13,16 @@ from torch import Tensor, nn
 
 from models.core import DualEncoderModel, DualEncoderSpec
 from tasks.base import RunSpec
+from utils.cli_utils import UserError
 from utils.criterion_utils import CriterionSpec, InfoNCE
 from utils.data_utils import Batch, CaptionedClips, DataSpec, TrainLoader, audio_loader, window_edges
-from utils.metric_utils import AUDIO_TO_TEXT, EmbeddingScores, evaluate, retrieval_metrics
+from utils.metric_utils import (
+    AUDIO_TO_TEXT,
+    EmbeddingScores,
+    NonFiniteEmbeddingError,
+    evaluate,
+    retrieval_metrics,
+)
 from utils.model_utils import Loader, seed_everything, to_device
 
 Array = NDArray[np.float32]
@@ -122,7 +129,7 @@ class RetrievalTask:
             batch = to_device(batch, device)
             embeddings = self.dual_encoder.embed_audio(batch["audio"], batch["lengths"])
             total.index_add_(0, batch["clip"], embeddings.float())
-            windows.index_add_(0, batch["clip"], torch.ones_like(windows[: len(embeddings)]))
+            windows.index_add_(0, batch["clip"], windows.new_ones(len(embeddings), 1))
         return self.dual_encoder.normalise(total / windows).cpu().numpy()
 
     def _device(self) -> torch.device:
@@ -133,10 +140,21 @@ class RetrievalTask:
         return EmbeddingScores(outputs.text, outputs.audio, similarity=self._run.criterion.similarity)
 
     def metrics(self, outputs: RetrievalOutputs) -> dict[str, float]:
-        """Text to audio (R@k, mAP@k, median_rank); audio to text, with the prefix a2t_; and val_loss."""
+        """Text to audio (R@k, mAP@k, median_rank); audio to text, with the prefix a2t_; and val_loss.
+
+        Raises:
+            UserError: an embedding is not finite.
+        """
         captions, clips = np.arange(len(outputs.text)), outputs.clip_of_caption
         similarity = self._run.criterion.similarity
-        t2a = evaluate(self.scores(outputs), captions, clips)
+        try:
+            t2a = evaluate(self.scores(outputs), captions, clips)
+        except NonFiniteEmbeddingError as error:
+            id_ = outputs.tids[error.row] if error.side == "query" else outputs.fids[error.row]
+            raise UserError(
+                f"the embedding of {id_} holds {error.value}: training has diverged; lower optimizer.lr, set "
+                "training.clip_grad_norm, or use precision fp32"
+            ) from error
         a2t = evaluate(EmbeddingScores(outputs.audio, outputs.text, similarity=similarity), clips, captions)
         backward = retrieval_metrics(a2t, clips, len(outputs.audio), AUDIO_TO_TEXT)
         return {

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tasks.retrieval import RetrievalRun, RetrievalTask
-from utils.cli_utils import check_free_disk, remember_conf
+from utils.cli_utils import ConfigError, check_free_disk, remember_conf
 from utils.config_utils import override, parse, read_yaml, set_key, to_mapping
 from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec
 from utils.report_utils import print_table
 from utils.tune_utils import Search
 
 DEFAULT_CONF = Path("conf.yaml")
+# Trials could not be kept together, or not be compared, if these differed.
+_SHARED_KEYS = ("task", "experiment", "output_root", "search", "ray", "training.select_on")
 
 # The table of systems: `task:` in the YAML chooses. A union, discriminated by `task`, once there are several.
 Run = RetrievalRun
@@ -74,7 +77,8 @@ def check_run(run: Run, *, thorough: bool) -> None:
             split.check()
     print_table(f"{run.task}: {parameters / 1e6:.2f} M parameters", ["split", "clips", "captions", "hours"], rows)
     # a checkpoint holds the weights and two moments of each; one more is written before one is removed
-    need = parameters * 4 * 3 * (run.ray.keep_checkpoints + 2) * run.ray.num_samples
+    trials = run.ray.num_samples * math.prod(len(d.grid) for d in run.search.values() if d.grid is not None)
+    need = parameters * 4 * 3 * (run.ray.keep_checkpoints + 2) * trials
     check_free_disk(run.output_root, need, "output_root")
 
 
@@ -82,10 +86,12 @@ def check_search(run: Run) -> None:
     """Try the ends of every distribution of `search:` on the key it searches.
 
     Raises:
-        ConfigError: there is no such key, or it does not take such values.
+        ConfigError: there is no such key, it does not take such values, or all trials must share it.
     """
     mapping = to_mapping(run) | {"search": {}}
     for key, distribution in run.search.items():
+        if any(f"{key}.".startswith(f"{shared}.") for shared in _SHARED_KEYS):
+            raise ConfigError(f"search.{key}: all trials of an experiment share this key; set it outside `search:`")
         for value in distribution.extremes():
             trial = copy.deepcopy(mapping)
             set_key(trial, key, value)

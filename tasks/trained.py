@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from tasks.retrieval import RetrievalTask
 from tasks.runs import Run, load_run, parse_run
 from utils.artefact_utils import replacing
+from utils.cli_utils import command_for
 from utils.model_utils import TrainedTrial, choose_device, find_trial, read_checkpoint
 
 
@@ -23,11 +24,16 @@ class Trained(NamedTuple):
     run: Run
     split: str  # the split's own name
     state: dict[str, Any]  # of the model
+    choices: Sequence[str]  # the --run, --trial, --checkpoint and --split of the command line
 
     @property
     def checkpoint(self) -> str:
         """Which weights: trial, checkpoint and epoch, as files made with them note it."""
         return f"{self.trial.folder.name}/{self.trial.checkpoint.folder.name} (epoch {self.trial.checkpoint.epoch})"
+
+    def command_for(self, script: str, *arguments: str) -> str:
+        """The command line that runs another script of stage 3 on the same checkpoint and split."""
+        return command_for(script, *self.choices, *arguments)
 
     @property
     def scores(self) -> Path:
@@ -72,8 +78,12 @@ def load_trained(argv: Sequence[str] | None, parser: argparse.ArgumentParser) ->
     conf, args = load_run(argv, parser)
     trial = find_trial(args.run or conf.folder, args.trial, args.checkpoint)
     params = copy.deepcopy(trial.params)
+    # where to compute is a matter of this machine, not of the one that trained
+    params["training"]["device"], params["data"]["workers"] = conf.training.device, conf.data.workers
     if params["model"]["audio_encoder"].get("weights"):  # where training began; the checkpoint holds what came of it
         params["model"]["audio_encoder"]["weights"] = None
     run = parse_run(params, str(trial.folder / "params.json"))
     split = args.split or run.data.splits.eval
-    return Trained(trial, run, split, read_checkpoint(trial.checkpoint.folder)["model"]), args
+    given = {name: vars(args)[name] for name in ("run", "trial", "checkpoint", "split")}
+    choices = [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
+    return Trained(trial, run, split, read_checkpoint(trial.checkpoint.folder)["model"], choices), args

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
 import shlex
 import shutil
 import sys
@@ -32,6 +33,10 @@ _DISK_ERRORS = {
     errno.EACCES: "no permission; make it readable and writable, or name another folder",
     errno.EPERM: "no permission; make it readable and writable, or name another folder",
     errno.EROFS: "the file system is read-only; name another folder",
+    errno.EFBIG: "the file is too large for this disk; name another folder",
+    errno.EEXIST: "a file stands where a folder is needed; remove it, or name another folder",
+    errno.ENOTDIR: "a file stands where a folder is needed; remove it, or name another folder",
+    errno.EISDIR: "a folder stands where a file is needed; remove it, or name another file",
 }
 
 _conf_arguments: list[str] = []
@@ -61,8 +66,16 @@ def command_for(script: str, *arguments: str) -> str:
         script: a module such as `preprocessing.audio_logmel`, or `main.py`.
         arguments: further arguments; they are quoted for the shell.
     """
-    start = ["python", script] if script.endswith(".py") else ["python", "-m", script]
+    start = [_python(), script] if script.endswith(".py") else [_python(), "-m", script]
     return shlex.join([*start, *_conf_arguments, *arguments])
+
+
+def _python() -> str:
+    """What to type for this interpreter: `python` where its environment is active, `.venv/bin/python` elsewhere."""
+    if shutil.which("python") == sys.executable:
+        return "python"
+    running = Path(sys.executable)
+    return str(running.relative_to(Path.cwd())) if running.is_relative_to(Path.cwd()) else str(running)
 
 
 def disk_error_reason(error: OSError) -> str | None:
@@ -83,6 +96,9 @@ def command(main: Main) -> Command:
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             code = 2
+        except BrokenPipeError:  # `... | head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 141
         except KeyboardInterrupt:
             print("interrupted; the same command goes on from here", file=sys.stderr)
             code = 130
@@ -91,7 +107,7 @@ def command(main: Main) -> Command:
             if reason is None:
                 raise
             where = error.filename or "while writing"
-            again = shlex.join(["python", *sys.orig_argv[1:]])
+            again = shlex.join([_python(), *sys.orig_argv[1:]])
             print(f"error: {where}: {reason}, then run again: {again}", file=sys.stderr)
             code = 2
         if code:

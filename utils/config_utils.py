@@ -53,7 +53,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     with path.open(encoding="utf-8") as stream:
         try:
             mapping = yaml.load(stream, _UniqueKeyLoader)  # a SafeLoader: builds plain values only
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date such as 2023-99-99
             raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(mapping, dict):
         raise ConfigError(f"{path}: found {type(mapping).__name__}, expected keys and values")
@@ -73,7 +73,7 @@ def override(mapping: Mapping[str, Any], settings: Sequence[str]) -> dict[str, A
             raise ConfigError(f"--set {setting}: expected key=value, such as training.epochs=5")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise ConfigError(f"--set {setting}: the value is not YAML") from error
         set_key(result, key, value)
     return result

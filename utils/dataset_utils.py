@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import multiprocessing
 import os
+import signal
+import threading
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from utils.artefact_utils import Caption, Clip, write_rows
 from utils.audio_utils import AudioError, probe
+from utils.cli_utils import UserError
+from utils.report_utils import progress_bar
 from utils.text_utils import normalise_caption
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".opus", ".aif", ".aiff", ".au"}
+
+
+_Job = tuple[Path, str, str]  # the data set's folder, the path of a clip in it, the split
 
 
 class Rejected(NamedTuple):
@@ -38,11 +46,17 @@ class RawCaption(NamedTuple):
 
 def audio_files(folder: Path) -> tuple[list[Path], list[Rejected]]:
     """The audio files of a folder by name, and what else lies there; hidden files are passed over."""
-    found = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    known = ", ".join(sorted(AUDIO_SUFFIXES))
-    strange = [p for p in found if p.suffix.lower() not in AUDIO_SUFFIXES]
-    rejected = [Rejected("clip", p.name, f"extension '{p.suffix}' is none of {known}") for p in strange]
-    return [p for p in found if p.suffix.lower() in AUDIO_SUFFIXES], rejected
+    found = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    strange = {p: reason for p in found if (reason := _why_strange(p))}
+    return [p for p in found if p not in strange], [Rejected("clip", p.name, why) for p, why in strange.items()]
+
+
+def _why_strange(path: Path) -> str | None:
+    if path.is_dir():
+        return "is a folder; the clips of a split lie in one folder"
+    if path.suffix.lower() not in AUDIO_SUFFIXES:
+        return f"extension '{path.suffix}' is none of {', '.join(sorted(AUDIO_SUFFIXES))}"
+    return None if path.is_file() else "is a link to nothing, or no regular file"
 
 
 def match_key(name: str) -> str:
@@ -67,11 +81,8 @@ def probe_clips(
     paths = [file.relative_to(root).as_posix() for file in files]
     fresh = [path for path in paths if path not in known]
     jobs = [(root, path, split) for path in fresh]
-    made: dict[str, Clip | Rejected] = {}
-    with ProcessPoolExecutor(max(1, workers)) as pool:
-        results = pool.map(_probe_clip, jobs, chunksize=max(1, min(32, len(jobs) // (4 * workers) or 1)))
-        bar = tqdm(results, f"{split}: decoding", len(jobs), unit="clip", disable=not jobs)
-        made.update(zip(fresh, bar, strict=True))
+    bar = progress_bar(len(jobs), f"{split}: decoding", "clip", iterable=_probed(jobs, workers), disable=not jobs)
+    made = dict(zip(fresh, bar, strict=True))
     clips: dict[str, Clip] = {}
     rejected: list[Rejected] = []
     for path in paths:
@@ -85,7 +96,15 @@ def probe_clips(
     return list(clips.values()), rejected
 
 
-def _probe_clip(job: tuple[Path, str, str]) -> Clip | Rejected:
+def _probed(jobs: Sequence[_Job], workers: int) -> Iterator[Clip | Rejected]:
+    if workers <= 1 or len(jobs) <= 1:
+        yield from map(_probe_clip, jobs)
+        return
+    with worker_pool(workers) as pool:
+        yield from pool.map(_probe_clip, jobs, chunksize=max(1, min(32, len(jobs) // (4 * workers))))
+
+
+def _probe_clip(job: _Job) -> Clip | Rejected:
     root, path, split = job
     file = root / path
     try:
@@ -107,23 +126,24 @@ def match_captions(
         clips: those that can be decoded.
         captions: as the data set gives them.
         split: its name; a part of each tid.
-        refused: name -> reason of the clips that were rejected.
+        refused: name -> reason of the clips that were rejected; a caption that spells such a name exactly is not
+            given to another clip.
     Returns:
         The clips that have a caption, the captions that have a clip, and the rest with its reason.
     """
     by_name = {match_key(clip.fname): clip for clip in clips}
-    refused = {match_key(name): reason for name, reason in refused.items()}
+    reasons = {match_key(name): reason for name, reason in refused.items()} | dict(refused)
     matched: list[Caption] = []
     rejected: list[Rejected] = []
     seen: dict[tuple[str, str], int] = {}
     for caption in captions:
-        clip = by_name.get(match_key(caption.name))
+        clip = None if caption.name in refused else by_name.get(match_key(caption.name))
         raw_text = caption.raw_text.strip()
-        text = caption.text.strip() if caption.text else normalise_caption(raw_text)
+        text = (caption.text or "").strip() or normalise_caption(raw_text)
         if clip is None:
-            reason = refused.get(match_key(caption.name), "no such file")
+            reason = reasons.get(caption.name) or reasons.get(match_key(caption.name), "no such file")
             rejected.append(Rejected("caption", caption.source_id, f"without a clip: '{caption.name}': {reason}"))
-        elif not text:
+        elif not raw_text or not text:
             rejected.append(Rejected("caption", caption.source_id, f"no words in {caption.raw_text!r}"))
         else:
             number = seen[clip.fname, raw_text] = seen.get((clip.fname, raw_text), -1) + 1
@@ -140,6 +160,42 @@ def content_id(split: str, name: str, *content: bytes) -> str:
     for part in (split.encode(), name.encode("utf-8", "surrogateescape"), *content):
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes of one thread each, which end with this process however it ends.
+
+    What still waits is not started when the block raises.
+    Raises:
+        UserError: a worker was killed.
+    """
+    with ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
+        try:
+            yield pool
+        except BrokenProcessPool:
+            raise UserError(
+                "a worker process was killed, most likely for want of memory; "
+                "run again with fewer --workers: it goes on from here"
+            ) from None
+        except BaseException:  # a full disk or Ctrl-C
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _start_worker() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:

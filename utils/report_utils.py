@@ -1,20 +1,36 @@
-"""Tables on the terminal."""
+"""Tables and progress bars on the terminal."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+# A bar redraws itself on a terminal; in a log file each state stays, so that few are enough.
+_LOG_INTERVAL_S = 15.0
+
+
+def progress_bar(total: int | None, title: str, unit: str, **settings: Any) -> tqdm[Any]:
+    """A tqdm bar on stderr, moved by `update` or by the `iterable` that it counts; in a log file a line every 15 s."""
+    interval_s = 0.1 if sys.stderr.isatty() else _LOG_INTERVAL_S
+    return tqdm(
+        total=total, desc=title, unit=unit, mininterval=interval_s, maxinterval=max(10.0, interval_s), **settings
+    )
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; the first column is text, the others are numbers, right-aligned."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table()
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right")
     for row in rows:
-        table.add_row(*(str(value) for value in row))
+        table.add_row(*(Text(str(value)) for value in row))  # a Text: '[dog]' is no markup
     console = Console()
     console.print(f"\n{title}", style="bold", markup=False, highlight=False)
     console.print(table)

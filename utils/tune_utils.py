@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import shutil
 import signal
@@ -23,6 +24,7 @@ from utils.model_utils import Fit, LRSchedulerSpec, OptimizerSpec, Task, Trainin
 from utils.model_utils.trials import checkpoint_folders
 
 EXPERIMENT_FILE = "experiment.json"
+_UNSAVED = ".checkpoint-"  # prefix of the folders where trials write a checkpoint before Ray keeps it
 
 _RAY_SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of the YAML hold in every trial
@@ -56,6 +58,8 @@ class Distribution(Spec):
             raise ValueError(f"{name} needs low < high")
         if name in ("loguniform", "qloguniform") and values[0] <= 0:
             raise ValueError(f"{name} needs low > 0")
+        if _RANGES.get(name) == 3 and (values[2] <= 0 or not all(_is_multiple(v, values[2]) for v in values[:2])):
+            raise ValueError(f"{name} needs [low, high, step], with low and high multiples of step > 0")
         return self
 
     def only(self) -> tuple[str, list[Any]]:
@@ -66,12 +70,20 @@ class Distribution(Spec):
         return next(iter(given.items()))
 
     def extremes(self) -> list[Any]:
-        """Values that a Spec must accept: each one of a list, both ends of a range."""
+        """Values that a Spec must accept: each one of a list, both ends of a range, and what may lie between."""
         name, values = self.only()
         if name in _LISTS:
             return values
-        last = values[1] - 1 if name == "randint" else values[1]
-        return [values[0], last]
+        low, high, step = (*values, None)[:3]
+        if name == "randint" or (name == "qrandint" and step == 1):  # these never draw `high`
+            return [low, high - 1]
+        if step is not None:
+            return [low, high, low + step]
+        return [low, high, low + (high - low) / math.e]  # a number with a fraction: a key may take whole ones alone
+
+
+def _is_multiple(value: float, step: float) -> bool:
+    return math.isclose(value / step, round(value / step), abs_tol=1e-9)
 
 
 class PlateauStopperSpec(Spec):
@@ -178,7 +190,7 @@ def _prepare_folder(search: Search, *, resume: bool, fresh: bool) -> bool | None
             print(f"{folder}: nothing to resume; starting")
         write_json(record, {"format_version": 1, "run": search.run, "finished": False})
         return False
-    held = json.loads(record.read_text(encoding="utf-8"))
+    held = _read_record(record)
     changed = _changed_keys(held["run"], search.run)
     if changed:
         raise UserError(
@@ -190,7 +202,17 @@ def _prepare_folder(search: Search, *, resume: bool, fresh: bool) -> bool | None
         return None
     if not resume:
         raise UserError(f"{folder}: holds an unfinished experiment; go on with --resume, or start again with --fresh")
+    for leftover in folder.glob(f"{_UNSAVED}*"):  # what a killed trial was writing
+        shutil.rmtree(leftover)
     return (folder / "tuner.pkl").is_file()
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return {"run": dict(held["run"]), "finished": bool(held["finished"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not the record of an experiment; move the folder aside with --fresh") from error
 
 
 def _changed_keys(old: Any, new: Any, path: str = "") -> list[str]:
@@ -239,7 +261,7 @@ def _tune_config(search: Search) -> Any:
 
     spec, training = search.ray, search.training
     asha = ASHAScheduler(
-        time_attr="training_iteration",
+        time_attr="epoch",  # Ray's own count goes on when a broken checkpoint makes a trial repeat an epoch
         max_t=training.epochs,
         grace_period=min(spec.grace_epochs, training.epochs),
         reduction_factor=spec.reduction_factor,
@@ -329,7 +351,7 @@ def _train_trial(config: dict[str, Any], build_task: BuildTask, parts: Parts, ex
         fit.restore(folders)
 
     def report(metrics: dict[str, float], save: Callable[[Path], None]) -> None:
-        with tempfile.TemporaryDirectory(dir=experiment, prefix=".checkpoint-") as folder:
+        with tempfile.TemporaryDirectory(dir=experiment, prefix=_UNSAVED) as folder:
             save(Path(folder))
             tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))
 

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from preprocessing.synthetic_corpus import root_folder
 from preprocessing.synthetic_corpus.captions import CAPTIONS_PER_CLIP
@@ -31,6 +30,7 @@ from preprocessing.synthetic_corpus.parallel import ordered_map
 from preprocessing.synthetic_corpus.root_folder import PART, Record, caption_file, event_file, file_name
 from preprocessing.synthetic_corpus.synthesis import SAMPLE_RATE_HZ, Wave
 from utils.cli_utils import UserError
+from utils.report_utils import progress_bar
 
 DEFAULT_SIZES = (1200, 150, 200)  # training, validation, evaluation
 CAPTION_COLUMNS = ("file_name", *(f"caption_{number}" for number in range(1, CAPTIONS_PER_CLIP + 1)))
@@ -108,7 +108,7 @@ def _write_splits(root: Path, record: Record, workers: int) -> None:
     results = ordered_map(_make_clips, [chunk for those in chunks.values() for chunk in those], workers)
     for split in chunks:
         (root / split).mkdir(exist_ok=True)
-    with contextlib.closing(results), tqdm(total=record.clips, unit="clip") as progress:
+    with contextlib.closing(results), progress_bar(record.clips, "", "clip") as progress:
         for split, those in chunks.items():
             progress.set_description(split)
             captions = _table(caption_file(root, split), CAPTION_COLUMNS)

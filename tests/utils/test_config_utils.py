@@ -114,3 +114,14 @@ def test_exponents_without_a_dot_are_numbers():
         lr: float
 
     assert parse(override({}, ["lr=1e-3"]), Rate, "--set").lr == 1e-3
+
+
+def test_values_that_yaml_itself_cannot_build(tmp_path):
+    with pytest.raises(ConfigError, match=r"--set rooms=2023-99-99: the value is not YAML"):
+        override(house(), ["rooms=2023-99-99"])
+    (tmp_path / "conf.yaml").write_text("made: 2023-99-99\n")
+    with pytest.raises(ConfigError, match=r"conf\.yaml: not valid YAML: month must be in 1\.\.12"):
+        read_yaml(tmp_path / "conf.yaml")
+    (tmp_path / "conf.yaml").write_bytes(b"made: \xff\n")
+    with pytest.raises(ConfigError, match=r"conf\.yaml: not valid YAML"):
+        read_yaml(tmp_path / "conf.yaml")

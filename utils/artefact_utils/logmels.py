@@ -7,7 +7,6 @@ was interrupted or not.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
@@ -19,12 +18,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.atomic import remove_leftovers, replacing
+from utils.artefact_utils.atomic import remove_leftovers
+from utils.artefact_utils.hdf5 import replacing_hdf5
 from utils.audio_utils import AudioError
 from utils.cli_utils import ArtefactError
 
 FORMAT_VERSION = 1
 Array = NDArray[np.float32]
+# Parts held open while the feature file is assembled; a large corpus has more parts than a process may open.
+_OPEN_PARTS = 16
 
 
 class LogMelSettings(NamedTuple):
@@ -75,10 +77,13 @@ class LogMelParts:
 
     def replaces(self) -> str | None:
         """The settings of a file that stands there and was made otherwise; None if there is none."""
-        if not self.path.is_file() or not h5py.is_hdf5(self.path):
+        if not self.path.is_file():
             return None
-        with h5py.File(self.path, "r") as file:
-            found = LogMelSettings.of(file)
+        try:
+            with h5py.File(self.path, "r") as file:
+                found = LogMelSettings.of(file)
+        except OSError:  # not a complete HDF5 file: it has no settings
+            return None
         return None if found == self.settings else found.describe()
 
     def write_part(self, chunk: Sequence[str], clips: Iterable[tuple[str, Iterator[Array]]]) -> list[tuple[str, str]]:
@@ -92,10 +97,11 @@ class LogMelParts:
         """
         failed = []
         name = hashlib.blake2b("".join(chunk).encode(), digest_size=8).hexdigest()
-        with replacing(self._folder / f"part-{name}.hdf5") as beside, h5py.File(beside, "w") as file:
+        with replacing_hdf5(self._folder / f"part-{name}.hdf5") as (file, disk):
             for fid, blocks in clips:
                 try:
-                    _write_clip(file, fid, blocks, self.settings.dtype)
+                    for _ in _write_clip(file, fid, blocks, self.settings.dtype):
+                        disk.check()
                 except AudioError as error:
                     file.pop(fid, None)
                     failed.append((fid, str(error)))
@@ -106,19 +112,20 @@ class LogMelParts:
         """Copy the datasets of `fids`, in this order, into the feature file; then remove the parts."""
         places = self.finished()
         remove_leftovers(self.path)
-        with replacing(self.path) as beside, h5py.File(beside, "w") as file, contextlib.ExitStack() as stack:
-            opened: dict[Path, h5py.File] = {}
+        with replacing_hdf5(self.path) as (file, disk), _OpenFiles() as opened:
             for fid in fids:
-                place = places[fid]
-                if place not in opened:
-                    opened[place] = stack.enter_context(h5py.File(place, "r"))
-                opened[place].copy(fid, file, name=fid)
+                opened[places[fid]].copy(fid, file, name=fid)
+                disk.check()
             file.attrs.update(self.settings.attributes(command))
+        self.remove_parts()
+
+    def remove_parts(self) -> None:
+        """Remove the parts; the feature file holds what they hold."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _fids(self, path: Path) -> list[str]:
         """The clips in a feature file or part; none if it is absent, broken, or made with other settings."""
-        if not path.is_file() or not h5py.is_hdf5(path):
+        if not path.is_file():
             return []
         try:
             with h5py.File(path, "r") as file:
@@ -128,16 +135,40 @@ class LogMelParts:
             return []
 
 
-def _write_clip(file: h5py.File, fid: str, blocks: Iterator[Array], dtype: str) -> None:
+class _OpenFiles:
+    """HDF5 files by path, opened when asked for; the oldest is closed when there are too many."""
+
+    def __init__(self) -> None:
+        self._files: dict[Path, h5py.File] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def __getitem__(self, path: Path) -> h5py.File:
+        if path not in self._files:
+            if len(self._files) >= _OPEN_PARTS:
+                self._files.pop(next(iter(self._files))).close()
+            self._files[path] = h5py.File(path, "r")
+        return self._files[path]
+
+
+def _write_clip(file: h5py.File, fid: str, blocks: Iterator[Array], dtype: str) -> Iterator[None]:
+    """Write the blocks; pauses after each."""
     first = next(blocks)
     second = next(blocks, None)
     if second is None:
         file.create_dataset(fid, data=first.astype(dtype, copy=False))
+        yield
         return
     dataset = file.create_dataset(fid, data=first.astype(dtype), maxshape=(None, first.shape[1]), chunks=True)
     while second is not None:
         dataset.resize(len(dataset) + len(second), axis=0)
         dataset[-len(second) :] = second
+        yield
         second = next(blocks, None)
 
 

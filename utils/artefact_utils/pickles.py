@@ -25,6 +25,12 @@ _ALLOWED = {
     ("numpy._core.multiarray", "scalar"),
     ("numpy._core.numeric", "_frombuffer"),
     ("_codecs", "encode"),  # how protocol 2 spells bytes
+    # how protocols 2 and 3 spell sets, and 2 the empty bytes
+    ("__builtin__", "bytes"),
+    ("__builtin__", "set"),
+    ("__builtin__", "frozenset"),
+    ("builtins", "set"),
+    ("builtins", "frozenset"),
 }
 
 
@@ -61,9 +67,10 @@ def load_pickle(path: Path, repair: str) -> tuple[Any, dict[str, Any]]:
         data = _RestrictedUnpickler(stream).load()
         notes = _RestrictedUnpickler(stream).load() if stream.tell() < stream.getbuffer().nbytes else {}
     except pickle.UnpicklingError as error:
+        reason = " ".join(str(error).split())
         raise ArtefactError(
-            f"{path}: refused: {error}; expected numpy arrays and plain containers alone; write it again: {repair}"
+            f"{path}: refused: {reason}; expected numpy arrays and plain containers alone; write it again: {repair}"
         ) from error
-    except (EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError, ImportError) as error:
+    except Exception as error:  # whatever the unpickler stumbles over
         raise ArtefactError(f"{path}: not a complete pickle ({error}); write it again: {repair}") from error
     return data, notes if isinstance(notes, dict) else {}

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.atomic import replacing
+from utils.artefact_utils.hdf5 import replacing_hdf5
 from utils.cli_utils import ArtefactError
 
 FORMAT_VERSION = 1
@@ -39,11 +39,12 @@ def write_scores(
         notes: which checkpoint and split made them.
     """
     shape = (len(ids["tid"]), len(ids["fid"]))
-    with replacing(path) as beside, h5py.File(beside, "w") as file:
+    with replacing_hdf5(path) as (file, disk):
         tile = (min(_TILE[0], shape[0]), min(_TILE[1], shape[1]))
         scores = file.create_dataset("scores", shape, "f4", chunks=tile)
         for start, block in blocks:
             scores[start : start + len(block)] = block
+            disk.check()
         for name, values in ids.items():
             file.create_dataset(name, data=list(values), dtype=h5py.string_dtype())
         for name, table in embeddings.items():

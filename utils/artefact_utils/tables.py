@@ -63,7 +63,7 @@ def read_clips(path: Path, split: str, repair: str) -> list[Clip]:
         ArtefactError: the file is missing, broken, of another version, or has no such split or an empty one.
     """
     data, notes = load_pickle(path, repair)
-    if notes.get("format_version") != FORMAT_VERSION or "clips" not in data:
+    if notes.get("format_version") != FORMAT_VERSION or not isinstance(data, dict) or "clips" not in data:
         found = notes.get("format_version", "none")
         raise ArtefactError(
             f"{path}: format version is {found}, this program reads {FORMAT_VERSION}; write it again: {repair}"
@@ -129,7 +129,8 @@ def write_vocab_info(path: Path, captions: Mapping[str, Sequence[Caption]]) -> N
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a small CSV table (rejected clips, results, ...), complete or not at all."""
-    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as stream:
+    # a file name may hold bytes that are not UTF-8
+    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         writer = csv.writer(stream)
         writer.writerow(columns)
         writer.writerows(rows)

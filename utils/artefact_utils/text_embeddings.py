@@ -59,7 +59,7 @@ def read_text_embeddings(path: Path, model: str | None, repair: str) -> TextEmbe
         ArtefactError: missing, broken, not `tid -> vector`, or made with another model.
     """
     vectors, notes = load_pickle(path, repair)
-    if not isinstance(vectors, dict) or not all(isinstance(v, np.ndarray) for v in vectors.values()):
+    if not isinstance(vectors, dict) or not all(_is_vector(v) for v in vectors.values()):
         raise ArtefactError(f"{path}: expected a dict tid -> (E,) float32; write it again: {repair}")
     widths = {v.shape for v in vectors.values()}
     if len(widths) > 1 or any(len(shape) != 1 for shape in widths):
@@ -68,3 +68,7 @@ def read_text_embeddings(path: Path, model: str | None, repair: str) -> TextEmbe
     if model is not None and found != model:
         raise ArtefactError(f"{path}: text model is {found}, this run wants {model}; write it again: {repair}")
     return TextEmbeddings(vectors, notes)
+
+
+def _is_vector(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"

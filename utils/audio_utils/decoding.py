@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +16,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-# What a writer that streams to a pipe leaves in the header, because it cannot go back to fill it in.
-_UNKNOWN_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF}
+# libsndfile shortens a truncated file without an error; its log lines say so, for WAV, AIFF, AU and RF64.
+_SHORTENED = re.compile(r"^\s*(?:data|SSND|Data Size|Riff size)\s*:\s*(\d+)\s*\(should be (\d+)\)", re.MULTILINE)
 
 
 class AudioError(ValueError):
@@ -66,23 +68,29 @@ def wave_blocks(path: Path, sample_rate_hz: int, block_s: float) -> Iterator[Arr
     Raises:
         AudioError: as `probe`.
     """
-    empty = True
     with _opened(path) as sound:
-        resample = None
-        if sound.samplerate != sample_rate_hz:
-            resample = soxr.ResampleStream(sound.samplerate, sample_rate_hz, 1, dtype="float32")
-        for block in _blocks(sound, block_s):
-            empty = False
-            yield block if resample is None else resample.resample_chunk(block)
-        if resample is not None and not empty:
-            yield resample.resample_chunk(np.zeros(0, np.float32), last=True)
-    if empty:
-        raise AudioError("holds no samples")
+        blocks = _blocks(sound, block_s)
+        first = next(blocks, None)
+        if first is None:
+            raise AudioError("holds no samples")
+        whole = itertools.chain([first], blocks)
+        if sound.samplerate == sample_rate_hz:
+            yield from whole
+            return
+        resample = soxr.ResampleStream(sound.samplerate, sample_rate_hz, 1, dtype="float32")
+        samples = 0
+        for block in whole:
+            resampled = resample.resample_chunk(block)
+            samples += len(resampled)
+            yield resampled
+        last = resample.resample_chunk(np.zeros(0, np.float32), last=True)
+        # a clip shorter than one sample at the new rate still is one
+        yield last if samples + len(last) else first[:1]
 
 
 def _opened(path: Path) -> soundfile.SoundFile:
     try:
-        sound = soundfile.SoundFile(path)
+        sound = soundfile.SoundFile(os.fsencode(path))  # as bytes: a name need not be UTF-8
     except (soundfile.LibsndfileError, OSError) as error:
         raise AudioError(f"cannot be decoded: {_reason(error)}") from error
     missing = _missing_bytes(sound)
@@ -94,11 +102,16 @@ def _opened(path: Path) -> soundfile.SoundFile:
 
 def _missing_bytes(sound: soundfile.SoundFile) -> int:
     """How many bytes of sample data the header promises and the file does not hold."""
-    # libsndfile shortens such a file without an error; its log line says so.
-    found = re.search(r"data\s*:\s*(\d+)\s*\(should be (\d+)\)", sound.extra_info)
-    if not found or int(found[1]) in _UNKNOWN_SIZES:
+    found = _SHORTENED.search(sound.extra_info)
+    if not found or _is_unknown(int(found[1])):
         return 0
     return max(0, int(found[1]) - int(found[2]))
+
+
+def _is_unknown(size: int) -> bool:
+    """Whether a writer that streams to a pipe left this size in the header, since it cannot go back to fill it in."""
+    # 0, ffmpeg's 0xFFFFFFFF, and sox's 0x7FFFF000 (wav) and 0x7F000000 (aiff), less a rest of a block
+    return size == 0 or 0x7F000000 <= size <= 0x7FFFFFFF or size >= 0xFFFFF000
 
 
 def _blocks(sound: soundfile.SoundFile, block_s: float) -> Iterator[Array]:
@@ -117,4 +130,5 @@ def _blocks(sound: soundfile.SoundFile, block_s: float) -> Iterator[Array]:
 
 
 def _reason(error: Exception) -> str:
-    return re.sub(r"^Error opening .*?: ", "", str(error)).rstrip(". ")
+    text = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+    return str(text).rstrip(". ")

@@ -50,7 +50,7 @@ class FrontEnd(Spec):
     sample_rate_hz: int = Field(ge=1000, le=384_000)
     window_samples: int = Field(ge=16, le=65_536)
     hop_samples: int = Field(ge=1, le=65_536)
-    fft_size: int = Field(ge=16, le=65_536)
+    fft_size: int = Field(ge=16, le=65_536, multiple_of=2)
     n_mels: int = Field(ge=1, le=1024)
     fmin_hz: float = Field(ge=0)
     fmax_hz: float = Field(gt=0)
@@ -63,7 +63,7 @@ class FrontEnd(Spec):
     def _fill_in_preset(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        preset = PRESETS.get(given.get("name", ""), {})
+        preset = PRESETS.get(str(given.get("name")), {})
         changed = [key for key, value in preset.items() if given.get(key, value) != value]
         if changed:
             raise ValueError(f"{given['name']} fixes {', '.join(changed)}; to change a number use name: custom")

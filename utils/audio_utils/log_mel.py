@@ -51,6 +51,7 @@ class LogMelStream:
         self._front_end = front_end
         self._half = front_end.fft_size // 2
         self._tail = np.zeros(0, np.float32)  # samples that later frames still need
+        self._end = np.zeros(0, np.float32)  # the last samples so far, which the end is reflected from
         self._started = False
         self._samples = 0
         self._frames = 0
@@ -69,13 +70,17 @@ class LogMelStream:
             raise ValueError(f"wave has shape {wave.shape}, expected (S,)")
         if not np.isfinite(np.dot(wave, wave)) and not np.isfinite(wave).all():
             raise ValueError("wave holds NaN or infinite samples")
+        wave = wave.astype(np.float32, copy=False)
         self._samples += len(wave)
-        self._tail = np.concatenate([self._tail, wave.astype(np.float32, copy=False)])
+        self._tail = np.concatenate([self._tail, wave]) if len(self._tail) else wave
+        self._end = np.concatenate([self._end, wave[-self._half - 1 :]])[-self._half - 1 :]
         if not self._started:
             if len(self._tail) <= self._half:
                 return self._no_frames()  # the reflection at the start needs half a window
             self._begin()
-        return self._take((len(self._tail) - self._front_end.fft_size) // self._front_end.hop_samples + 1)
+        hop = self._front_end.hop_samples
+        # a frame is taken when the start of the next one is known, which matters where the hop exceeds the window
+        return self._take(min((len(self._tail) - self._front_end.fft_size) // hop + 1, len(self._tail) // hop))
 
     def finish(self) -> Array:
         """The last frames; the stream ends here.
@@ -89,7 +94,7 @@ class LogMelStream:
             raise ValueError("wave is empty")
         if not self._started:
             self._begin()
-        self._tail = np.concatenate([self._tail, self._edge(self._tail[::-1])])
+        self._tail = np.concatenate([self._tail, self._edge(self._end[::-1])])
         return self._take(1 + self._samples // self._front_end.hop_samples - self._frames)
 
     def _begin(self) -> None:
@@ -103,7 +108,7 @@ class LogMelStream:
         if len(wave) == 1:  # nothing to reflect: the one sample goes on
             return np.repeat(wave, self._half)
         if len(wave) <= self._half:  # shorter than its own reflection: it is folded back and forth
-            return np.pad(wave, (0, self._half), mode="reflect")[-self._half :]
+            return np.pad(wave, (self._half, 0), mode="reflect")[: self._half][::-1]
         return np.ascontiguousarray(wave[1 : self._half + 1])
 
     def _no_frames(self) -> Array:

@@ -65,7 +65,7 @@ class PairSampler(Sampler[PairBatch]):
 
     def __len__(self) -> int:
         items = len(self._clip_of_caption) if self._sampling.by == "caption" else len(self._clips)
-        return -(-items // self._batch_size)
+        return max(1, min(-(-items // self._batch_size), items // 2))  # a pair alone has nothing to contrast with
 
     def __iter__(self) -> Iterator[PairBatch]:
         rng = np.random.default_rng([self._seed, self._epoch])
@@ -73,7 +73,7 @@ class PairSampler(Sampler[PairBatch]):
         starts = (rng.random(len(room)) * room).astype(np.int64)  # (N,)
         groups = self._groups(rng)  # (items, captions of each)
         order = self._ordered(rng, self._clip_of_caption[groups[:, 0]])
-        # nearly equal batches: no last batch of one pair, which has nothing to contrast with
+        # nearly equal batches: no last batch of one pair
         batches = np.array_split(order, len(self))
         for number in rng.permutation(len(batches)) if self._sampling.length_pool > 1 else range(len(batches)):
             captions = np.unique(groups[batches[number]].ravel())

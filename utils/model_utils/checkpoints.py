@@ -50,7 +50,7 @@ def read_facts(folder: Path) -> CheckpointFacts:
         ArtefactError: checkpoint.json is missing or broken.
     """
     facts = _facts(folder)
-    return CheckpointFacts(folder, int(facts["epoch"]), dict(facts["metrics"]))
+    return CheckpointFacts(folder, facts["epoch"], facts["metrics"])
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any]:
@@ -65,16 +65,20 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
         raise ArtefactError(f"{path}: no such file; use another checkpoint, or train again")
     if _digest(path) != wanted:
         size = path.stat().st_size
-        raise ArtefactError(f"{path}: truncated or changed ({size} bytes, its digest is not {wanted[:12]}...)")
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise ArtefactError(f"{path}: not a checkpoint: {str(error).splitlines()[0]}") from error
-    if state.get("format_version") != FORMAT_VERSION:
         raise ArtefactError(
-            f"{path}: format version {state.get('format_version')}, this program reads {FORMAT_VERSION}"
+            f"{path}: truncated or changed ({size} bytes, its digest is not {wanted[:12]}...); "
+            "use another checkpoint, or train again"
         )
-    return state
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ArtefactError(f"{path}: not a checkpoint: {reason}; use another one") from error
+    found = state.get("format_version") if isinstance(state, dict) else None
+    if found != FORMAT_VERSION:
+        raise ArtefactError(f"{path}: format version {found}, this program reads {FORMAT_VERSION}; train again")
+    checked: dict[str, Any] = state
+    return checked
 
 
 def newest_whole_checkpoint(folders: Sequence[Path]) -> tuple[dict[str, Any] | None, list[str]]:
@@ -124,7 +128,7 @@ def _facts(folder: Path) -> dict[str, Any]:
         raise ArtefactError(f"{path}: no such file; the checkpoint was not finished, use another one")
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        return {key: facts[key] for key in ("epoch", "metrics", "blake2b")}
+        return {"epoch": int(facts["epoch"]), "metrics": dict(facts["metrics"]), "blake2b": str(facts["blake2b"])}
     except (ValueError, KeyError, TypeError) as error:
         raise ArtefactError(f"{path}: not the facts of a checkpoint ({error}); use another one") from error
 

@@ -155,7 +155,8 @@ class Fit:
         metrics.update(self._task.metrics(self._outputs("val")))
         for split in self.training.extra_passes:
             extra = self._task.metrics(self._outputs(split))
-            metrics.update({f"{split}_{key.removeprefix('val_')}": value for key, value in extra.items()})
+            # not train_loss, which is the mean over the epoch's training batches
+            metrics.update({f"{split}_pass_{key.removeprefix('val_')}": value for key, value in extra.items()})
         value = metrics[self.training.select_on]
         self._schedule.epoch(value)
         if self.training.better(value, self.best):
@@ -172,9 +173,11 @@ class Fit:
         """
         self.model.train()
         self._loader.set_epoch(self.epoch)
+        with torch.random.fork_rng(devices=[]):  # starting workers draws a seed, which happens again after a resume
+            batches = iter(self._loader)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         last_word = time.perf_counter()
-        for number, batch in enumerate(self._loader, 1):
+        for number, batch in enumerate(batches, 1):
             total += self._train_step(to_device(batch, self.device))
             if time.perf_counter() - last_word > _HEARTBEAT_S:
                 last_word = time.perf_counter()

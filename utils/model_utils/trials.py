@@ -42,8 +42,10 @@ def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | Non
     if not trials:
         found = "holds no trial" if experiment.is_dir() else "does not exist"
         raise UserError(f"run {experiment} {found}; train first: {train}")
-    best = {folder: _best_checkpoint(folder) for folder in trials}
-    ranked = sorted((f for f in trials if best[f]), key=lambda f: _rank(f, best[f]))
+    params = {folder: _read_params(folder) for folder in trials}
+    select_on = {folder: params[folder]["training"]["select_on"] for folder in trials}
+    best = {folder: _best_checkpoint(folder, select_on[folder]) for folder in trials}
+    ranked = sorted((f for f in trials if best[f]), key=lambda f: _rank(best[f], select_on[f]))
     if not ranked:
         raise UserError(f"run {experiment}: no trial has finished an epoch yet; go on: {train} --resume")
     folder = ranked[0] if trial is None else _named(trials, trial, f"run {experiment}: trial")
@@ -52,7 +54,15 @@ def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | Non
         chosen = read_facts(_named(checkpoint_folders(folder), checkpoint, f"trial {folder}: checkpoint"))
     if chosen is None:
         raise UserError(f"trial {folder} has no checkpoint yet; go on: {train} --resume")
-    return TrainedTrial(folder, read_yaml(folder / PARAMS_FILE), chosen, folder == ranked[0])
+    return TrainedTrial(folder, params[folder], chosen, folder == ranked[0])
+
+
+def _read_params(trial: Path) -> dict[str, Any]:
+    path = trial / PARAMS_FILE
+    params = read_yaml(path)
+    if "select_on" not in (params.get("training") or {}):
+        raise ArtefactError(f"{path}: has no training.select_on: not the settings of a trial; move {trial} away")
+    return params
 
 
 def _named(folders: Sequence[Path], name: str, what: str) -> Path:
@@ -63,19 +73,18 @@ def _named(folders: Sequence[Path], name: str, what: str) -> Path:
     raise UserError(f"{what} '{name}' does not exist; choices: {known}")
 
 
-def _best_checkpoint(trial: Path) -> CheckpointFacts | None:
+def _best_checkpoint(trial: Path, select_on: str) -> CheckpointFacts | None:
     facts = []
     for folder in checkpoint_folders(trial):
         try:
             facts.append(read_facts(folder))
         except ArtefactError:  # not finished when the run was killed
             continue
-    return min(facts, key=lambda f: _rank(trial, f), default=None)
+    return min(facts, key=lambda f: _rank(f, select_on), default=None)
 
 
-def _rank(trial: Path, facts: CheckpointFacts | None) -> tuple[float, int]:
+def _rank(facts: CheckpointFacts | None, select_on: str) -> tuple[float, int]:
     """Sorts the best first; equal values: the earlier epoch."""
-    select_on = read_yaml(trial / PARAMS_FILE)["training"]["select_on"]
     if facts is None:
         return (float("inf"), 0)
     value = facts.metrics.get(select_on, float("nan"))

@@ -1,0 +1,31 @@
+"""Run a command in this process, as its users see it."""
+
+from typing import NamedTuple
+
+import pytest
+
+from utils.cli_utils import Command
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def run(main: Command, capsys: pytest.CaptureFixture, folder, *arguments: str) -> Result:
+    capsys.readouterr()
+    code = 0
+    try:
+        main(["--conf", str(folder / "conf.yaml"), *arguments])
+    except SystemExit as exit_:
+        code = int(exit_.code or 0)
+    return Result(code, *capsys.readouterr())
+
+
+def error_of(result: Result) -> str:
+    """The one line that a refused command leaves on stderr."""
+    assert result.code == 2
+    assert "Traceback" not in result.out + result.err
+    assert [line.startswith("error: ") for line in result.err.splitlines()].count(True) == 1
+    return result.err.strip().removeprefix("error: ")

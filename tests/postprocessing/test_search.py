@@ -1,0 +1,83 @@
+import csv
+import re
+
+import numpy as np
+import pytest
+import soundfile
+
+from postprocessing import search, xmodal_retrieval, xmodal_scores
+from tests.postprocessing.commands import error_of, run
+
+
+def hits(out):
+    """Clips and scores of each printed table."""
+    rows = re.findall(r"│ (\w+ \d\.wav) +│ +(-?\d+\.\d{4}) │", out)
+    starts = [n for n, _ in enumerate(rows) if n % 4 == 0]
+    return [[(name, float(score)) for name, score in rows[n : n + 4]] for n in starts]
+
+
+def test_captions_of_the_split_rank_as_in_the_table(trained, capsys):
+    run(xmodal_scores.main, capsys, trained)
+    run(xmodal_retrieval.main, capsys, trained)
+    with (trained / "runs" / "tiny" / "evaluation.t2a_retrieval.csv").open(newline="") as stream:
+        _, *rows = csv.reader(stream)
+    chosen = [rows[0], rows[5]]
+    result = run(search.main, capsys, trained, *(row[0] for row in chosen))
+    assert [[name for name, _ in table] for table in hits(result.out)] == [row[1:] for row in chosen]
+    assert "embedding" not in result.out  # the stored vectors are used
+    for table in hits(result.out):
+        assert [score for _, score in table] == sorted((score for _, score in table), reverse=True)
+
+
+def test_without_scores_the_clips_are_embedded_anew(trained, capsys):
+    first = run(search.main, capsys, trained, "a dog barks twice")
+    assert "evaluation_xmodal_scores.hdf5 is not there: embedding 4 clips" in first.out
+    run(xmodal_scores.main, capsys, trained)
+    second = run(search.main, capsys, trained, "a dog barks twice")
+    assert hits(first.out) == hits(second.out)
+
+
+def test_scores_of_another_checkpoint_are_not_used(trained, capsys):
+    alone = run(search.main, capsys, trained, "a bell rings", "--checkpoint", "checkpoint_000000")
+    run(xmodal_scores.main, capsys, trained, "--checkpoint", "checkpoint_000001")
+    again = run(search.main, capsys, trained, "a bell rings", "--checkpoint", "checkpoint_000000")
+    assert hits(again.out) == hits(alone.out)
+
+
+def test_a_clip_finds_itself(trained, capsys):
+    clips = [trained / "corpus" / "evaluation" / f"evaluation {n}.wav" for n in (2, 0)]
+    result = run(search.main, capsys, trained, "--audio", str(clips[0]), "--audio", str(clips[1]))
+    first, second = hits(result.out)
+    assert first[0] == ("evaluation 2.wav", pytest.approx(1.0, abs=2e-4))
+    assert second[0] == ("evaluation 0.wav", pytest.approx(1.0, abs=2e-4))
+
+
+def test_text_and_sound_in_one_command_and_the_number_of_clips(trained, capsys):
+    clip = trained / "corpus" / "evaluation" / "evaluation 1.wav"
+    result = run(search.main, capsys, trained, "rain [loud]", "--audio", str(clip), "--top", "2")
+    assert "\"rain [loud]\" in 4 clips of 'evaluation'" in result.out
+    assert "\"evaluation 1.wav\" in 4 clips of 'evaluation'" in result.out
+    assert len(re.findall(r"│ evaluation \d\.wav", result.out)) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing to search for; give a text in quotes, or --audio FILE"),
+        (["dog", "--top", "0"], "--top: found 0, expected at least 1"),
+        (["--audio", "none.wav"], "none.wav: "),
+        (["dog", "--trial", "x"], "trial 'x' does not exist; choices: trial_00000"),
+    ],
+)
+def test_bad_queries_are_refused_in_one_line(arguments, message, trained, capsys):
+    assert message in error_of(run(search.main, capsys, trained, *arguments))
+
+
+def test_sounds_that_cannot_be_read_are_named(trained, capsys):
+    text, empty = trained / "text.wav", trained / "empty.wav"
+    text.write_text("no sound")
+    soundfile.write(empty, np.zeros(0), 44_100)
+    for path in (text, empty):
+        message = error_of(run(search.main, capsys, trained, "--audio", str(path)))
+        assert message.startswith(f"{path}: ")
+        assert message.endswith("give a wav, flac, ogg or mp3 file")

@@ -1,0 +1,255 @@
+"""Batches: padded with the floor, equal clips once, every frame in a window; files that do not fit are named."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from tests.utils.audio_utils.test_front_end import CUSTOM
+from utils.artefact_utils import (
+    Caption,
+    Clip,
+    LogMelParts,
+    LogMelSettings,
+    write_audio_info,
+    write_text_embeddings,
+    write_text_table,
+)
+from utils.audio_utils import FrontEnd
+from utils.cli_utils import ArtefactError, remember_conf
+from utils.data_utils import (
+    AudioBatches,
+    CaptionedClips,
+    DataSpec,
+    PairBatch,
+    SamplingSpec,
+    TrainLoader,
+    Window,
+    audio_loader,
+    window_edges,
+)
+
+FRAMES = [30, 7, 250, 101, 1, 100]  # a window has 101 frames: 1 s at 16 kHz, hop 160
+CAPTIONS = [0, 1, 1, 2, 2, 2, 3, 4, 5, 5]
+
+
+def features(clip):
+    return np.random.default_rng(clip).normal(-20, 5, (FRAMES[clip], 40)).astype(np.float32)
+
+
+class Corpus:
+    """The files of one split, written without any audio."""
+
+    def __init__(self, folder, dtype="float32"):
+        self.data = DataSpec(
+            root=folder / "none",
+            features=folder,
+            front_end=CUSTOM,
+            max_duration_s=1.0,
+            text_embeddings={"model": "m"},
+        )
+        self.clips = [Clip(f"f{n}", f"clip {n}.wav", f"x/clip {n}.wav", 1.0, 16_000, 1, "s") for n in range(6)]
+        self.captions = [Caption(f"t{n}", f"f{c}", f"clip {c}.wav", "A.", "a", "s") for n, c in enumerate(CAPTIONS)]
+        self.features = [features(n) for n in range(6)]
+        self.vectors = {f"t{n}": np.full(3, n, np.float32) for n in range(10)}
+        self.dtype = dtype
+        self.write()
+
+    def write(self):
+        data = self.data
+        write_audio_info(data.audio_info, {"x": self.clips}, {})
+        write_text_table(data.text_table("x"), self.captions)
+        write_text_embeddings(data.text_vectors, self.vectors, {"model": "m"})
+        parts = LogMelParts(data.logmels("x"), LogMelSettings(data.front_end_numbers(), self.dtype))
+        blocks = [
+            (clip.fid, iter(np.array_split(array, 3 if len(array) == 250 else 1)))  # the long one lies in chunks
+            for clip, array in zip(self.clips, self.features, strict=False)
+        ]
+        parts.write_part([fid for fid, _ in blocks], blocks)
+        parts.assemble([fid for fid, _ in blocks], "")
+
+    def opened(self):
+        return CaptionedClips(self.data, "x")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    return Corpus(tmp_path)
+
+
+def pairs(captions, starts=None):
+    return PairBatch(np.array(captions), np.array(starts or [0] * len(captions)))
+
+
+def test_a_batch_holds_each_clip_once_padded_with_the_floor(corpus):
+    clips = corpus.opened()
+    batch = clips[pairs([7, 1, 0, 2])]  # clips 4, 1, 0, 1
+    assert batch["clip_ids"].tolist() == [4, 1, 0, 1]
+    assert batch["lengths"].tolist() == [30, 7, 1]
+    assert batch["clip_index"].tolist() == [2, 1, 0, 1]
+    assert batch["audio"].shape == (3, 30, 40)
+    assert batch["audio"].dtype == torch.float32
+    for row, clip in enumerate([0, 1, 4]):
+        np.testing.assert_array_equal(batch["audio"][row, : FRAMES[clip]], features(clip))
+        assert (batch["audio"][row, FRAMES[clip] :] == np.float32(corpus.data.front_end.floor)).all()
+    np.testing.assert_array_equal(batch["text"], [[7] * 3, [1] * 3, [0] * 3, [2] * 3])
+
+
+def test_a_long_clip_is_cut_where_the_batch_says(corpus):
+    batch = corpus.opened()[pairs([0, 3, 5, 6], [0, 149, 149, 0])]
+    assert batch["lengths"].tolist() == [30, 101, 101]  # clip 3 has just as many frames as a window
+    np.testing.assert_array_equal(batch["audio"][1], features(2)[149:250])
+    np.testing.assert_array_equal(batch["audio"][2], features(3))
+
+
+def test_float16_features_come_as_float32(tmp_path):
+    batch = Corpus(tmp_path, "float16").opened()[pairs([0, 3])]
+    assert batch["audio"].dtype == torch.float32
+    np.testing.assert_array_equal(batch["audio"][0, :30], features(0).astype(np.float16).astype(np.float32))
+    np.testing.assert_allclose(batch["audio"][1], features(2)[:101], rtol=2**-11)
+
+
+@hypothesis_settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.integers(1, 100_000), st.integers(1, 5000))
+def test_windows_leave_nothing_out(frames, max_frames):
+    edges = window_edges(frames, max_frames)
+    lengths = np.diff(edges)
+    assert (edges[0], edges[-1]) == (0, frames)
+    assert len(lengths) == -(-frames // max_frames)  # as few as possible
+    assert lengths.min() >= 1
+    assert lengths.max() <= max_frames
+    assert lengths.max() - lengths.min() <= 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 100])
+def test_evaluation_goes_through_every_frame_once(corpus, batch_size):
+    clips = corpus.opened()
+    assert clips.windows()[2:5] == [Window(2, 0, 83), Window(2, 83, 84), Window(2, 167, 83)]
+    seen = {clip: [] for clip in range(6)}
+    loader = audio_loader(clips, batch_size)
+    for batch in loader:
+        assert batch["audio"].shape[0] * batch["audio"].shape[1] <= batch_size * 101
+        for row, length, clip in zip(batch["audio"], batch["lengths"].tolist(), batch["clip"].tolist(), strict=True):
+            seen[clip].append(row[:length].numpy())
+            assert (row[length:] == np.float32(corpus.data.front_end.floor)).all()
+    for clip, windows in seen.items():
+        found = sorted(np.concatenate(windows).tolist())
+        assert found == sorted(features(clip).tolist())
+    assert len(loader) == len(AudioBatches(clips, batch_size))
+
+
+def same(batches, others):
+    for batch, other in itertools.zip_longest(batches, others):
+        assert batch.keys() == other.keys()
+        assert all(torch.equal(batch[key], other[key]) for key in batch)
+
+
+def test_workers_make_the_same_batches(corpus):
+    clips = corpus.opened()
+    by_clip = SamplingSpec(by="clip", captions_per_clip=2)
+    here = TrainLoader(clips, 2, seed=5, sampling=by_clip)
+    there = TrainLoader(clips, 2, seed=5, sampling=by_clip, workers=2)
+    for epoch in range(3):
+        here.set_epoch(epoch)
+        there.set_epoch(epoch)  # the workers stay from epoch to epoch
+        same(here, there)
+    assert len(here) == len(there) == 3
+    same(audio_loader(clips, 2), audio_loader(clips, 2, workers=2))
+
+
+def test_training_sees_all_of_a_long_clip_but_no_more_than_a_window_at_a_time(corpus):
+    clips = corpus.opened()
+    loader = TrainLoader(clips, 4, seed=0, sampling=SamplingSpec())
+    seen = np.zeros(250, bool)
+    long = features(2)
+    for epoch in range(300):
+        loader.set_epoch(epoch)
+        for batch in loader:
+            assert batch["audio"].shape[1] <= 101
+            for row, clip in enumerate(batch["clip_ids"].unique().tolist()):
+                if clip == 2:
+                    start = int(np.flatnonzero((long == batch["audio"][row, 0].numpy()).all(axis=1))[0])
+                    np.testing.assert_array_equal(batch["audio"][row, :101], long[start : start + 101])
+                    seen[start : start + 101] = True
+    assert seen.all()
+
+
+@pytest.mark.parametrize(("clip", "value"), [(1, np.nan), (2, np.inf), (4, -np.inf)])
+def test_a_feature_that_is_not_finite_is_named_by_clip_and_file(corpus, clip, value):
+    corpus.features[clip][-1, 3] = value
+    corpus.data.logmels("x").unlink()
+    corpus.write()
+    clips = corpus.opened()
+    message = rf"x_audio_logmels\.hdf5: the features of clip f{clip} \(clip {clip}\.wav\) hold NaN or infinite values"
+    with pytest.raises(ArtefactError, match=message + r"; remove the file and write it again: python -m preprocessing"):
+        clips.check()
+    with pytest.raises(ArtefactError, match=message):
+        clips[pairs([0, CAPTIONS.index(clip)], [0, max(0, FRAMES[clip] - 101)])]
+    clips[pairs([0, 8])]  # the others are well
+
+
+def refused(corpus, message):
+    with pytest.raises(ArtefactError, match=message):
+        corpus.opened()
+
+
+def test_ids_that_do_not_match_are_named_with_the_command(corpus):
+    remember_conf(["--conf", "my.yaml"])
+    try:
+        del corpus.vectors["t3"]
+        corpus.write()
+        refused(
+            corpus,
+            r"sbert_embeds\.pkl: no embedding for 1 of 10 captions, the first is tid t3; "
+            r"add them: python -m preprocessing\.sbert_embeddings --conf my\.yaml",
+        )
+        corpus.clips.append(corpus.clips[0]._replace(fid="f9"))
+        corpus.write()
+        refused(
+            corpus,
+            r"x_audio_logmels\.hdf5: no features for 1 of 7 clips, the first is fid f9; "
+            r"add them: python -m preprocessing\.audio_logmel --conf my\.yaml",
+        )
+        corpus.clips.pop()
+        corpus.captions[0] = corpus.captions[0]._replace(fid="f77")
+        corpus.write()
+        refused(
+            corpus,
+            r"split 'x': caption t0 names clip f77, which audio_info\.pkl does not hold; "
+            r"write both again: python -m preprocessing\.clotho_dataset --conf my\.yaml",
+        )
+    finally:
+        remember_conf([])
+
+
+def test_files_made_with_other_settings_are_refused(corpus):
+    other = corpus.data.model_copy(update={"front_end": FrontEnd.model_validate({"name": "panns"})})
+    with pytest.raises(
+        ArtefactError,
+        match=r"x_audio_logmels\.hdf5: front-end is .*n_mels 40.*, this run wants .*n_mels 64.*; "
+        r"write it again: python -m preprocessing\.audio_logmel",
+    ):
+        CaptionedClips(other, "x")
+    other = DataSpec(**corpus.data.model_dump() | {"text_embeddings": {"model": "n"}})
+    with pytest.raises(
+        ArtefactError,
+        match=r"sbert_embeds\.pkl: text model is m, this run wants n; "
+        r"write it again: python -m preprocessing\.sbert_embeddings",
+    ):
+        CaptionedClips(other, "x")
+
+
+@pytest.mark.parametrize("name", ["audio_info.pkl", "x_text.csv", "x_audio_logmels.hdf5", "sbert_embeds.pkl"])
+def test_a_missing_file_is_named_with_its_command(corpus, name):
+    (corpus.data.features / name).unlink()
+    refused(corpus, rf"{name}: no such file; write it: python -m preprocessing\.\w+")
+
+
+def test_an_empty_split_is_refused(corpus):
+    corpus.captions.clear()
+    corpus.write()
+    refused(corpus, r"x_text\.csv: holds no captions")

@@ -1,0 +1,54 @@
+"""The `data:` block."""
+
+from pathlib import Path
+
+import pytest
+
+from utils.cli_utils import ConfigError
+from utils.config_utils import parse
+from utils.data_utils import DataSpec
+
+
+def data(**changes):
+    plain = {"root": "~/clips", "features": "/made", "front_end": {"name": "dcase2023"}}
+    return parse({**plain, **changes}, DataSpec, "conf.yaml")
+
+
+def test_paths_of_the_files(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    made = data()
+    assert made.root == Path("/home/someone/clips")
+    assert [str(p) for p in (made.audio_info, made.vocab_info, made.text_vectors)] == [
+        "/made/audio_info.pkl",
+        "/made/vocab_info.pkl",
+        "/made/sbert_embeds.pkl",
+    ]
+    assert str(made.logmels("x")) == "/made/x_audio_logmels.hdf5"
+    assert str(made.text_table("x")) == "/made/x_text.csv"
+    assert str(made.rejected("x")) == "/made/x_rejected.csv"
+
+
+def test_names_of_splits_are_told_once():
+    assert data().splits.names() == ["development", "validation", "evaluation"]
+    assert data(splits={"train": "a", "val": "b", "eval": "b"}).splits.names() == ["a", "b"]
+
+
+def test_the_numbers_of_a_front_end_do_not_hold_its_name():
+    numbers = data().front_end_numbers()
+    spelled_out = data(front_end={"name": "custom", **numbers})
+    assert spelled_out.front_end_numbers() == numbers
+    assert "name" not in numbers
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "/abs"])
+def test_names_must_be_plain(name):
+    with pytest.raises(ConfigError, match=r"splits\.val: needs a plain name, without slashes"):
+        data(splits={"val": name})
+    with pytest.raises(ConfigError, match=r"text_embeddings\.file: needs a plain name"):
+        data(text_embeddings={"file": name})
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 86_401, float("inf"), float("nan"), "long"])
+def test_durations_must_be_in_range(seconds):
+    with pytest.raises(ConfigError, match=r"conf\.yaml: 1 bad key\n  max_duration_s: "):
+        data(max_duration_s=seconds)

@@ -1,0 +1,173 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training import StubTask, fit_of, reports_of, run_of, stub_fit
+from utils.cli_utils import UserError
+from utils.model_utils import TrainingSpec
+from utils.model_utils.optimisation import ReduceLROnPlateauSpec, SGDSpec
+
+
+def sgd(lr):
+    return SGDSpec(name="SGD", lr=lr, momentum=0.0)
+
+
+@pytest.mark.parametrize(("limit", "moved"), [(None, 20_000.0), (0.5, 0.5), (30_000.0, 20_000.0)])
+def test_clipping_bounds_the_norm_of_the_gradient(limit, moved):
+    task = StubTask([0.1], x=100.0)  # loss (100 w)^2 at w = 1: gradient 20 000
+    reports_of(stub_fit(task, TrainingSpec(epochs=1, clip_grad_norm=limit), sgd(1.0)))
+    assert 1 - task.weight == pytest.approx(moved, rel=1e-5)
+
+
+def test_train_loss_is_the_mean_over_the_batches():
+    task = StubTask([0.1, 0.1], batches=2)
+    # w: 1, 0.8 in epoch 1, then 0.64, 0.512, as each step takes off a fifth
+    reports = reports_of(stub_fit(task, TrainingSpec(epochs=2, clip_grad_norm=None), sgd(0.1)))
+    assert [r["train_loss"] for r in reports] == pytest.approx([(1 + 0.64) / 2, (0.64**2 + 0.512**2) / 2])
+    assert [r["epoch"] for r in reports] == [1, 2]
+    assert task.loader.epochs == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "patience", "epochs", "best"),
+    [
+        ("mAP@10", [0.1, 0.3, 0.2, 0.2, 0.9], 2, 4, 0.3),
+        ("mAP@10", [0.1, 0.3, 0.3, 0.4, 0.2, 0.4], 2, 6, 0.4),  # equal is not better
+        ("val_loss", [5.0, 3.0, 4.0, 2.0, 3.0, 3.0], 2, 6, 2.0),
+        ("mAP@10", [0.3, 0.2, 0.1, 0.0, 0.0, 0.0], None, 6, 0.3),
+        ("val_loss", [math.nan, math.nan, 1.0, 1.0, 1.0, 1.0], 2, 2, None),
+    ],
+)
+def test_early_stopping(key, values, patience, epochs, best):
+    training = TrainingSpec(epochs=6, select_on=key, early_stop_patience=patience)
+    fit = stub_fit(StubTask(values, key), training)
+    assert len(reports_of(fit)) == epochs
+    assert fit.best == best
+
+
+def test_a_stalled_run_stays_stalled_after_resume():
+    fit = stub_fit(StubTask([0.3, 0.2]), TrainingSpec(epochs=9, early_stop_patience=1))
+    assert len(reports_of(fit)) == 2
+    assert reports_of(fit) == []
+
+
+def test_best_so_far_is_reported():
+    reports = reports_of(stub_fit(StubTask([0.1, 0.3, 0.2]), TrainingSpec(epochs=3)))
+    assert [r["best"] for r in reports] == [0.1, 0.3, 0.3]
+
+
+@pytest.mark.parametrize(("key", "reduced"), [("mAP@10", False), ("val_loss", True)])
+def test_plateau_follows_the_mode_of_select_on(key, reduced):
+    plateau = ReduceLROnPlateauSpec(name="ReduceLROnPlateau", patience=0)
+    training = TrainingSpec(epochs=4, select_on=key)
+    reports = reports_of(stub_fit(StubTask([0.1, 0.2, 0.3, 0.4], key), training, sgd(0.1), plateau))
+    assert (reports[-1]["lr"] < reports[0]["lr"]) is reduced
+
+
+@pytest.mark.parametrize(("key", "mode"), [("mAP@10", "max"), ("R@1", "max"), ("R@5", "max"), ("val_loss", "min")])
+def test_mode(key, mode):
+    training = TrainingSpec(select_on=key)
+    assert training.mode == mode
+    assert training.better(0.2, 0.1) is (mode == "max")
+    assert not training.better(0.1, 0.1)
+    assert training.better(0.1, None)
+    assert not training.better(math.nan, None)
+
+
+def test_nan_loss_names_the_epoch():
+    task = StubTask([0.1, 0.1])
+    fit = stub_fit(task, TrainingSpec(epochs=3))
+
+    def report(metrics, save):
+        task.loader.x = math.nan
+
+    with pytest.raises(UserError, match=r"epoch 2: the training loss is nan; lower optimizer\.lr"):
+        fit.run(report, {})
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", None), ("bf16", torch.bfloat16)])
+def test_precision_of_the_forward_pass(precision, dtype):
+    task = StubTask([0.1])
+    reports_of(stub_fit(task, TrainingSpec(epochs=1, precision=precision)))
+    assert task.autocast_dtypes == [dtype]
+    assert task.net.weight.dtype == torch.float32
+
+
+def test_other_splits_are_passed_through_only_when_asked_for():
+    task = StubTask([0.1])
+    (plain,) = reports_of(stub_fit(task, TrainingSpec(epochs=1)))
+    assert task.asked == ["val"]
+    task = StubTask([0.1])
+    (more,) = reports_of(stub_fit(task, TrainingSpec(epochs=1, extra_passes=("train", "eval"))))
+    assert task.asked == ["val", "train", "eval"]
+    added = {key: more[key] for key in more.keys() - plain.keys()}
+    assert added == {
+        "train_pass_mAP@10": 0.25,
+        "train_pass_loss": 0.75,
+        "eval_pass_mAP@10": 0.25,
+        "eval_pass_loss": 0.75,
+    }
+    assert more["train_loss"] == plain["train_loss"] == 1.0  # of the training batches, not of the pass
+
+
+def test_a_long_epoch_says_where_it_stands(monkeypatch, capsys):
+    monkeypatch.setattr("utils.model_utils.loop._HEARTBEAT_S", -1.0)
+    stub_fit(StubTask(batches=2), TrainingSpec(epochs=1), sgd(1e-9)).train_epoch()
+    assert capsys.readouterr().out.splitlines() == [
+        "epoch 0: step 1/2, loss 1.0000",
+        "epoch 0: step 2/2, loss 1.0000",
+    ]
+
+
+def test_validation_embeds_each_clip_and_caption_once(prepared):
+    run = run_of(prepared, "data.max_duration_s=30", "training.epochs=1", "training.batch_size=2")
+    fit = fit_of(run)
+    seen = {"clips": 0, "captions": 0}
+
+    def count(key):
+        def hook(module, inputs):
+            if not module.training:
+                seen[key] += len(inputs[0])
+
+        return hook
+
+    encoder = fit.model["dual_encoder"]
+    encoder.audio_encoder.register_forward_pre_hook(count("clips"))
+    encoder.text_encoder.register_forward_pre_hook(count("captions"))
+    reports_of(fit)
+    assert seen == {"clips": 4, "captions": 8}  # of validation
+
+
+def by_hand(text, audio, clip_of_caption):
+    """Text to audio, one relevant clip a caption, stable ties."""
+    order = np.argsort(-(text @ audio.T), axis=1, kind="stable")
+    ranks = 1 + np.argmax(order == clip_of_caption[:, None], axis=1)
+    recalls = {f"R@{k}": (ranks <= k).mean() for k in (1, 5, 10)}
+    return {**recalls, "mAP@10": np.where(ranks <= 10, 1 / ranks, 0).mean(), "median_rank": np.median(ranks)}
+
+
+def test_validation_metrics_equal_a_computation_by_hand(prepared):
+    fit = fit_of(run_of(prepared, "training.epochs=2"))
+    last = reports_of(fit)[-1]
+    with torch.inference_mode():
+        outputs = fit._task.outputs("val")
+    assert {k: last[k] for k in ("R@1", "R@5", "R@10", "mAP@10", "median_rank")} == pytest.approx(
+        by_hand(outputs.text, outputs.audio, outputs.clip_of_caption)
+    )
+    assert all(math.isfinite(value) for value in last.values())
+
+
+def test_bf16_trains_on_the_cpu(prepared):
+    run = run_of(prepared, "training.epochs=2", "training.precision=bf16")
+    reports = reports_of(fit := fit_of(run))
+    assert all(math.isfinite(r["train_loss"]) and math.isfinite(r["val_loss"]) for r in reports)
+    assert {p.dtype for p in fit.model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("setting", ["training.device=cuda", "training.precision=fp16"])
+def test_a_device_that_is_not_there_is_refused(setting, prepared, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=setting.partition("=")[0].replace(".", r"\.") + ": "):
+        fit_of(run_of(prepared, setting))

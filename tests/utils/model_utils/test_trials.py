@@ -1,0 +1,103 @@
+import json
+import math
+
+import pytest
+
+from utils.artefact_utils import write_json
+from utils.cli_utils import UserError, remember_conf
+from utils.model_utils import find_trial
+from utils.model_utils.trials import checkpoint_folders
+
+
+@pytest.fixture(autouse=True)
+def _plain_commands():
+    remember_conf([])
+
+
+def write(experiment, trial, select_on, values):
+    """A trial whose checkpoints have these values of select_on, epoch by epoch."""
+    folder = experiment / trial
+    write_json(folder / "params.json", {"training": {"select_on": select_on}})
+    for epoch, value in enumerate(values, 1):
+        facts = {"epoch": epoch, "metrics": {select_on: value}, "blake2b": ""}
+        write_json(folder / f"checkpoint_{epoch - 1:06d}" / "checkpoint.json", facts)
+
+
+@pytest.mark.parametrize(
+    ("select_on", "trial", "checkpoint"),
+    [("mAP@10", "trial_00001", "checkpoint_000001"), ("val_loss", "trial_00000", "checkpoint_000002")],
+)
+def test_the_best_checkpoint_of_the_best_trial(select_on, trial, checkpoint, tmp_path):
+    write(tmp_path, "trial_00000", select_on, [0.3, 0.4, 0.1])
+    write(tmp_path, "trial_00001", select_on, [0.2, 0.9, 0.5])
+    found = find_trial(tmp_path)
+    assert (found.folder.name, found.checkpoint.folder.name, found.is_best) == (trial, checkpoint, True)
+    assert found.params == {"training": {"select_on": select_on}}
+
+
+def test_equal_values_go_to_the_earlier_epoch_and_trial(tmp_path):
+    for trial in ("trial_00001", "trial_00000"):
+        write(tmp_path, trial, "mAP@10", [0.2, 0.5, 0.5])
+    found = find_trial(tmp_path)
+    assert (found.folder.name, found.checkpoint.epoch) == ("trial_00000", 2)
+
+
+@pytest.mark.parametrize("select_on", ["mAP@10", "val_loss"])
+def test_nan_is_never_the_best(select_on, tmp_path):
+    write(tmp_path, "trial_00000", select_on, [math.nan, 0.2])
+    write(tmp_path, "trial_00001", select_on, [math.nan])
+    found = find_trial(tmp_path)
+    assert (found.folder.name, found.checkpoint.epoch) == ("trial_00000", 2)
+
+
+def test_a_trial_and_a_checkpoint_by_name(tmp_path):
+    write(tmp_path, "trial_00000", "mAP@10", [0.3, 0.4])
+    write(tmp_path, "trial_00001", "mAP@10", [0.2, 0.1])
+    found = find_trial(tmp_path, "trial_00001")
+    assert (found.folder.name, found.checkpoint.epoch, found.is_best) == ("trial_00001", 1, False)
+    found = find_trial(tmp_path, "trial_00000", "checkpoint_000000")
+    assert (found.checkpoint.epoch, found.is_best) == (1, True)
+
+
+def test_an_unfinished_checkpoint_is_passed_over(tmp_path):
+    write(tmp_path, "trial_00000", "mAP@10", [0.3, 0.4])
+    (tmp_path / "trial_00000" / "checkpoint_000001" / "checkpoint.json").unlink()
+    assert find_trial(tmp_path).checkpoint.epoch == 1
+    with pytest.raises(UserError, match=r"checkpoint_000001/checkpoint\.json: no such file"):
+        find_trial(tmp_path, None, "checkpoint_000001")
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"run .*none does not exist; train first: .*main\.py"):
+        find_trial(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"run .*empty holds no trial; train first: .*main\.py"):
+        find_trial(tmp_path / "empty")
+    write(tmp_path / "run", "trial_00000", "mAP@10", [])
+    with pytest.raises(UserError, match=r"no trial has finished an epoch yet; go on: .*main\.py --resume"):
+        find_trial(tmp_path / "run")
+    write(tmp_path / "run", "trial_00001", "mAP@10", [0.1])
+    with pytest.raises(UserError, match=r"trial 'best' does not exist; choices: trial_00000, trial_00001"):
+        find_trial(tmp_path / "run", "best")
+    with pytest.raises(UserError, match=r"checkpoint 'last' does not exist; choices: checkpoint_000000"):
+        find_trial(tmp_path / "run", None, "last")
+    with pytest.raises(UserError, match=r"trial_00000 has no checkpoint yet; go on: .*main\.py --resume"):
+        find_trial(tmp_path / "run", "trial_00000")
+
+
+def test_broken_settings_of_a_trial_are_told(tmp_path):
+    write(tmp_path, "trial_00000", "mAP@10", [0.1])
+    path = tmp_path / "trial_00000" / "params.json"
+    path.write_text(path.read_text()[:-9])
+    with pytest.raises(UserError, match=r"params\.json: not valid YAML"):
+        find_trial(tmp_path)
+    path.write_text(json.dumps({"training": {}}))
+    with pytest.raises(UserError, match=r"params\.json: .*select_on"):
+        find_trial(tmp_path)
+
+
+def test_checkpoints_are_listed_oldest_first(tmp_path):
+    for name in ("checkpoint_000010", "checkpoint_000002", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "checkpoint_note").write_text("a file")
+    assert [p.name for p in checkpoint_folders(tmp_path)] == ["checkpoint_000002", "checkpoint_000010"]

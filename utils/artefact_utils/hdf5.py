@@ -1,0 +1,94 @@
+"""HDF5 files, written complete or not at all, also when the disk refuses."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+
+from utils.artefact_utils.atomic import replacing
+
+
+@contextlib.contextmanager
+def replacing_hdf5(path: Path) -> Iterator[tuple[h5py.File, Disk]]:
+    """An HDF5 file to write to, and the disk below it, to be checked now and then.
+
+    The file becomes `path` when the block ends well, and is removed when it does not.
+    Raises:
+        OSError: the disk refused, with its own errno.
+    """
+    with replacing(path) as beside, Disk(beside) as disk:
+        with h5py.File(disk, "w") as file:
+            yield file, disk
+        disk.check()
+
+
+class Disk:
+    """The file below HDF5, which never hears of a full disk.
+
+    HDF5 cannot close a file after a write that failed: it hides the errno in a RuntimeError, or crashes the process.
+    Here the first refusal is kept for `check`, and what HDF5 writes after it goes nowhere.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Make the file."""
+        self._path = path
+        self._file = path.open("w+b", buffering=0)
+        self._refusal: OSError | None = None
+
+    def __enter__(self) -> Disk:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def check(self) -> None:
+        """Raise what the disk refused, if it did.
+
+        Raises:
+            OSError: it did.
+        """
+        if self._refusal:
+            raise OSError(self._refusal.errno, self._refusal.strerror, str(self._path))
+
+    @contextlib.contextmanager
+    def _keeping_refusal(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._refusal = self._refusal or error
+
+    def write(self, data: memoryview) -> int:
+        """Write all bytes, or pretend to."""
+        rest = memoryview(data)
+        with self._keeping_refusal():
+            while len(rest) and not self._refusal:
+                rest = rest[self._file.write(rest) :]
+        return len(data)
+
+    def truncate(self, size: int) -> None:
+        """Cut or extend the file, or pretend to."""
+        with self._keeping_refusal():
+            if not self._refusal:
+                self._file.truncate(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move; returns the position."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The position."""
+        return self._file.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        """Read; h5py knows a file by this method."""
+        return self._file.read(size)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read into `buffer`; returns the number of bytes."""
+        return self._file.readinto(buffer)
+
+    def flush(self) -> None:
+        """Nothing is buffered."""
