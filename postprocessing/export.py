@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tasks import Trained, load_trained
 from utils.artefact_utils import write_json
-from utils.cli_utils import command
+from utils.cli_utils import command, python
 from utils.config_utils import to_mapping
 from utils.weight_utils import write_weights
 
@@ -45,7 +45,7 @@ def export_audio_encoder(trained: Trained) -> None:
         },
     )
     print(f"wrote {trained.publish(weights)}\nwrote {trained.publish(facts)}")
-    print(f"next: python example/audio_encoder.py example/example.wav {trained.publish(facts)}")
+    print(f"next: {python()} example/audio_encoder.py example/example.wav {trained.publish(facts)}")
 
 
 if __name__ == "__main__":

@@ -50,10 +50,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = [*args.queries, *(path.name for path in args.audio)]
     similarity = trained.run.criterion.similarity
     best, scores = top_k(EmbeddingScores(np.stack(queries), clips, similarity=similarity), args.top)
-    fnames = [clip.fname for clip in task.split(trained.split).clips]
+    data = task.split(trained.split)
+    captions = {caption.fid: caption.raw_text for caption in reversed(data.captions)}  # the first one of each clip
     for name, columns, values in zip(names, best, scores, strict=True):
-        rows = [[fnames[c], f"{value:.4f}"] for c, value in zip(columns, values, strict=True)]
-        print_table(f"\"{name}\" in {len(fnames)} clips of '{trained.split}'", ["clip", "score"], rows)
+        found = [(data.clips[c], value) for c, value in zip(columns, values, strict=True)]
+        rows = [[clip.fname, captions.get(clip.fid, ""), f"{value:.4f}"] for clip, value in found]
+        title = f"\"{name}\" in {len(data.clips)} clips of '{trained.split}'"
+        print_table(title, ["clip", "one of its captions", "score"], rows, texts=2)
 
 
 def _text_queries(task: RetrievalTask, trained: Trained, texts: Sequence[str]) -> list[Array]:

@@ -90,12 +90,17 @@ def check_search(run: Run) -> None:
     """
     mapping = to_mapping(run) | {"search": {}}
     for key, distribution in run.search.items():
-        if any(f"{key}.".startswith(f"{shared}.") for shared in _SHARED_KEYS):
+        if any(_overlap(key, shared) for shared in _SHARED_KEYS):
             raise ConfigError(f"search.{key}: all trials of an experiment share this key; set it outside `search:`")
         for value in distribution.extremes():
             trial = copy.deepcopy(mapping)
             set_key(trial, key, value)
             parse_run(trial, f"search.{key} = {value}")
+
+
+def _overlap(key: str, other: str) -> bool:
+    """Whether one of two dotted keys is, or holds, the other."""
+    return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
 
 
 def search_of(run: Run) -> Search:

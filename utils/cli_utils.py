@@ -66,11 +66,11 @@ def command_for(script: str, *arguments: str) -> str:
         script: a module such as `preprocessing.audio_logmel`, or `main.py`.
         arguments: further arguments; they are quoted for the shell.
     """
-    start = [_python(), script] if script.endswith(".py") else [_python(), "-m", script]
+    start = [python(), script] if script.endswith(".py") else [python(), "-m", script]
     return shlex.join([*start, *_conf_arguments, *arguments])
 
 
-def _python() -> str:
+def python() -> str:
     """What to type for this interpreter: `python` where its environment is active, `.venv/bin/python` elsewhere."""
     if shutil.which("python") == sys.executable:
         return "python"
@@ -107,7 +107,7 @@ def command(main: Main) -> Command:
             if reason is None:
                 raise
             where = error.filename or "while writing"
-            again = shlex.join([_python(), *sys.orig_argv[1:]])
+            again = shlex.join([python(), *sys.orig_argv[1:]])
             print(f"error: {where}: {reason}, then run again: {again}", file=sys.stderr)
             code = 2
         if code:

@@ -20,17 +20,17 @@ def progress_bar(total: int | None, title: str, unit: str, **settings: Any) -> t
     )
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; the first column is text, the others are numbers, right-aligned."""
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], texts: int = 1) -> None:
+    """Print a table; the first `texts` columns are text, the others numbers, right-aligned."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table()
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right")
+        table.add_column(column, justify="left" if number < texts else "right", no_wrap=number != 1)
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row))  # a Text: '[dog]' is no markup
     console = Console()
-    console.print(f"\n{title}", style="bold", markup=False, highlight=False)
+    console.print(f"\n{title}", style="bold", markup=False, highlight=False, soft_wrap=True)
     console.print(table)

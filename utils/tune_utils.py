@@ -148,7 +148,7 @@ def launch(search: Search, build_task: BuildTask, parts: Parts, *, resume: bool,
         include_dashboard=None if search.ray.address else False,
         log_to_driver=True,
         logging_level=logging.ERROR,
-        runtime_env={"env_vars": {"PYTHONPATH": str(Path.cwd())}},
+        runtime_env={"env_vars": {"PYTHONPATH": _import_path()}},
     )
     try:
         with _watch_for_interrupt() as interrupted:
@@ -156,6 +156,12 @@ def launch(search: Search, build_task: BuildTask, parts: Parts, *, resume: bool,
     finally:
         ray.shutdown()
     return _conclude(search, results, interrupted=interrupted())
+
+
+def _import_path() -> str:
+    """PYTHONPATH of the trials' processes: this project first, wherever the command was given."""
+    given = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(Path(__file__).resolve().parents[1]), *([given] if given else [])])
 
 
 @contextlib.contextmanager

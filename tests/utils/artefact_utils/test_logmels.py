@@ -149,7 +149,12 @@ def test_a_file_of_other_settings_is_announced(tmp_path):
     assert LogMelParts(tmp_path / "x.hdf5", SETTINGS).replaces() is None
     other = LogMelParts(tmp_path / "x.hdf5", LogMelSettings(NUMBERS | {"n_mels": 5}))
     assert '"n_mels": 4' in other.replaces()
+    assert other.finished() == {}
+    assert not other.is_complete(["f0"])
     assert LogMelParts(tmp_path / "none.hdf5", SETTINGS).replaces() is None
+    with h5py.File(tmp_path / "x.hdf5", "r+") as file:
+        file.attrs["format_version"] = 99
+    assert not LogMelParts(tmp_path / "x.hdf5", SETTINGS).is_complete(["f0"])
 
 
 def test_the_reader_gives_views_in_the_order_asked_for(tmp_path):
