@@ -21,7 +21,7 @@ from utils.artefact_utils import Clip, LogMelParts, LogMelSettings, read_clips, 
 from utils.audio_utils import FrontEnd, LogMelStream, prepare, wave_blocks
 from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder
 from utils.data_utils import DataSpec
-from utils.dataset_utils import all_cores, worker_pool
+from utils.process_utils import all_cores, worker_pool
 from utils.report_utils import progress_bar
 
 SCRIPT = "preprocessing.audio_logmel"

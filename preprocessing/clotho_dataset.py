@@ -24,13 +24,13 @@ from utils.data_utils.spec import DataSpec
 from utils.dataset_utils import (
     RawCaption,
     Rejected,
-    all_cores,
     audio_files,
     match_captions,
     match_key,
     probe_clips,
     write_rejected,
 )
+from utils.process_utils import all_cores
 from utils.report_utils import print_table
 
 SCRIPT = "preprocessing.clotho_dataset"

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import multiprocessing
-import os
-import signal
-import threading
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
 
 from utils.artefact_utils import Caption, Clip, write_rows
 from utils.audio_utils import AudioError, probe
-from utils.cli_utils import UserError
+from utils.process_utils import worker_pool
 from utils.report_utils import progress_bar
 from utils.text_utils import normalise_caption
 
@@ -162,47 +155,6 @@ def content_id(split: str, name: str, *content: bytes) -> str:
     return digest.hexdigest()
 
 
-@contextlib.contextmanager
-def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes of one thread each, which end with this process however it ends.
-
-    What still waits is not started when the block raises.
-    Raises:
-        UserError: a worker was killed.
-    """
-    with ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
-        try:
-            yield pool
-        except BrokenProcessPool:
-            raise UserError(
-                "a worker process was killed, most likely for want of memory; "
-                "run again with fewer --workers: it goes on from here"
-            ) from None
-        except BaseException:  # a full disk or Ctrl-C
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _start_worker() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
 def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
     """Write <split>_rejected.csv: kind, name, reason; also when nothing was rejected."""
     write_rows(path, Rejected._fields, rejected)
-
-
-def all_cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -6,11 +6,11 @@ python -m preprocessing.synthetic_corpus [--clips N] [--seed S] [--workers W] [-
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 
 from tasks import load_run
 from utils.cli_utils import UserError, command, command_for
+from utils.process_utils import all_cores
 
 
 @command
@@ -45,9 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "--clips", type=int, metavar="N", help="clips in all, shared out 1200:150:200 (default: those 1550)"
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed is another corpus (default: 0)")
-    parser.add_argument(
-        "--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: all cores)"
-    )
+    parser.add_argument("--workers", type=int, default=all_cores(), help="processes (default: all cores)")
     return parser
 
 

@@ -26,10 +26,10 @@ import numpy as np
 from preprocessing.synthetic_corpus import root_folder
 from preprocessing.synthetic_corpus.captions import CAPTIONS_PER_CLIP
 from preprocessing.synthetic_corpus.clips import Plan, plan_clip, render
-from preprocessing.synthetic_corpus.parallel import ordered_map
 from preprocessing.synthetic_corpus.root_folder import PART, Record, caption_file, event_file, file_name
 from preprocessing.synthetic_corpus.synthesis import SAMPLE_RATE_HZ, Wave
 from utils.cli_utils import UserError
+from utils.process_utils import ordered_map
 from utils.report_utils import progress_bar
 
 DEFAULT_SIZES = (1200, 150, 200)  # training, validation, evaluation

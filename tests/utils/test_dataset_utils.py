@@ -11,7 +11,8 @@ import pytest
 
 from utils.artefact_utils import Clip
 from utils.cli_utils import UserError
-from utils.dataset_utils import RawCaption, Rejected, audio_files, content_id, match_captions, match_key, worker_pool
+from utils.dataset_utils import RawCaption, Rejected, audio_files, content_id, match_captions, match_key
+from utils.process_utils import worker_pool
 
 
 def clip(name, number=0):

@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 
 from utils.artefact_utils.atomic import replacing
+from utils.cli_utils import ArtefactError
 
 
 @contextlib.contextmanager
@@ -23,6 +24,20 @@ def replacing_hdf5(path: Path) -> Iterator[tuple[h5py.File, Disk]]:
         with h5py.File(disk, "w") as file:
             yield file, disk
         disk.check()
+
+
+def open_hdf5(path: Path, repair: str) -> h5py.File:
+    """The file, to read.
+
+    Raises:
+        ArtefactError: missing, or not a complete HDF5 file; `repair` is the command that writes it.
+    """
+    if not path.is_file():
+        raise ArtefactError(f"{path}: no such file; write it: {repair}")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise ArtefactError(f"{path}: not a complete HDF5 file; write it again: {repair}") from error
 
 
 class Disk:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.artefact_utils.atomic import remove_leftovers
-from utils.artefact_utils.hdf5 import replacing_hdf5
+from utils.artefact_utils.hdf5 import open_hdf5, replacing_hdf5
 from utils.audio_utils import AudioError
 from utils.cli_utils import ArtefactError
 
@@ -187,12 +187,7 @@ class LogMelReader:
         """
         self.path = path
         self._repair = repair
-        if not path.is_file():
-            raise ArtefactError(f"{path}: no such file; write it: {repair}")
-        try:
-            self._file = h5py.File(path, "r")
-        except OSError as error:
-            raise ArtefactError(f"{path}: not a complete HDF5 file; write it again: {repair}") from error
+        self._file = open_hdf5(path, repair)
         version = self._file.attrs.get("format_version")
         if version != FORMAT_VERSION:
             raise ArtefactError(

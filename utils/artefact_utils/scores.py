@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.hdf5 import replacing_hdf5
+from utils.artefact_utils.hdf5 import open_hdf5, replacing_hdf5
 from utils.cli_utils import ArtefactError
 
 FORMAT_VERSION = 1
@@ -61,12 +61,7 @@ class ScoreReader:
         Raises:
             ArtefactError: missing, not HDF5, or not a score matrix.
         """
-        if not path.is_file():
-            raise ArtefactError(f"{path}: no such file; write it: {repair}")
-        try:
-            self._file = h5py.File(path, "r")
-        except OSError as error:
-            raise ArtefactError(f"{path}: not a complete HDF5 file; write it again: {repair}") from error
+        self._file = open_hdf5(path, repair)
         missing = {"scores", "tid", "fid", "text_embeddings", "audio_embeddings"} - set(self._file)
         if missing or self._file.attrs.get("format_version") != FORMAT_VERSION:
             self._file.close()

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from preprocessing.synthetic_corpus.parallel import ordered_map
 from utils.cli_utils import UserError
+from utils.process_utils import ordered_map
 
 
 def slow_square(number):
