@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run from anywhere
 from models.audio_encoders import AudioEncoderSpec
 from utils.audio_utils import FrontEnd, log_mel, read_wave
 
+if len(sys.argv) != 3:
+    raise SystemExit(__doc__)
 sound, facts_file = Path(sys.argv[1]), Path(sys.argv[2])
 facts = json.loads(facts_file.read_text())
 front_end = FrontEnd(**facts["front_end"])

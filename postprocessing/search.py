@@ -21,7 +21,7 @@ from tasks import Trained, load_trained
 from tasks.retrieval import RetrievalTask
 from utils.artefact_utils import ScoreReader
 from utils.audio_utils import AudioError, log_mel, read_wave
-from utils.cli_utils import ArtefactError, UserError, command
+from utils.cli_utils import ArtefactError, UserError, command, positive
 from utils.metric_utils import EmbeddingScores, top_k
 from utils.report_utils import print_table
 from utils.text_utils import load_sentence_encoder
@@ -37,12 +37,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     parser.add_argument("queries", nargs="*", metavar="TEXT", help="what to listen for, in free text")
     parser.add_argument("--audio", type=Path, action="append", default=[], help="a sound to search by (repeatable)")
-    parser.add_argument("--top", type=int, default=10, help="how many clips (default 10)")
+    parser.add_argument("--top", type=positive, default=10, help="how many clips (default 10)")
     trained, args = load_trained(argv, parser)
-    if not args.queries and not args.audio:
+    if not args.audio and not any(query.strip() for query in args.queries):
         raise UserError("nothing to search for; give a text in quotes, or --audio FILE")
-    if args.top < 1:
-        raise UserError(f"--top: found {args.top}, expected at least 1")
     task = trained.task()
     with torch.inference_mode():
         queries = [*_text_queries(task, trained, args.queries), *(_audio_query(task, trained, p) for p in args.audio)]

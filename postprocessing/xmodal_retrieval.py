@@ -95,13 +95,11 @@ def _names(reader: ScoreReader, trained: Trained) -> tuple[list[Caption], list[s
     tables = command_for("preprocessing.clotho_dataset")
     captions = {c.tid: c for c in read_text_table(data.text_table(trained.split), tables)}
     fnames = {c.fid: c.fname for c in read_clips(data.audio_info, trained.split, tables)}
-    known = set(reader.fids)
-    unknown = [tid for tid in reader.tids if tid not in captions or captions[tid].fid not in known]
-    unknown += [fid for fid in reader.fids if fid not in fnames]
-    if unknown:
+    changed = (set(reader.tids) ^ set(captions)) | (set(reader.fids) ^ set(fnames))
+    if changed:
         raise ArtefactError(
-            f"{trained.scores}: id {unknown[0]} is not in the tables of '{trained.split}', which have changed since; "
-            f"write it again: {repair}"
+            f"{trained.scores}: the scores and the tables of '{trained.split}', which have changed since, differ in "
+            f"{len(changed)} ids, such as {min(changed)}; write it again: {repair}"
         )
     return [captions[tid] for tid in reader.tids], [fnames[fid] for fid in reader.fids]
 

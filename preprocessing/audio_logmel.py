@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tasks import load_run
 from utils.artefact_utils import Clip, LogMelParts, LogMelSettings, read_clips, write_rows
 from utils.audio_utils import FrontEnd, LogMelStream, prepare, wave_blocks
-from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder
+from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
 from utils.data_utils import DataSpec
 from utils.process_utils import all_cores, worker_pool
 from utils.report_utils import progress_bar
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write <split>_audio_logmels.hdf5 for each split of the run's data set."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     parser.add_argument("--float16", action="store_true", help="half the disk; 3 digits instead of 7")
-    parser.add_argument("--workers", type=int, default=all_cores(), help="processes (default: all cores)")
+    parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
     run, args = load_run(argv, parser)
     data = run.data
     existing_folder(data.root, "data.root", "correct it")

@@ -19,7 +19,7 @@ import numpy as np
 
 from tasks import load_run
 from utils.artefact_utils import Caption, Clip, read_clips, write_audio_info, write_text_table, write_vocab_info
-from utils.cli_utils import ArtefactError, UserError, command, command_for, existing_folder
+from utils.cli_utils import ArtefactError, UserError, command, command_for, existing_folder, positive
 from utils.data_utils.spec import DataSpec
 from utils.dataset_utils import (
     RawCaption,
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--captions", type=Path, help="the CSV to split (default: the one CSV in data.root)")
     parser.add_argument("--audio", type=Path, help="the folder of clips to split (default: data.root itself)")
     parser.add_argument("--seed", type=int, default=0, help="seed of --make-splits (default 0)")
-    parser.add_argument("--workers", type=int, default=all_cores(), help="processes (default: all cores)")
+    parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
     run, args = load_run(argv, parser)
     data = run.data
     existing_folder(data.root, "data.root", f"correct it, or make the corpus: {command_for(CORPUS_SCRIPT)}")

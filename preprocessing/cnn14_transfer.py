@@ -29,7 +29,7 @@ from models.audio_encoders import CNN6Encoder, CNN10Encoder, CNN14Encoder
 from models.audio_encoders.panns import PANNsEncoder
 from tasks import Run, load_run
 from utils.artefact_utils import remove_leftovers, replacing
-from utils.cli_utils import ArtefactError, UserError, command, command_for
+from utils.cli_utils import ArtefactError, UserError, command, command_for, positive
 from utils.report_utils import progress_bar
 from utils.weight_utils import key_problems, read_checkpoint, write_weights
 
@@ -100,17 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     where = f"file or http(s) URL; default: {default}, or the one of --encoder"
     parser.add_argument("checkpoint", nargs="?", help=where)
     parser.add_argument("--encoder", choices=ENCODERS, help="default: CNN14Encoder, or what CHECKPOINT is")
-    parser.add_argument("--out-dim", type=_positive, metavar="N", help="default: the run's model.out_dim")
+    parser.add_argument("--out-dim", type=positive, metavar="N", help="default: the run's model.out_dim")
     parser.add_argument("--sha256", type=_sha256, metavar="HEX", help="what the checkpoint's SHA-256 must be")
     parser.add_argument("--seed", type=int, default=0, help="of the new last layer (default %(default)s)")
     parser.add_argument("--output", type=Path, help=f"default: {FOLDER}/<CNN14>_<out_dim>.pth")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text}")
-    return int(text)
 
 
 def _sha256(text: str) -> str:

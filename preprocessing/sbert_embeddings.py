@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tasks import load_run
 from utils.artefact_utils import Caption, read_text_embeddings, read_text_table, write_text_embeddings
-from utils.cli_utils import ArtefactError, command, command_for
+from utils.cli_utils import ArtefactError, command, command_for, positive
 from utils.report_utils import progress_bar
 from utils.text_utils import encode_captions, load_sentence_encoder, model_revision
 
@@ -31,7 +31,7 @@ Vectors = dict[str, NDArray[np.float32]]
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the embeddings of every caption of every split."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
-    parser.add_argument("--batch-size", type=int, default=128, help="captions a batch (default 128)")
+    parser.add_argument("--batch-size", type=positive, default=128, help="captions a batch (default 128)")
     run, args = load_run(argv, parser)
     data = run.data
     script = command_for("preprocessing.clotho_dataset")

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tasks.retrieval import RetrievalRun, RetrievalTask
 from utils.cli_utils import ConfigError, check_free_disk, remember_conf
 from utils.config_utils import override, parse, read_yaml, set_key, to_mapping
-from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec
+from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec, choose_device
+from utils.process_utils import all_cores
 from utils.report_utils import print_table
-from utils.tune_utils import Search
+from utils.tune_utils import Search, check_resources
 
 DEFAULT_CONF = Path("conf.yaml")
 # Trials could not be kept together, or not be compared, if these differed.
@@ -63,9 +66,14 @@ def check_run(run: Run, *, thorough: bool) -> None:
         run: the checked settings.
         thorough: also read every feature and open the evaluation split.
     Raises:
-        UserError: a key of `search:`, a file, a front-end, an id or the disk does not fit.
+        UserError: a key of `search:`, the device, a file, a front-end, an id or the disk does not fit.
     """
     check_search(run)
+    if run.ray.address is None:
+        choose_device(run.training.device, run.training.precision)
+        check_resources(run.ray, all_cores(), torch.cuda.device_count())
+    if run.training.device == "cuda" and run.ray.gpus_per_trial == 0:
+        raise ConfigError("ray.gpus_per_trial: 0, but training.device is cuda; give a trial a GPU, or use auto")
     task = run.build()
     parameters = sum(p.numel() for p in task.model().parameters())
     rows = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import os
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +14,15 @@ from typing import Any, NamedTuple
 from tasks.retrieval import RetrievalTask
 from tasks.runs import Run, load_run, parse_run
 from utils.artefact_utils import replacing
-from utils.cli_utils import command_for
+from utils.cli_utils import UserError, python, remember_conf, remembered_conf
+from utils.config_utils import set_key, to_mapping, value_at
 from utils.model_utils import TrainedTrial, choose_device, find_trial, read_checkpoint
+from utils.model_utils.trials import PARAMS_FILE
+
+# What stage 3 may set: where the raw data and the features lie; the rest is the trial's.
+_MOVABLE = ("data.root", "data.features")
+# What chooses or describes the experiment, not a trial.
+_OF_THE_EXPERIMENT = ("experiment", "output_root", "search", "ray")
 
 
 class Trained(NamedTuple):
@@ -24,7 +32,7 @@ class Trained(NamedTuple):
     run: Run
     split: str  # the split's own name
     state: dict[str, Any]  # of the model
-    choices: Sequence[str]  # the --run, --trial, --checkpoint and --split of the command line
+    arguments: Sequence[str]  # of the command line that chose them: --conf, --set, --run, --trial, ...
 
     @property
     def checkpoint(self) -> str:
@@ -33,7 +41,7 @@ class Trained(NamedTuple):
 
     def command_for(self, script: str, *arguments: str) -> str:
         """The command line that runs another script of stage 3 on the same checkpoint and split."""
-        return command_for(script, *self.choices, *arguments)
+        return shlex.join([python(), "-m", script, *self.arguments, *arguments])
 
     @property
     def scores(self) -> Path:
@@ -77,13 +85,38 @@ def load_trained(argv: Sequence[str] | None, parser: argparse.ArgumentParser) ->
     parser.add_argument("--split", help="name of the split (default: data.splits.eval)")
     conf, args = load_run(argv, parser)
     trial = find_trial(args.run or conf.folder, args.trial, args.checkpoint)
-    params = copy.deepcopy(trial.params)
-    # where to compute is a matter of this machine, not of the one that trained
-    params["training"]["device"], params["data"]["workers"] = conf.training.device, conf.data.workers
+    params = _settings(trial, conf, [setting.partition("=")[0] for setting in args.set])
     if params["model"]["audio_encoder"].get("weights"):  # where training began; the checkpoint holds what came of it
         params["model"]["audio_encoder"]["weights"] = None
-    run = parse_run(params, str(trial.folder / "params.json"))
-    split = args.split or run.data.splits.eval
+    run = parse_run(params, str(trial.folder / PARAMS_FILE))
+    split = dict(run.data.splits).get(args.split or "eval", args.split)
+    if split not in run.data.splits.names():
+        raise UserError(f"--split: found '{split}', expected one of {', '.join(run.data.splits.names())}")
     given = {name: vars(args)[name] for name in ("run", "trial", "checkpoint", "split")}
     choices = [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
-    return Trained(trial, run, split, read_checkpoint(trial.checkpoint.folder)["model"], choices), args
+    arguments = [*remembered_conf(), *choices]
+    if run.data != conf.data:  # stage 1 must be repaired for the run, not for the YAML
+        remember_conf(["--conf", str(trial.folder / PARAMS_FILE)])
+    return Trained(trial, run, split, read_checkpoint(trial.checkpoint.folder)["model"], arguments), args
+
+
+def _settings(trial: TrainedTrial, conf: Run, changed: Sequence[str]) -> dict[str, Any]:
+    """The trial's settings; `--set` can move its data and choose the device, and nothing else.
+
+    Raises:
+        UserError: another key was set to a value that the trial does not have.
+    """
+    params = copy.deepcopy(trial.params)
+    wanted = to_mapping(conf)
+    for key in ["training.device", "data.workers", *(key for key in changed if key in _MOVABLE)]:
+        set_key(params, key, value_at(wanted, key))
+    for key in changed:
+        section = key.split(".")[0]
+        if section in _OF_THE_EXPERIMENT or any(key.startswith(searched) for searched in conf.search):
+            continue
+        if (found := value_at(params, key)) != value_at(wanted, key):
+            raise UserError(
+                f"--set {key}: {trial.folder} was trained with {found}; stage 3 takes its settings from there; leave "
+                f"it out, or train with it under --set experiment=NAME"
+            )
+    return params

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 done, but `--strict` found something; 2 bad input (one lin
 
 from __future__ import annotations
 
+import argparse
 import errno
 import functools
 import os
@@ -57,6 +58,11 @@ class ArtefactError(UserError):
 def remember_conf(arguments: Sequence[str]) -> None:
     """Keep the `--conf` and `--set` of this process, so that `command_for` can repeat them."""
     _conf_arguments[:] = arguments
+
+
+def remembered_conf() -> list[str]:
+    """What `remember_conf` keeps."""
+    return list(_conf_arguments)
 
 
 def command_for(script: str, *arguments: str) -> str:
@@ -114,6 +120,13 @@ def command(main: Main) -> Command:
             raise SystemExit(code)
 
     return run
+
+
+def positive(text: str) -> int:
+    """An argparse type: a whole number above 0."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text}")
+    return int(text)
 
 
 def existing_folder(path: Path, key: str, repair: str) -> Path:

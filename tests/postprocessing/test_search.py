@@ -64,13 +64,19 @@ def test_text_and_sound_in_one_command_and_the_number_of_clips(trained, capsys):
     ("arguments", "message"),
     [
         ([], "nothing to search for; give a text in quotes, or --audio FILE"),
-        (["dog", "--top", "0"], "--top: found 0, expected at least 1"),
+        ([" "], "nothing to search for; give a text in quotes, or --audio FILE"),
         (["--audio", "none.wav"], "none.wav: "),
         (["dog", "--trial", "x"], "trial 'x' does not exist; choices: trial_00000"),
     ],
 )
 def test_bad_queries_are_refused_in_one_line(arguments, message, trained, capsys):
     assert message in error_of(run(search.main, capsys, trained, *arguments))
+
+
+def test_top_is_a_whole_number_above_0(trained, capsys):
+    result = run(search.main, capsys, trained, "dog", "--top", "0")
+    assert result.code == 2
+    assert "argument --top: expected a whole number above 0, got 0" in result.err
 
 
 def test_sounds_that_cannot_be_read_are_named(trained, capsys):

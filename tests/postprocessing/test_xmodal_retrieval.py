@@ -150,7 +150,16 @@ def test_tables_that_have_changed_since_are_refused(scored, capsys):
     path = scored / "features" / "evaluation_text.csv"
     path.write_text(path.read_text().replace(captions[2].tid, "0" * 16))
     message = error_of(run(xmodal_retrieval.main, capsys, scored))
-    assert f"id {captions[2].tid} is not in the tables of 'evaluation', which have changed since" in message
+    assert "the tables of 'evaluation', which have changed since, differ in 2 ids, such as 0000000000000000" in message
+
+
+def test_a_caption_that_was_never_scored_is_noticed(scored, capsys):
+    path = scored / "features" / "evaluation_text.csv"
+    last = path.read_text().splitlines()[-1]
+    with path.open("a") as stream:
+        stream.write(last.replace(last.split(",")[0], "f" * 16) + "\n")
+    message = error_of(run(xmodal_retrieval.main, capsys, scored))
+    assert "which have changed since, differ in 1 ids, such as ffffffffffffffff; write it again: " in message
 
 
 def test_tables_that_are_gone_are_made_by_stage_1(scored, capsys):

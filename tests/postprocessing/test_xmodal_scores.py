@@ -1,4 +1,5 @@
 import json
+import shlex
 import shutil
 
 import h5py
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from postprocessing import xmodal_scores
+from preprocessing import audio_logmel
 from tests.postprocessing.commands import error_of, run
 from tests.training import run_of, write_trial
 from utils.artefact_utils import read_clips, read_text_table, write_audio_info, write_json, write_text_table
@@ -101,15 +103,36 @@ def test_cosine_ignores_the_norm(prepared, capsys):
         (["--run", "nowhere"], "run nowhere does not exist; train first: "),
         (["--trial", "x"], "trial 'x' does not exist; choices: trial_00000"),
         (["--checkpoint", "x"], "checkpoint 'x' does not exist; choices: checkpoint_000000, checkpoint_000001"),
-        (["--split", "test"], "has no split 'test', only development, validation, evaluation"),
+        (["--split", "test"], "--split: found 'test', expected one of development, validation, evaluation"),
+        (["--set", "model.out_dim=9"], "was trained with 8; stage 3 takes its settings from there; leave it out"),
         (["--set", "model.out_dims=3"], "model.out_dims: unknown key; did you mean 'out_dim'?"),
         (["--set", "model.out_dim=0"], "model.out_dim: Input should be greater than 0 (got 0)"),
     ],
 )
 def test_what_is_not_there_is_refused_in_one_line(arguments, message, trained, capsys):
-    if "--split" in arguments:  # a split of its own name, whose captions exist
-        shutil.copy(trained / "features" / "evaluation_text.csv", trained / "features" / "test_text.csv")
     assert message in error_of(run(xmodal_scores.main, capsys, trained, *arguments))
+
+
+def test_a_role_names_its_split(trained, capsys):
+    result = run(xmodal_scores.main, capsys, trained, "--split", "val")
+    assert "x 4 clips of 'validation'" in result.out
+    assert (trained / "runs" / "tiny" / "validation_xmodal_scores.hdf5").is_file()
+
+
+def test_the_data_may_have_moved(trained, capsys):
+    (trained / "features").rename(trained / "moved")
+    moved = ["--set", f"data.features={trained / 'moved'}", "--set", "ray.num_samples=3"]
+    assert run(xmodal_scores.main, capsys, trained, *moved).code == 0
+
+
+def test_features_of_another_front_end_are_repaired_for_the_run_not_for_the_yaml(trained, capsys):
+    other = ["--set", "data.front_end={name: panns}"]
+    audio_logmel.main(["--conf", str(trained / "conf.yaml"), "--workers", "1", *other])
+    message = error_of(run(xmodal_scores.main, capsys, trained))
+    command = shlex.split(message.split("write it again: ")[1])
+    assert command[:3] == ["python", "-m", "preprocessing.audio_logmel"]
+    audio_logmel.main([*command[3:], "--workers", "1"])
+    assert run(xmodal_scores.main, capsys, trained).code == 0
 
 
 def test_an_empty_split_is_refused(trained, capsys):

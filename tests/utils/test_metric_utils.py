@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import re
 import subprocess
 import sys
@@ -477,3 +478,11 @@ print(run(12000) - run(2000))
     root = Path(__file__).parents[2]
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=True)
     assert float(process.stdout) < 60e6  # the matrix has 576 MB
+
+
+@pytest.mark.parametrize(
+    "error", [mu.NonFiniteScoreError(3, 4, float("inf")), mu.NonFiniteEmbeddingError("query", 2, float("-inf"))]
+)
+def test_errors_travel_between_processes(error):
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert (str(again), vars(again)) == (str(error), vars(error))

@@ -3,7 +3,9 @@ import csv
 import io
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +16,15 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from main import main
-from tasks import Run, build_task, parse_run, search_of, training_parts
+from tasks import Run, build_task, check_run, parse_run, search_of, training_parts
 from tests.training import run_of
 from utils.artefact_utils import write_json
 from utils.cli_utils import UserError, remember_conf
 from utils.config_utils import set_key, to_mapping
 from utils.model_utils import find_trial, read_checkpoint, read_facts
-from utils.tune_utils import Distribution, RaySpec, _run_config, _tune_config, _watch_for_interrupt, launch, print_best
+from utils.tune_utils import Distribution, RaySpec, launch, print_best
+from utils.tune_utils.folder import make_stand_ins, remove_stand_ins
+from utils.tune_utils.launch import _restored, _run_config, _tune_config, _watch_for_interrupt
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,7 +92,7 @@ DRAWS = {
 
 @pytest.mark.parametrize("name", DRAWS)
 def test_what_ray_draws_lies_in_the_range(name):
-    from utils.tune_utils import _ray_domain
+    from utils.tune_utils.launch import _ray_domain
 
     values, inside = DRAWS[name]
     domain = _ray_domain(distribution(**{name: values}))
@@ -149,7 +153,8 @@ def start(run: Run, *, resume=False, fresh=False):
 
 
 @pytest.mark.parametrize(("address", "passed"), [("null", "local"), ("auto", "auto"), ("10.0.0.1:6379",) * 2])
-def test_a_running_cluster_is_left_alone_unless_it_is_named(address, passed, started, prepared):
+def test_a_running_cluster_is_left_alone_unless_it_is_named(address, passed, started, prepared, monkeypatch):
+    monkeypatch.setattr(socket, "create_connection", lambda address, timeout: socket.socket())
     with pytest.raises(StartedError):
         start(run_of(prepared, f"ray.address={address}"))
     assert started["address"] == passed
@@ -416,3 +421,47 @@ def test_heavy_libraries_wait_until_they_are_needed(prepared):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "2 []"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("ray.cpus_per_trial=100000", "ray.cpus_per_trial: 100000, but there are "),
+        ("ray.gpus_per_trial=1000", "ray.gpus_per_trial: 1000, but there are "),
+        ("training.device=cuda", "training.device: cuda, but "),
+        ("training.precision=fp16", "training.precision: fp16 needs a GPU"),
+    ],
+)
+def test_what_this_machine_does_not_have_is_refused_before_ray_starts(setting, message, started, prepared, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_run(run_of(prepared, "training.device=auto", setting), thorough=False)
+    assert started == {}
+
+
+def test_a_cluster_that_does_not_answer_is_told_at_once(prepared):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(UserError, match=rf"ray\.address: no Ray cluster can be reached at {address}: "):
+            start(run_of(prepared, f"ray.address={address}"))
+
+
+def test_a_broken_record_of_ray_asks_for_fresh(prepared):
+    run = run_of(prepared)
+    record(run)
+    (run.folder / "tuner.pkl").write_bytes(b"\x80\x04\x95")
+    with pytest.raises(UserError, match=r"tiny: Ray's record of the experiment cannot be read .*main\.py --fresh"):
+        _restored(run.folder, lambda config: None, {})
+
+
+def test_stand_ins_fill_the_gaps_and_go_again(tmp_path):
+    trial = tmp_path / "trial_00000"
+    for number in (2, 4):
+        (trial / f"checkpoint_{number:06d}").mkdir(parents=True)
+    (trial / "checkpoint_000004" / "checkpoint.pt").write_text("a state")
+    make_stand_ins(tmp_path)
+    assert sorted(p.name[-1] for p in trial.iterdir()) == ["0", "1", "2", "3", "4"]
+    remove_stand_ins(tmp_path)
+    assert [p.name for p in trial.iterdir()] == ["checkpoint_000004"]

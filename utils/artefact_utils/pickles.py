@@ -72,5 +72,7 @@ def load_pickle(path: Path, repair: str) -> tuple[Any, dict[str, Any]]:
             f"{path}: refused: {reason}; expected numpy arrays and plain containers alone; write it again: {repair}"
         ) from error
     except Exception as error:  # whatever the unpickler stumbles over
-        raise ArtefactError(f"{path}: not a complete pickle ({error}); write it again: {repair}") from error
+        raise ArtefactError(
+            f"{path}: not a complete pickle ({error or type(error).__name__}); write it again: {repair}"
+        ) from error
     return data, notes if isinstance(notes, dict) else {}

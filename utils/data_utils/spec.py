@@ -45,7 +45,7 @@ class DataSpec(Spec):
     root: UserPath  # raw data, only read
     features: UserPath  # what stage 1 makes
     splits: SplitsSpec = SplitsSpec()
-    max_duration_s: float = Field(30.0, gt=0, le=86_400)
+    max_duration_s: float = Field(30.0, ge=0.1, le=86_400)
     front_end: FrontEnd
     text_embeddings: TextEmbeddingsSpec = TextEmbeddingsSpec()
     workers: int = Field(0, ge=0, le=256)  # processes that load batches; 0: the training process itself

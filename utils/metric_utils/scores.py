@@ -35,6 +35,10 @@ class NonFiniteScoreError(ValueError):
         self.candidate = candidate
         self.value = value
 
+    def __reduce__(self) -> tuple[type, tuple[int, int, float]]:
+        """So that it can travel between processes."""
+        return type(self), (self.query, self.candidate, self.value)
+
 
 class NonFiniteEmbeddingError(ValueError):
     """An embedding holds NaN or an infinite number.
@@ -50,6 +54,10 @@ class NonFiniteEmbeddingError(ValueError):
         self.side = side
         self.row = row
         self.value = value
+
+    def __reduce__(self) -> tuple[type, tuple[str, int, float]]:
+        """So that it can travel between processes."""
+        return type(self), (self.side, self.row, self.value)
 
 
 class ScoreSource(Protocol):

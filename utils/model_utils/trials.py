@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from utils.cli_utils import ArtefactError, UserError, command_for
 from utils.config_utils import read_yaml
-from utils.model_utils.checkpoints import CheckpointFacts, read_facts
+from utils.model_utils.checkpoints import FACTS_FILE, CheckpointFacts, read_facts
 
 PARAMS_FILE = "params.json"
 
@@ -23,8 +23,18 @@ class TrainedTrial(NamedTuple):
 
 
 def checkpoint_folders(trial: Path) -> list[Path]:
-    """The checkpoint folders of a trial, oldest first."""
-    return sorted(p for p in trial.glob("checkpoint_*") if p.is_dir())
+    """The finished checkpoints of a trial by epoch, oldest first; one whose facts are broken comes last.
+
+    Names do not tell: a resumed trial may number its checkpoints from an earlier one on.
+    """
+    return sorted((p.parent for p in trial.glob(f"checkpoint_*/{FACTS_FILE}")), key=lambda p: (_epoch(p), p.name))
+
+
+def _epoch(checkpoint: Path) -> float:
+    try:
+        return read_facts(checkpoint).epoch
+    except ArtefactError:
+        return float("inf")
 
 
 def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | None = None) -> TrainedTrial:
@@ -78,8 +88,8 @@ def _best_checkpoint(trial: Path, select_on: str) -> CheckpointFacts | None:
     for folder in checkpoint_folders(trial):
         try:
             facts.append(read_facts(folder))
-        except ArtefactError:  # not finished when the run was killed
-            continue
+        except ArtefactError as error:
+            print(f"passed over: {error}")
     return min(facts, key=lambda f: _rank(f, select_on), default=None)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from utils.artefact_utils import write_json
 from utils.cli_utils import UserError, remember_conf
-from utils.model_utils import find_trial
+from utils.model_utils import find_trial, write_checkpoint
 from utils.model_utils.trials import checkpoint_folders
 
 
@@ -63,7 +63,7 @@ def test_an_unfinished_checkpoint_is_passed_over(tmp_path):
     write(tmp_path, "trial_00000", "mAP@10", [0.3, 0.4])
     (tmp_path / "trial_00000" / "checkpoint_000001" / "checkpoint.json").unlink()
     assert find_trial(tmp_path).checkpoint.epoch == 1
-    with pytest.raises(UserError, match=r"checkpoint_000001/checkpoint\.json: no such file"):
+    with pytest.raises(UserError, match=r"checkpoint 'checkpoint_000001' does not exist; choices: checkpoint_000000"):
         find_trial(tmp_path, None, "checkpoint_000001")
 
 
@@ -96,8 +96,18 @@ def test_broken_settings_of_a_trial_are_told(tmp_path):
         find_trial(tmp_path)
 
 
-def test_checkpoints_are_listed_oldest_first(tmp_path):
-    for name in ("checkpoint_000010", "checkpoint_000002", "other"):
-        (tmp_path / name).mkdir()
+def test_checkpoints_are_listed_by_epoch_whatever_their_names(tmp_path):
+    for name, epoch in (("checkpoint_000010", 7), ("checkpoint_000002", 8), ("checkpoint_000003", 6)):
+        write_checkpoint(tmp_path / name, {"epoch": epoch}, {})
+    (tmp_path / "checkpoint_000004").mkdir()  # was never finished
     (tmp_path / "checkpoint_note").write_text("a file")
-    assert [p.name for p in checkpoint_folders(tmp_path)] == ["checkpoint_000002", "checkpoint_000010"]
+    (tmp_path / "checkpoint_000003" / "checkpoint.json").write_text("{")  # broken: looked at first, and told
+    names = [p.name for p in checkpoint_folders(tmp_path)]
+    assert names == ["checkpoint_000010", "checkpoint_000002", "checkpoint_000003"]
+
+
+def test_a_broken_best_checkpoint_is_told(tmp_path, capsys):
+    write(tmp_path, "trial_00000", "mAP@10", [0.4, 0.3])
+    (tmp_path / "trial_00000" / "checkpoint_000000" / "checkpoint.json").write_text("{}")
+    assert find_trial(tmp_path).checkpoint.epoch == 2
+    assert "passed over: " in capsys.readouterr().out

@@ -1,124 +1,36 @@
-"""Search space, trials, resume: the only importer of ray, which it imports when it starts."""
+"""Trials under Ray Tune: start or join Ray, run or restore the trials, say what came out."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
-import math
 import os
-import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-from pydantic import Field, model_validator
+from typing import Any
 
 from utils.artefact_utils import write_json
 from utils.cli_utils import UserError, command_for
-from utils.config_utils import Spec, set_key, value_at
+from utils.config_utils import set_key, value_at
 from utils.model_utils import Fit, LRSchedulerSpec, OptimizerSpec, Task, TrainingSpec, find_trial
 from utils.model_utils.trials import checkpoint_folders
-
-EXPERIMENT_FILE = "experiment.json"
-_UNSAVED = ".checkpoint-"  # prefix of the folders where trials write a checkpoint before Ray keeps it
+from utils.tune_utils.folder import EXPERIMENT_FILE, UNSAVED, make_stand_ins, prepare_folder, remove_stand_ins
+from utils.tune_utils.spec import Distribution, RaySpec, Search, check_resources
 
 _RAY_SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of the YAML hold in every trial
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are reported in one line, and whole in error.txt
     "RAY_AIR_NEW_OUTPUT": "0",  # its summary would repeat ours
+    "TUNE_GLOBAL_CHECKPOINT_S": "2",  # how often Ray saves its state; it loses what is younger
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
 # distribution -> (numbers it takes, its name in ray.tune)
-_RANGES = {"uniform": 2, "loguniform": 2, "randint": 2, "quniform": 3, "qloguniform": 3, "qrandint": 3}
-_LISTS = ("grid", "choice")
-
-
-class Distribution(Spec):
-    """One line of `search:`, such as {loguniform: [1.0e-4, 1.0e-2]} or {choice: [16, 32]}."""
-
-    grid: list[Any] | None = Field(None, min_length=1)
-    choice: list[Any] | None = Field(None, min_length=1)
-    uniform: tuple[float, float] | None = None
-    loguniform: tuple[float, float] | None = None
-    randint: tuple[int, int] | None = None
-    quniform: tuple[float, float, float] | None = None
-    qloguniform: tuple[float, float, float] | None = None
-    qrandint: tuple[int, int, int] | None = None
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Distribution:
-        name, values = self.only()
-        if name in _RANGES and not values[0] < values[1]:
-            raise ValueError(f"{name} needs low < high")
-        if name in ("loguniform", "qloguniform") and values[0] <= 0:
-            raise ValueError(f"{name} needs low > 0")
-        if _RANGES.get(name) == 3 and (values[2] <= 0 or not all(_is_multiple(v, values[2]) for v in values[:2])):
-            raise ValueError(f"{name} needs [low, high, step], with low and high multiples of step > 0")
-        return self
-
-    def only(self) -> tuple[str, list[Any]]:
-        """The name of the distribution and its values."""
-        given = {name: list(values) for name, values in self if values is not None}
-        if len(given) != 1:
-            raise ValueError(f"needs one distribution, found {len(given)}; choices: {', '.join((*_LISTS, *_RANGES))}")
-        return next(iter(given.items()))
-
-    def extremes(self) -> list[Any]:
-        """Values that a Spec must accept: each one of a list, both ends of a range, and what may lie between."""
-        name, values = self.only()
-        if name in _LISTS:
-            return values
-        low, high, step = (*values, None)[:3]
-        if name == "randint" or (name == "qrandint" and step == 1):  # these never draw `high`
-            return [low, high - 1]
-        if step is not None:
-            return [low, high, low + step]
-        return [low, high, low + (high - low) / math.e]  # a number with a fraction: a key may take whole ones alone
-
-
-def _is_multiple(value: float, step: float) -> bool:
-    return math.isclose(value / step, round(value / step), abs_tol=1e-9)
-
-
-class PlateauStopperSpec(Spec):
-    """`ray.stopper`: stop a trial whose metric has stopped moving."""
-
-    std: float = Field(0.001, ge=0)
-    num_results: int = Field(10, ge=2)
-    grace_epochs: int = Field(10, ge=1)
-
-
-class RaySpec(Spec):
-    """The `ray:` block: how many trials, which are stopped early, and where they run."""
-
-    num_samples: int = Field(1, ge=1, le=100_000)
-    scheduler: Literal["asha", "fifo"] = "asha"
-    grace_epochs: int = Field(2, ge=1)  # asha stops no trial before
-    reduction_factor: int = Field(3, ge=2)  # asha goes on with one trial in so many
-    stopper: PlateauStopperSpec | None = None
-    cpus_per_trial: int = Field(1, ge=1)
-    gpus_per_trial: float = Field(0, ge=0)
-    max_concurrent: int | None = Field(None, ge=1)
-    address: str | None = None  # of a running cluster; null starts one for this run alone
-    keep_checkpoints: int = Field(2, ge=1)
-
-
-class Search(NamedTuple):
-    """What the trials of an experiment share."""
-
-    run: dict[str, Any]  # the checked run, as plain values
-    distributions: Mapping[str, Distribution]
-    ray: RaySpec
-    training: TrainingSpec
-    folder: Path  # runs/<experiment>
-
-
 BuildTask = Callable[[dict[str, Any]], Task]
 Parts = Callable[[dict[str, Any]], tuple[TrainingSpec, OptimizerSpec, LRSchedulerSpec]]
 
@@ -137,25 +49,47 @@ def launch(search: Search, build_task: BuildTask, parts: Parts, *, resume: bool,
     Raises:
         UserError: the folder holds another or an unfinished experiment, or trials failed.
     """
-    unfinished = _prepare_folder(search, resume=resume, fresh=fresh)
+    unfinished = prepare_folder(search, resume=resume, fresh=fresh)
     if unfinished is None:
         return True
     os.environ.update(_RAY_SETTINGS)
     import ray
 
-    ray.init(
-        address=search.ray.address or "local",
-        include_dashboard=None if search.ray.address else False,
-        log_to_driver=True,
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": {"PYTHONPATH": _import_path()}},
-    )
+    _connect(search.ray)
     try:
         with _watch_for_interrupt() as interrupted:
             results = _tuner(search, build_task, parts, restore=unfinished).fit()
     finally:
         ray.shutdown()
+        remove_stand_ins(search.folder)
     return _conclude(search, results, interrupted=interrupted())
+
+
+def _connect(spec: RaySpec) -> None:
+    """Start a Ray of our own, or join the one that `ray.address` names.
+
+    Raises:
+        UserError: it cannot be reached, or has too little for one trial.
+    """
+    import ray
+
+    host, _, port = (spec.address or "").rpartition(":")
+    try:
+        if port.isdecimal() and "/" not in host:
+            socket.create_connection((host, int(port)), timeout=5).close()  # Ray itself tries for minutes
+        ray.init(
+            address=spec.address or "local",
+            include_dashboard=None if spec.address else False,
+            log_to_driver=True,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {"PYTHONPATH": _import_path()}},
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"ray.address: no Ray cluster can be reached at {spec.address}: {error}; start it, or use null"
+        ) from error
+    there = ray.cluster_resources()
+    check_resources(spec, there.get("CPU", 0), there.get("GPU", 0))
 
 
 def _import_path() -> str:
@@ -181,52 +115,6 @@ def _watch_for_interrupt() -> Iterator[Callable[[], bool]]:
                 seen += reader.recv(4096)
 
 
-def _prepare_folder(search: Search, *, resume: bool, fresh: bool) -> bool | None:
-    """Whether to restore an unfinished experiment; None when it is finished already."""
-    folder = search.folder
-    record = folder / EXPERIMENT_FILE
-    if fresh and folder.exists():
-        aside = next(p for n in range(1, 10_000) if not (p := folder.with_name(f"{folder.name}.old-{n}")).exists())
-        shutil.move(folder, aside)
-        print(f"moved {folder} to {aside}")
-    if not record.is_file():
-        if folder.is_dir() and any(folder.iterdir()):
-            raise UserError(f"{folder}: holds no experiment of this program; move it, or use --set experiment=NAME")
-        if resume:
-            print(f"{folder}: nothing to resume; starting")
-        write_json(record, {"format_version": 1, "run": search.run, "finished": False})
-        return False
-    held = _read_record(record)
-    changed = _changed_keys(held["run"], search.run)
-    if changed:
-        raise UserError(
-            f"{folder}: holds an experiment with other settings ({', '.join(changed)}); "
-            "use --set experiment=NAME, or --fresh to move it aside and start again"
-        )
-    if held["finished"]:
-        print(f"{folder}: every trial has ended with these settings; reused (--fresh starts again)")
-        return None
-    if not resume:
-        raise UserError(f"{folder}: holds an unfinished experiment; go on with --resume, or start again with --fresh")
-    for leftover in folder.glob(f"{_UNSAVED}*"):  # what a killed trial was writing
-        shutil.rmtree(leftover)
-    return (folder / "tuner.pkl").is_file()
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        return {"run": dict(held["run"]), "finished": bool(held["finished"])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the record of an experiment; move the folder aside with --fresh") from error
-
-
-def _changed_keys(old: Any, new: Any, path: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [k for key in sorted({*old, *new}) for k in _changed_keys(old.get(key), new.get(key), f"{path}.{key}")]
-    return [] if old == new else [f"{path.removeprefix('.')}: {old} -> {new}"]
-
-
 def _tuner(search: Search, build_task: BuildTask, parts: Parts, *, restore: bool) -> Any:
     from ray import tune
 
@@ -238,10 +126,24 @@ def _tuner(search: Search, build_task: BuildTask, parts: Parts, *, restore: bool
     for key, distribution in search.distributions.items():
         set_key(space, key, _ray_domain(distribution))
     if restore:
-        return tune.Tuner.restore(
-            str(search.folder), trainable, resume_unfinished=True, resume_errored=True, param_space=space
-        )
+        return _restored(search.folder, trainable, space)
     return tune.Tuner(trainable, param_space=space, tune_config=_tune_config(search), run_config=_run_config(search))
+
+
+def _restored(folder: Path, trainable: Any, space: dict[str, Any]) -> Any:
+    """The tuner of an unfinished experiment, as Ray saved it."""
+    from ray import tune
+
+    make_stand_ins(folder)
+    try:
+        return tune.Tuner.restore(
+            str(folder), trainable, resume_unfinished=True, resume_errored=True, param_space=space
+        )
+    except Exception as error:
+        raise UserError(
+            f"{folder}: Ray's record of the experiment cannot be read ({type(error).__name__}); "
+            f"move it aside and start again: {command_for('main.py', '--fresh')}"
+        ) from error
 
 
 def _ray_domain(distribution: Distribution) -> Any:
@@ -350,14 +252,11 @@ def _train_trial(config: dict[str, Any], build_task: BuildTask, parts: Parts, ex
     context = tune.get_context()
     torch.set_num_threads(max(1, int(context.get_trial_resources().required_resources.get("CPU", 1))))
     fit = Fit(build_task(config), *parts(config))
-    trial_folder = experiment / _trial_name(context.get_trial_id())
-    last = tune.get_checkpoint()
-    if last is not None:
-        folders = [f for f in checkpoint_folders(trial_folder) if f.name <= Path(last.path).name]
-        fit.restore(folders)
+    # Ray's own state may be older than the checkpoints; what is on disk counts
+    fit.restore(checkpoint_folders(experiment / Path(context.get_trial_dir()).name))
 
     def report(metrics: dict[str, float], save: Callable[[Path], None]) -> None:
-        with tempfile.TemporaryDirectory(dir=experiment, prefix=_UNSAVED) as folder:
+        with tempfile.TemporaryDirectory(dir=experiment, prefix=UNSAVED) as folder:
             save(Path(folder))
             tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))
 

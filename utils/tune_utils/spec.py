@@ -1,0 +1,108 @@
+"""What the YAML says of trials: the distributions of `search:` and the `ray:` block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from utils.cli_utils import UserError
+from utils.config_utils import Spec
+from utils.model_utils import TrainingSpec
+
+_RANGES = {"uniform": 2, "loguniform": 2, "randint": 2, "quniform": 3, "qloguniform": 3, "qrandint": 3}
+_LISTS = ("grid", "choice")
+
+
+class Distribution(Spec):
+    """One line of `search:`, such as {loguniform: [1.0e-4, 1.0e-2]} or {choice: [16, 32]}."""
+
+    grid: list[Any] | None = Field(None, min_length=1)
+    choice: list[Any] | None = Field(None, min_length=1)
+    uniform: tuple[float, float] | None = None
+    loguniform: tuple[float, float] | None = None
+    randint: tuple[int, int] | None = None
+    quniform: tuple[float, float, float] | None = None
+    qloguniform: tuple[float, float, float] | None = None
+    qrandint: tuple[int, int, int] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Distribution:
+        name, values = self.only()
+        if name in _RANGES and not values[0] < values[1]:
+            raise ValueError(f"{name} needs low < high")
+        if name in ("loguniform", "qloguniform") and values[0] <= 0:
+            raise ValueError(f"{name} needs low > 0")
+        if _RANGES.get(name) == 3 and (values[2] <= 0 or not all(_is_multiple(v, values[2]) for v in values[:2])):
+            raise ValueError(f"{name} needs [low, high, step], with low and high multiples of step > 0")
+        return self
+
+    def only(self) -> tuple[str, list[Any]]:
+        """The name of the distribution and its values."""
+        given = {name: list(values) for name, values in self if values is not None}
+        if len(given) != 1:
+            raise ValueError(f"needs one distribution, found {len(given)}; choices: {', '.join((*_LISTS, *_RANGES))}")
+        return next(iter(given.items()))
+
+    def extremes(self) -> list[Any]:
+        """Values that a Spec must accept: each one of a list, both ends of a range, and what may lie between."""
+        name, values = self.only()
+        if name in _LISTS:
+            return values
+        low, high, step = (*values, None)[:3]
+        if name == "randint" or (name == "qrandint" and step == 1):  # these never draw `high`
+            return [low, high - 1]
+        if step is not None:
+            return [low, high, low + step]
+        return [low, high, low + (high - low) / math.e]  # a number with a fraction: a key may take whole ones alone
+
+
+def _is_multiple(value: float, step: float) -> bool:
+    return math.isclose(value / step, round(value / step), abs_tol=1e-9)
+
+
+class PlateauStopperSpec(Spec):
+    """`ray.stopper`: stop a trial whose metric has stopped moving."""
+
+    std: float = Field(0.001, ge=0)
+    num_results: int = Field(10, ge=2)
+    grace_epochs: int = Field(10, ge=1)
+
+
+class RaySpec(Spec):
+    """The `ray:` block: how many trials, which are stopped early, and where they run."""
+
+    num_samples: int = Field(1, ge=1, le=100_000)
+    scheduler: Literal["asha", "fifo"] = "asha"
+    grace_epochs: int = Field(2, ge=1)  # asha stops no trial before
+    reduction_factor: int = Field(3, ge=2)  # asha goes on with one trial in so many
+    stopper: PlateauStopperSpec | None = None
+    cpus_per_trial: int = Field(1, ge=1)
+    gpus_per_trial: float = Field(0, ge=0)
+    max_concurrent: int | None = Field(None, ge=1)
+    address: str | None = None  # of a running cluster; null starts one for this run alone
+    keep_checkpoints: int = Field(2, ge=1)
+
+
+class Search(NamedTuple):
+    """What the trials of an experiment share."""
+
+    run: dict[str, Any]  # the checked run, as plain values
+    distributions: Mapping[str, Distribution]
+    ray: RaySpec
+    training: TrainingSpec
+    folder: Path  # runs/<experiment>
+
+
+def check_resources(spec: RaySpec, cpus: float, gpus: float) -> None:
+    """Make sure that one trial fits; Ray itself would wait for ever.
+
+    Raises:
+        UserError: it does not.
+    """
+    for key, wanted, there in (("cpus", spec.cpus_per_trial, cpus), ("gpus", spec.gpus_per_trial, gpus)):
+        if wanted > there:
+            raise UserError(f"ray.{key}_per_trial: {wanted:g}, but there are {there:g}; lower it, or join a cluster")
