@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,7 +114,9 @@ def _overlap(key: str, other: str) -> bool:
 
 def search_of(run: Run) -> Search:
     """What `utils.tune_utils.launch` needs of a run."""
-    return Search(to_mapping(run), run.search, run.ray, run.training, run.folder)
+    tables = [run.data.text_table(split) for split in (run.data.splits.train, run.data.splits.val)]
+    digest = hashlib.blake2b(b"".join(path.read_bytes() for path in tables), digest_size=16)  # ids tell the content
+    return Search(to_mapping(run), run.search, run.ray, run.training, run.folder, digest.hexdigest())
 
 
 def build_task(mapping: dict[str, Any]) -> RetrievalTask:

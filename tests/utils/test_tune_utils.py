@@ -162,7 +162,8 @@ def test_a_running_cluster_is_left_alone_unless_it_is_named(address, passed, sta
 
 
 def record(run, *, finished=False, **changes):
-    write_json(run.folder / "experiment.json", {"run": to_mapping(run) | changes, "finished": finished})
+    held = {"run": to_mapping(run) | changes, "data": search_of(run).data, "finished": finished}
+    write_json(run.folder / "experiment.json", held)
 
 
 def test_a_fresh_folder_is_recorded_and_started(started, prepared):
@@ -196,6 +197,16 @@ def test_other_settings_are_named(resume, started, prepared):
     record(run, training=to_mapping(run.training) | {"epochs": 9})
     with pytest.raises(UserError, match=r"experiment with other settings \(training\.epochs: 9 -> 2\); use --set exp"):
         start(run, resume=resume)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_an_experiment_on_other_data_is_not_reused(finished, started, prepared):
+    run = run_of(prepared)
+    record(run, finished=finished)
+    table = prepared / "features" / "development_text.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:-1]))
+    with pytest.raises(UserError, match=r"holds an experiment on other data: clips or captions have changed since"):
+        start(run, resume=True)
 
 
 def test_a_finished_experiment_is_reused(started, prepared, capsys):

@@ -33,13 +33,18 @@ def prepare_folder(search: Search, *, resume: bool, fresh: bool) -> bool | None:
             raise UserError(f"{folder}: holds no experiment of this program; move it, or use --set experiment=NAME")
         if resume:
             print(f"{folder}: nothing to resume; starting")
-        write_json(record, {"format_version": 1, "run": search.run, "finished": False})
+        write_json(record, {"format_version": 1, "run": search.run, "data": search.data, "finished": False})
         return False
     held = _read_record(record)
     changed = _changed_keys(held["run"], search.run)
     if changed:
         raise UserError(
             f"{folder}: holds an experiment with other settings ({', '.join(changed)}); "
+            "use --set experiment=NAME, or --fresh to move it aside and start again"
+        )
+    if held["data"] != search.data:
+        raise UserError(
+            f"{folder}: holds an experiment on other data: clips or captions have changed since; "
             "use --set experiment=NAME, or --fresh to move it aside and start again"
         )
     if held["finished"]:
@@ -55,7 +60,7 @@ def prepare_folder(search: Search, *, resume: bool, fresh: bool) -> bool | None:
 def _read_record(path: Path) -> dict[str, Any]:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-        return {"run": dict(held["run"]), "finished": bool(held["finished"])}
+        return {"run": dict(held["run"]), "data": str(held["data"]), "finished": bool(held["finished"])}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not the record of an experiment; move the folder aside with --fresh") from error
 

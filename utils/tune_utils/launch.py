@@ -24,6 +24,7 @@ from utils.tune_utils.spec import Distribution, RaySpec, Search, check_resources
 _RAY_SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of the YAML hold in every trial
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",  # two trials at the same step are not one message
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are reported in one line, and whole in error.txt
     "RAY_AIR_NEW_OUTPUT": "0",  # its summary would repeat ours
     "TUNE_GLOBAL_CHECKPOINT_S": "2",  # how often Ray saves its state; it loses what is younger
@@ -277,7 +278,7 @@ def _conclude(search: Search, results: Any, *, interrupted: bool) -> bool:
             f"{len(failed)} of {len(results)} trials failed: {'; '.join(sorted(causes))}; details in "
             f"{failed[0].path}/error.txt; repair the cause, then: {command_for('main.py', '--resume')}"
         )
-    record = {"format_version": 1, "run": search.run, "finished": True}
+    record = {"format_version": 1, "run": search.run, "data": search.data, "finished": True}
     write_json(search.folder / EXPERIMENT_FILE, record)
     return True
 

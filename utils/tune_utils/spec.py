@@ -95,6 +95,7 @@ class Search(NamedTuple):
     ray: RaySpec
     training: TrainingSpec
     folder: Path  # runs/<experiment>
+    data: str = ""  # a digest of what is trained and chosen on
 
 
 def check_resources(spec: RaySpec, cpus: float, gpus: float) -> None:
