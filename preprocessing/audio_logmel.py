@@ -49,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = run.data
     existing_folder(data.root, "data.root", "correct it")
     settings = LogMelSettings(data.front_end_numbers(), "float16" if args.float16 else "float32")
-    splits = {s: read_clips(data.audio_info, s, command_for("preprocessing.clotho_dataset")) for s in _names(data)}
+    splits = {
+        s: read_clips(data.audio_info, s, command_for("preprocessing.clotho_dataset")) for s in data.splits.names()
+    }
     print(f"front-end {data.front_end.describe()}")
     failures = [
         failure
@@ -62,10 +64,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"features are kept; leave these clips out: {command_for('preprocessing.clotho_dataset')}"
         )
     print(f"next: {command_for('preprocessing.sbert_embeddings')}")
-
-
-def _names(data: DataSpec) -> list[str]:
-    return data.splits.names()
 
 
 def write_split(

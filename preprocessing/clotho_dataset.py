@@ -18,7 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from tasks import load_run
-from utils.artefact_utils import Caption, Clip, read_clips, write_audio_info, write_text_table, write_vocab_info
+from utils.artefact_utils import (
+    Caption,
+    Clip,
+    load_pickle,
+    read_clips,
+    write_audio_info,
+    write_text_table,
+    write_vocab_info,
+)
 from utils.cli_utils import ArtefactError, UserError, command, command_for, existing_folder, positive
 from utils.data_utils.spec import DataSpec
 from utils.dataset_utils import (
@@ -34,6 +42,7 @@ from utils.process_utils import all_cores
 from utils.report_utils import print_table
 
 SCRIPT = "preprocessing.clotho_dataset"
+CORPUS_SCRIPT = "preprocessing.synthetic_corpus"
 RawSplit = tuple[list[Path], list[RawCaption], list[Rejected]]
 
 
@@ -50,11 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     run, args = load_run(argv, parser)
     data = run.data
     existing_folder(data.root, "data.root", f"correct it, or make the corpus: {command_for(CORPUS_SCRIPT)}")
-    raw = _one_folder(data, args) if args.make_splits else {split: _raw_split(data, split) for split in _splits(data)}
+    raw = (
+        _one_folder(data, args)
+        if args.make_splits
+        else {split: _raw_split(data, split) for split in data.splits.names()}
+    )
     return write_tables(data, raw, args.workers, strict=args.strict)
-
-
-CORPUS_SCRIPT = "preprocessing.synthetic_corpus"
 
 
 def write_tables(data: DataSpec, raw: dict[str, RawSplit], workers: int, *, strict: bool) -> int:
@@ -90,10 +100,6 @@ def write_tables(data: DataSpec, raw: dict[str, RawSplit], workers: int, *, stri
     write_audio_info(data.audio_info, clips, notes)
     _print_summary(data, clips, captions, rejected)
     return int(strict and any(rejected.values()))
-
-
-def _splits(data: DataSpec) -> list[str]:
-    return data.splits.names()
 
 
 def _raw_split(data: DataSpec, split: str) -> RawSplit:
@@ -209,7 +215,7 @@ def _one_folder(data: DataSpec, args: argparse.Namespace) -> dict[str, RawSplit]
 
 
 def _three_splits(data: DataSpec) -> list[str]:
-    names = _splits(data)
+    names = data.splits.names()
     if len(names) != 3:
         raise UserError(f"data.splits: --make-splits needs three different splits, found {', '.join(names)}")
     return names
@@ -227,8 +233,6 @@ def _shares(text: str) -> list[float]:
 
 def _known_clips(data: DataSpec, split: str) -> dict[str, Clip]:
     """Clips of an earlier run whose file has neither changed its size nor its time."""
-    from utils.artefact_utils import load_pickle
-
     try:
         clips = read_clips(data.audio_info, split, "")
         notes = load_pickle(data.audio_info, "")[1]
