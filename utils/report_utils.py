@@ -28,7 +28,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
     table = Table()
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < texts else "right", no_wrap=number != 1)
+        table.add_column(column, justify="left" if number < texts else "right", no_wrap=texts > 1 and number != 1)
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row))  # a Text: '[dog]' is no markup
     console = Console()
