@@ -31,7 +31,7 @@ Vectors = dict[str, NDArray[np.float32]]
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the embeddings of every caption of every split."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
-    parser.add_argument("--batch-size", type=positive, default=128, help="captions a batch (default 128)")
+    parser.add_argument("--batch-size", type=positive, default=64, help="captions a batch (default 64)")
     run, args = load_run(argv, parser)
     data = run.data
     script = command_for("preprocessing.clotho_dataset")

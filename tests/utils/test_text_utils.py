@@ -41,7 +41,9 @@ def test_normalise_caption_by_hand(raw, text):
 
 
 class CountingEncoder:
-    """Maps a text to its length, and counts."""
+    """Maps a text to its length, and counts; has no tokenizer that could be asked."""
+
+    tokenizer = None
 
     def __init__(self):
         self.calls, self.texts = 0, []
