@@ -40,6 +40,20 @@ def open_hdf5(path: Path, repair: str) -> h5py.File:
         raise ArtefactError(f"{path}: not a complete HDF5 file; write it again: {repair}") from error
 
 
+@contextlib.contextmanager
+def reading(path: Path, repair: str) -> Iterator[None]:
+    """Reads of an open file, whose inside may be broken though it opened.
+
+    Raises:
+        ArtefactError: HDF5 stumbled; `repair` is the command that writes the file.
+    """
+    try:
+        yield
+    except (RuntimeError, KeyError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ArtefactError(f"{path}: broken inside ({reason}); write it again: {repair}") from error
+
+
 class Disk:
     """The file below HDF5, which never hears of a full disk.
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.artefact_utils.atomic import remove_leftovers
-from utils.artefact_utils.hdf5 import open_hdf5, replacing_hdf5
+from utils.artefact_utils.hdf5 import open_hdf5, reading, replacing_hdf5
 from utils.audio_utils import AudioError
 from utils.cli_utils import ArtefactError
 
@@ -224,7 +224,8 @@ class LogMelReader:
         Raises:
             ArtefactError: a clip has no features.
         """
-        return [self._view(dataset) for dataset in self.index(fids)]
+        with reading(self.path, self._repair):
+            return [self._view(dataset) for dataset in self.index(fids)]
 
     def _view(self, dataset: h5py.Dataset) -> Array | h5py.Dataset:
         offset = dataset.id.get_offset()

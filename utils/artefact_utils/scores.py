@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.hdf5 import open_hdf5, replacing_hdf5
+from utils.artefact_utils.hdf5 import open_hdf5, reading, replacing_hdf5
 from utils.cli_utils import ArtefactError
 
 FORMAT_VERSION = 1
@@ -66,9 +66,10 @@ class ScoreReader:
         if missing or self._file.attrs.get("format_version") != FORMAT_VERSION:
             self._file.close()
             raise ArtefactError(f"{path}: not a score matrix of format {FORMAT_VERSION}; write it again: {repair}")
-        self.tids: list[str] = list(self._file["tid"].asstr()[:])
-        self.fids: list[str] = list(self._file["fid"].asstr()[:])
-        self.notes: dict[str, Any] = dict(self._file.attrs)
+        with reading(path, repair):
+            self.tids: list[str] = list(self._file["tid"].asstr()[:])
+            self.fids: list[str] = list(self._file["fid"].asstr()[:])
+            self.notes: dict[str, Any] = dict(self._file.attrs)
 
     def __enter__(self) -> Self:
         return self

@@ -4,13 +4,15 @@ import errno
 import gc
 import os
 import tracemalloc
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
 from tests.utils.artefact_utils.full_disk import FullFile, ShortFile, replace_files
-from utils.artefact_utils.hdf5 import replacing_hdf5
+from utils.artefact_utils.hdf5 import reading, replacing_hdf5
+from utils.cli_utils import ArtefactError
 
 
 def names(folder):
@@ -99,3 +101,10 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5e6
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Unable to\n open object"), KeyError("tid"), OSError("inflate")])
+def test_what_hdf5_stumbles_over_is_told_in_one_line(error):
+    message = r"^x\.hdf5: broken inside \(.*\); write it again: python -m script$"
+    with pytest.raises(ArtefactError, match=message), reading(Path("x.hdf5"), "python -m script"):
+        raise error
