@@ -18,32 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from tasks import load_run
-from utils.artefact_utils import (
-    Caption,
-    Clip,
-    load_pickle,
-    read_clips,
-    write_audio_info,
-    write_text_table,
-    write_vocab_info,
-)
-from utils.cli_utils import ArtefactError, UserError, command, command_for, existing_folder, positive
+from utils.cli_utils import UserError, command, command_for, existing_folder, positive
 from utils.data_utils.spec import DataSpec
-from utils.dataset_utils import (
-    RawCaption,
-    Rejected,
-    audio_files,
-    match_captions,
-    match_key,
-    probe_clips,
-    write_rejected,
-)
+from utils.dataset_utils import RawCaption, RawSplit, Rejected, audio_files, match_key, write_tables
 from utils.process_utils import all_cores
-from utils.report_utils import print_table
 
 SCRIPT = "preprocessing.clotho_dataset"
+NEXT_SCRIPT = "preprocessing.audio_logmel"
 CORPUS_SCRIPT = "preprocessing.synthetic_corpus"
-RawSplit = tuple[list[Path], list[RawCaption], list[Rejected]]
 
 
 @command
@@ -64,42 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.make_splits
         else {split: _raw_split(data, split) for split in data.splits.names()}
     )
-    return write_tables(data, raw, args.workers, strict=args.strict)
-
-
-def write_tables(data: DataSpec, raw: dict[str, RawSplit], workers: int, *, strict: bool) -> int:
-    """Decode, match and write; prints a summary.
-
-    Args:
-        data: the run's `data:` block.
-        raw: the files, captions and refused names of every split.
-        workers: processes.
-        strict: return 1 when anything was rejected.
-    Raises:
-        UserError: a split has no clip with a caption.
-    """
-    clips: dict[str, list[Clip]] = {}
-    captions: dict[str, list[Caption]] = {}
-    rejected: dict[str, list[Rejected]] = {}
-    for split, (files, raw_captions, refused) in raw.items():
-        known = _known_clips(data, split)
-        probed, broken = probe_clips(files, data.root, split, known, workers)
-        reasons = {r.name: r.reason for r in [*refused, *broken] if r.kind == "clip"}
-        clips[split], captions[split], unmatched = match_captions(probed, raw_captions, split, reasons)
-        rejected[split] = [*refused, *broken, *unmatched]
-        write_rejected(data.rejected(split), rejected[split])
-        if not captions[split]:
-            raise UserError(
-                f"split '{split}' of {data.root} is empty: {len(files)} audio files, {len(raw_captions)} captions, "
-                f"none that go together; the reasons stand in {data.rejected(split)}; repair them and run again"
-            )
-    for split, rows in captions.items():
-        write_text_table(data.text_table(split), rows)
-    write_vocab_info(data.vocab_info, captions)
-    notes = {"root": str(data.root), "made_by": command_for(SCRIPT), "stat": _stats(data.root, clips)}
-    write_audio_info(data.audio_info, clips, notes)
-    _print_summary(data, clips, captions, rejected)
-    return int(strict and any(rejected.values()))
+    return write_tables(data, raw, args.workers, strict=args.strict, script=SCRIPT, next_script=NEXT_SCRIPT)
 
 
 def _raw_split(data: DataSpec, split: str) -> RawSplit:
@@ -110,7 +57,7 @@ def _raw_split(data: DataSpec, split: str) -> RawSplit:
         raise UserError(f"{data.root}: found no captions of split '{split}', expected {' or '.join(map(str, choices))}")
     files, strange = audio_files(folder)
     captions, twice = read_captions(table)
-    return files, captions, [*strange, *twice]
+    return RawSplit(files, captions, [*strange, *twice])
 
 
 def read_captions(path: Path) -> tuple[list[RawCaption], list[Rejected]]:
@@ -205,7 +152,7 @@ def _one_folder(data: DataSpec, args: argparse.Namespace) -> dict[str, RawSplit]
     }
     first = data.splits.train  # what belongs to no clip is reported once
     return {
-        split: (
+        split: RawSplit(
             [f for f in files if split_of.get(match_key(f.name), first) == split],
             [c for c in captions if split_of.get(match_key(c.name), first) == split],
             [*strange, *twice] if split == first else [],
@@ -229,58 +176,6 @@ def _shares(text: str) -> list[float]:
     if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
         raise UserError(f"--make-splits: found {text}, expected three positive shares that sum to 1: 0.8,0.1,0.1")
     return shares
-
-
-def _known_clips(data: DataSpec, split: str) -> dict[str, Clip]:
-    """Clips of an earlier run whose file has neither changed its size nor its time."""
-    try:
-        clips = read_clips(data.audio_info, split, "")
-        notes = load_pickle(data.audio_info, "")[1]
-    except ArtefactError:
-        return {}
-    stats = notes.get("stat", {}) if notes.get("root") == str(data.root) else {}
-    return {c.path: c for c in clips if c.path in stats and stats[c.path] == _stat(data.root / c.path)}
-
-
-def _stats(root: Path, clips: dict[str, list[Clip]]) -> dict[str, tuple[int, int]]:
-    return {clip.path: _stat(root / clip.path) for rows in clips.values() for clip in rows}
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    if not path.is_file():
-        return (-1, -1)
-    stat = path.stat()
-    return (stat.st_size, stat.st_mtime_ns)
-
-
-def _print_summary(
-    data: DataSpec,
-    clips: dict[str, list[Clip]],
-    captions: dict[str, list[Caption]],
-    rejected: dict[str, list[Rejected]],
-) -> None:
-    rows = [
-        [
-            split,
-            len(clips[split]),
-            len(captions[split]),
-            f"{sum(clip.duration_s for clip in clips[split]) / 60:.1f}",
-            sum(r.kind == "clip" for r in rejected[split]),
-            sum(r.kind == "caption" for r in rejected[split]),
-        ]
-        for split in clips
-    ]
-    print_table(
-        f"Data set {data.root}",
-        ["split", "clips", "captions", "minutes", "rejected clips", "rejected captions"],
-        rows,
-    )
-    for split in clips:
-        if rejected[split]:
-            print(f"{split}: the rejected ones, with reasons: {data.rejected(split)}")
-    print(
-        f"wrote {data.audio_info}, <split>_text.csv, vocab_info.pkl\nnext: {command_for('preprocessing.audio_logmel')}"
-    )
 
 
 if __name__ == "__main__":

@@ -73,17 +73,21 @@ def event_file(root: Path, split: str) -> Path:
     return root / f"{split}_events.csv"
 
 
+def row_file(root: Path, split: str) -> Path:
+    """The captions of a split again, one a row, as AudioCaps' TSV has them."""
+    return root / f"{split}.tsv"
+
+
 def clip_names(folder: Path) -> set[str]:
     """The whole clips of a split's folder; empty when there is no such folder."""
     return {name for name in _names(folder) if not name.endswith(PART)}
 
 
 def all_there(root: Path, sizes: dict[str, int]) -> bool:
-    """Whether every clip and both tables of every split exist."""
+    """Whether every clip and every table of every split exist."""
     for number, (split, size) in enumerate(sizes.items()):
         expected = {file_name(number, index) for index in range(size)}
-        tables = (caption_file(root, split), event_file(root, split))
-        if not all(table.is_file() for table in tables) or expected - clip_names(root / split):
+        if not all(table.is_file() for table in _tables(root, split)) or expected - clip_names(root / split):
             return False
     return True
 
@@ -208,11 +212,15 @@ def _strangers(root: Path, wanted: Record, found: Record | None) -> list[str]:
     ours = {RECORD_NAME}
     splits = sorted({*wanted.sizes, *(found.sizes if found else ())})
     if found is not None:  # a run writes its record before anything else
-        ours |= {*splits, *(table(root, split).name for split in splits for table in (caption_file, event_file))}
+        ours |= {*splits, *(table.name for split in splits for table in _tables(root, split))}
     strangers = [name for name in _names(root) if not name.startswith(".") and name.removesuffix(PART) not in ours]
     for split in splits:
         strangers += [f"{split}/{name}" for name in _names(root / split) if not _CLIP_NAME.fullmatch(name)]
     return strangers
+
+
+def _tables(root: Path, split: str) -> tuple[Path, ...]:
+    return caption_file(root, split), event_file(root, split), row_file(root, split)
 
 
 def _names(folder: Path) -> list[str]:

@@ -3,6 +3,7 @@
     <root>/corpus.json                     what is in the folder; `complete` once everything is there
     <root>/<split>/dev_000000.wav ...      44.1 kHz, 16 bit, mono
     <root>/clotho_captions_<split>.csv     file_name, caption_1 ... caption_5
+    <root>/<split>.tsv                     uniq_id, audio, text: the same captions, as AudioCaps has them
     <root>/<split>_events.csv              file_name, kind, start_s, end_s, count
 
 A row of the events file is one event, in order of time. `count` is the number of separate strikes, and 1
@@ -26,7 +27,7 @@ import numpy as np
 from preprocessing.synthetic_corpus import root_folder
 from preprocessing.synthetic_corpus.captions import CAPTIONS_PER_CLIP
 from preprocessing.synthetic_corpus.clips import Plan, plan_clip, render
-from preprocessing.synthetic_corpus.root_folder import PART, Record, caption_file, event_file, file_name
+from preprocessing.synthetic_corpus.root_folder import PART, Record, caption_file, event_file, file_name, row_file
 from preprocessing.synthetic_corpus.synthesis import SAMPLE_RATE_HZ, Wave
 from utils.cli_utils import UserError
 from utils.process_utils import ordered_map
@@ -34,11 +35,12 @@ from utils.report_utils import progress_bar
 
 DEFAULT_SIZES = (1200, 150, 200)  # training, validation, evaluation
 CAPTION_COLUMNS = ("file_name", *(f"caption_{number}" for number in range(1, CAPTIONS_PER_CLIP + 1)))
+ROW_COLUMNS = ("uniq_id", "audio", "text")
 EVENT_COLUMNS = ("file_name", "kind", "start_s", "end_s", "count")
 
 _CHUNK = 16  # clips a task: about 0.2 s of work
 _HEADER_BYTES = 44
-_TABLE_BYTES = 600  # of a clip, in both tables
+_TABLE_BYTES = 1200  # of a clip, in all tables
 
 Row = Sequence[str | int]
 
@@ -47,6 +49,7 @@ class ClipRows(NamedTuple):
     """What the tables say of one clip."""
 
     captions: Row
+    rows: list[Row]  # a caption each
     events: list[Row]
 
 
@@ -112,11 +115,13 @@ def _write_splits(root: Path, record: Record, workers: int) -> None:
         for split, those in chunks.items():
             progress.set_description(split)
             captions = _table(caption_file(root, split), CAPTION_COLUMNS)
+            rows = _table(row_file(root, split), ROW_COLUMNS, "\t")
             events = _table(event_file(root, split), EVENT_COLUMNS)
-            with captions as write_captions, events as write_events:
+            with captions as write_captions, rows as write_rows, events as write_events:
                 for made in itertools.islice(results, len(those)):
-                    write_captions(rows.captions for rows in made)
-                    write_events(row for rows in made for row in rows.events)
+                    write_captions(clip.captions for clip in made)
+                    write_rows(row for clip in made for row in clip.rows)
+                    write_events(row for clip in made for row in clip.events)
                     progress.update(len(made))
 
 
@@ -135,14 +140,18 @@ def _make_clips(chunk: _Chunk) -> list[ClipRows]:
         path = chunk.folder / file_name(chunk.split_number, index)
         if not path.exists() or path.stat().st_size != _wav_bytes(plan):
             _write_wav(path, render(plan))
-        made.append(_rows(path.name, plan))
+        made.append(_rows(path, plan))
     return made
 
 
-def _rows(name: str, plan: Plan) -> ClipRows:
+def _rows(path: Path, plan: Plan) -> ClipRows:
+    name = path.name
+    # AudioCaps' paths begin outside of the root, too
+    audio = Path(path.parent.parent.absolute().name, path.parent.name, name).as_posix()
     events = sorted(plan.scene.events, key=lambda event: event.start_s)
     return ClipRows(
         (name, *plan.captions),
+        [(f"{path.stem}_{number}", audio, caption) for number, caption in enumerate(plan.captions, start=1)],
         [(name, e.kind, f"{e.start_s:.3f}", f"{e.end_s:.3f}", e.count) for e in events],
     )
 
@@ -168,11 +177,11 @@ def _mean_clip_bytes(record: Record, sample: int = 200) -> float:
 
 
 @contextlib.contextmanager
-def _table(path: Path, columns: Row) -> Iterator[Callable[[Iterable[Row]], None]]:
-    """A CSV file that takes its name when the block ends well; what is yielded writes rows."""
+def _table(path: Path, columns: Row, delimiter: str = ",") -> Iterator[Callable[[Iterable[Row]], None]]:
+    """A table that takes its name when the block ends well; what is yielded writes rows."""
     part = path.with_name(path.name + PART)
     with part.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
+        writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
         writer.writerow(columns)
         yield writer.writerows
     part.replace(path)

@@ -13,8 +13,8 @@ import soundfile
 
 from preprocessing import clotho_dataset
 from tests import tiny
-from utils import dataset_utils
 from utils.artefact_utils import load_pickle, read_clips, read_text_table
+from utils.dataset_utils import clips as clips_module
 
 NFC, NFD = "é.wav", unicodedata.normalize("NFD", "é.wav")
 SPLITS = ("development", "validation", "evaluation")
@@ -295,13 +295,13 @@ def changed(before, after):
 def probed(monkeypatch):
     """The names of the files that are decoded."""
     names = []
-    probe = dataset_utils.probe
+    probe = clips_module.probe
 
     def counting(path):
         names.append(path.name)
         return probe(path)
 
-    monkeypatch.setattr(dataset_utils, "probe", counting)
+    monkeypatch.setattr(clips_module, "probe", counting)
     return names
 
 
@@ -376,7 +376,7 @@ def test_a_worker_that_is_killed_is_one_line(corpus, monkeypatch, capsys):
         assert os.getpid() != here
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(dataset_utils, "probe", killed)
+    monkeypatch.setattr(clips_module, "probe", killed)
     assert corpus.run("--workers", "2") == 2
     assert "error: a worker process was killed, most likely for want of memory" in capsys.readouterr().err
 

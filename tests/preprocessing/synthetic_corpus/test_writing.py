@@ -49,6 +49,35 @@ def test_layout_is_clothos(corpus):
         assert all(len(set(row.values())) == 6 and all(row.values()) for row in table)
 
 
+def test_captions_stand_a_second_time_in_the_form_of_audiocaps(corpus):
+    for split in SIZES:
+        lines = (corpus / f"{split}.tsv").read_text(encoding="utf-8").splitlines()
+        assert lines[0] == "uniq_id\taudio\ttext"
+        assert [line.split("\t") for line in lines[1:]] == [
+            [f"{Path(row['file_name']).stem}_{n}", f"synthetic/{split}/{row['file_name']}", row[f"caption_{n}"]]
+            for row in rows(corpus / f"clotho_captions_{split}.csv")
+            for n in range(1, 6)
+        ]
+
+
+def test_a_corpus_without_its_tsvs_gets_them_and_keeps_its_clips(tmp_path, monkeypatch):
+    sizes = {"development": 2, "validation": 1, "evaluation": 1}
+    write_corpus(tmp_path, sizes, seed=0, workers=1)
+    before = contents(tmp_path)
+    for split in sizes:
+        (tmp_path / f"{split}.tsv").unlink()
+    monkeypatch.setattr(writing, "_write_wav", lambda path, samples: pytest.fail(f"{path} is written again"))
+    assert write_corpus(tmp_path, sizes, seed=0, workers=1)
+    assert contents(tmp_path) == before
+    assert not write_corpus(tmp_path, sizes, seed=0, workers=1)
+
+
+def test_the_tsv_names_a_relative_root_in_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_corpus(Path(), {"a": 1, "b": 1, "c": 1}, seed=0, workers=1)
+    assert f"\t{tmp_path.name}/a/dev_000000.wav\t" in Path("a.tsv").read_text(encoding="utf-8")
+
+
 def test_audio_is_16_bit_mono_44100_and_as_rendered(corpus):
     path = corpus / "evaluation" / "eval_000002.wav"
     info = soundfile.info(path)
@@ -71,21 +100,24 @@ def test_events_lie_in_their_files_in_order_of_time(corpus):
 
 
 def test_workers_change_nothing(corpus, tmp_path):
-    write_corpus(tmp_path, SIZES, seed=0, workers=2)
-    assert contents(tmp_path) == contents(corpus)
+    root = tmp_path / corpus.name
+    write_corpus(root, SIZES, seed=0, workers=2)
+    assert contents(root) == contents(corpus)
 
 
 def test_a_larger_corpus_begins_with_the_smaller_one(corpus, tmp_path):
-    write_corpus(tmp_path, {**SIZES, "development": 2}, seed=0, workers=1)
-    assert json.loads((tmp_path / "corpus.json").read_text())["sizes"]["development"] == 2
-    kept = (tmp_path / "development" / "dev_000001.wav").stat().st_mtime_ns
-    write_corpus(tmp_path, SIZES, seed=0, workers=1)
-    assert contents(tmp_path) == contents(corpus)
-    assert (tmp_path / "development" / "dev_000001.wav").stat().st_mtime_ns == kept
+    root = tmp_path / corpus.name
+    write_corpus(root, {**SIZES, "development": 2}, seed=0, workers=1)
+    assert json.loads((root / "corpus.json").read_text())["sizes"]["development"] == 2
+    kept = (root / "development" / "dev_000001.wav").stat().st_mtime_ns
+    write_corpus(root, SIZES, seed=0, workers=1)
+    assert contents(root) == contents(corpus)
+    assert (root / "development" / "dev_000001.wav").stat().st_mtime_ns == kept
 
 
 @pytest.mark.parametrize("stop_at", [0, 7, 20, 26])
 def test_interrupted_and_resumed_equals_uninterrupted(corpus, tmp_path, monkeypatch, stop_at):
+    root = tmp_path / corpus.name
     written = []
     write_wav = writing._write_wav
 
@@ -98,13 +130,14 @@ def test_interrupted_and_resumed_equals_uninterrupted(corpus, tmp_path, monkeypa
 
     monkeypatch.setattr(writing, "_write_wav", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_corpus(tmp_path, SIZES, seed=0, workers=1)
-    assert not json.loads((tmp_path / "corpus.json").read_text())["complete"]
-    assert (tmp_path / "clotho_captions_development.csv").exists() == (stop_at >= 20)
+        write_corpus(root, SIZES, seed=0, workers=1)
+    assert not json.loads((root / "corpus.json").read_text())["complete"]
+    assert (root / "clotho_captions_development.csv").exists() == (stop_at >= 20)
+    assert (root / "development.tsv").exists() == (stop_at >= 20)
     resumed = []
     monkeypatch.setattr(writing, "_write_wav", lambda path, samples: (resumed.append(path), write_wav(path, samples)))
-    write_corpus(tmp_path, SIZES, seed=0, workers=1)
-    assert contents(tmp_path) == contents(corpus)
+    write_corpus(root, SIZES, seed=0, workers=1)
+    assert contents(root) == contents(corpus)
     assert len(resumed) == sum(SIZES.values()) - stop_at
 
 
@@ -138,7 +171,7 @@ def test_a_complete_corpus_is_reused(corpus, capsys):
     assert {path: path.stat().st_mtime_ns for path in corpus.rglob("*")} == before
 
 
-@pytest.mark.parametrize("lost", ["validation/val_000001.wav", "evaluation_events.csv"])
+@pytest.mark.parametrize("lost", ["validation/val_000001.wav", "evaluation_events.csv", "evaluation.tsv"])
 def test_what_is_lost_is_made_again(tmp_path, lost):
     sizes = {"development": 2, "validation": 2, "evaluation": 2}
     write_corpus(tmp_path, sizes, seed=5, workers=1)

@@ -1,0 +1,136 @@
+"""Files and captions as found -> the tables of stage 1, with a summary; what is known is not decoded again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from utils.artefact_utils import (
+    Caption,
+    Clip,
+    load_pickle,
+    read_clips,
+    write_audio_info,
+    write_rows,
+    write_text_table,
+    write_vocab_info,
+)
+from utils.cli_utils import ArtefactError, UserError, command_for
+from utils.data_utils.spec import DataSpec
+from utils.dataset_utils.captions import RawCaption, match_captions
+from utils.dataset_utils.clips import Rejected, probe_clips
+from utils.report_utils import print_table
+
+
+class RawSplit(NamedTuple):
+    """A split as its script finds it."""
+
+    files: list[Path]
+    captions: list[RawCaption]
+    refused: list[Rejected]
+    # path of a clip relative to data.root -> the data set's own id; then captions name clips by path.
+    # None: by file name, which is also the id.
+    source_ids: dict[str, str] | None = None
+
+
+def write_tables(
+    data: DataSpec, raw: Mapping[str, RawSplit], workers: int, *, strict: bool, script: str, next_script: str
+) -> int:
+    """Decode, match and write; prints a summary.
+
+    Args:
+        data: the run's `data:` block.
+        raw: what each split holds.
+        workers: processes.
+        strict: return 1 when anything was rejected.
+        script: the module that makes these tables again.
+        next_script: the module to run next.
+    Raises:
+        UserError: a split has no clip with a caption.
+    """
+    clips: dict[str, list[Clip]] = {}
+    captions: dict[str, list[Caption]] = {}
+    rejected: dict[str, list[Rejected]] = {}
+    for split, found in raw.items():
+        clips[split], captions[split], rejected[split] = _clips_and_captions(data, split, found, workers)
+        write_rejected(data.rejected(split), rejected[split])
+        if not captions[split]:
+            given = len(found.captions) + sum(r.kind == "caption" for r in found.refused)
+            raise UserError(
+                f"split '{split}' of {data.root} is empty: {len(found.files)} audio files, {given} captions, "
+                f"none that go together; the reasons stand in {data.rejected(split)}; repair them and run again"
+            )
+    for split, rows in captions.items():
+        write_text_table(data.text_table(split), rows)
+    write_vocab_info(data.vocab_info, captions)
+    notes = {"root": str(data.root), "made_by": command_for(script), "stat": _stats(data.root, clips)}
+    write_audio_info(data.audio_info, clips, notes)
+    _print_summary(data, clips, captions, rejected)
+    print(f"wrote {data.audio_info}, <split>_text.csv, vocab_info.pkl\nnext: {command_for(next_script)}")
+    return int(strict and any(rejected.values()))
+
+
+def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
+    """Write <split>_rejected.csv: kind, name, reason; also when nothing was rejected."""
+    write_rows(path, Rejected._fields, rejected)
+
+
+def _clips_and_captions(
+    data: DataSpec, split: str, found: RawSplit, workers: int
+) -> tuple[list[Clip], list[Caption], list[Rejected]]:
+    known = _known_clips(data, split)
+    probed, broken = probe_clips(found.files, data.root, split, known, workers, found.source_ids)
+    reasons = {r.name: r.reason for r in [*found.refused, *broken] if r.kind == "clip"}
+    by_path = found.source_ids is not None
+    clips, captions, unmatched = match_captions(probed, found.captions, split, reasons, by_path=by_path)
+    return clips, captions, [*found.refused, *broken, *unmatched]
+
+
+def _known_clips(data: DataSpec, split: str) -> dict[str, Clip]:
+    """Clips of an earlier run whose file has neither changed its size nor its time."""
+    try:
+        clips = read_clips(data.audio_info, split, "")
+        notes = load_pickle(data.audio_info, "")[1]
+    except ArtefactError:
+        return {}
+    stats = notes.get("stat", {}) if notes.get("root") == str(data.root) else {}
+    return {c.path: c for c in clips if c.path in stats and stats[c.path] == _stat(data.root / c.path)}
+
+
+def _stats(root: Path, clips: dict[str, list[Clip]]) -> dict[str, tuple[int, int]]:
+    return {clip.path: _stat(root / clip.path) for rows in clips.values() for clip in rows}
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    if not path.is_file():
+        return (-1, -1)
+    stat = path.stat()
+    return (stat.st_size, stat.st_mtime_ns)
+
+
+def _print_summary(
+    data: DataSpec,
+    clips: Mapping[str, Sequence[Clip]],
+    captions: Mapping[str, Sequence[Caption]],
+    rejected: Mapping[str, Sequence[Rejected]],
+) -> None:
+    rows = [
+        [
+            split,
+            len(clips[split]),
+            len(captions[split]),
+            f"{sum(clip.duration_s for clip in clips[split]) / 60:.1f}",
+            sum(r.kind == "clip" for r in rejected[split]),
+            sum(r.kind == "caption" for r in rejected[split]),
+        ]
+        for split in clips
+    ]
+    print_table(
+        f"Data set {data.root}",
+        ["split", "clips", "captions", "minutes", "rejected clips", "rejected captions"],
+        rows,
+    )
+    for split in clips:
+        if rejected[split]:
+            print(f"{split}: the rejected ones, with reasons: {data.rejected(split)}")
