@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.audio_encoders import AudioEncoderSpec
+from models.audio_encoders import AudioEncoderSpec, Wav2Vec2Encoder, Wav2Vec2Spec
 from models.text_encoders import TextEncoderSpec
+from utils.cli_utils import ConfigError
 from utils.config_utils import Spec
 
 OutNorm = Literal["L2", "none"]
@@ -20,49 +21,54 @@ class DualEncoderModel(nn.Module):
     """Embeds clips and captions side by side; their similarity is the criterion's matter.
 
     Args:
-        audio_encoder: (B, T, F) features and (B,) lengths -> (B, E).
-        text_encoder: (B, E_text) -> (B, E).
+        audio_encoder: (B, T, F) log-mels, (B, S) waves or (B, E_audio) vectors, and (B,) lengths -> (B, E).
+        text_encoder: (B, E_text) vectors, or (B, L) tokens and their (B, L) mask -> (B, E).
+        out_dim: E.
         out_norm: "L2": embeddings have length 1; "none": as the encoders give them.
     """
 
-    def __init__(self, audio_encoder: nn.Module, text_encoder: nn.Module, out_norm: OutNorm = "L2") -> None:
+    def __init__(
+        self, audio_encoder: nn.Module, text_encoder: nn.Module, out_dim: int, out_norm: OutNorm = "L2"
+    ) -> None:
         super().__init__()
         self.audio_encoder = audio_encoder
         self.text_encoder = text_encoder
+        self.out_dim = out_dim
         self.out_norm = out_norm
 
     def embed_audio(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Embed clips.
 
         Args:
-            features: (B, T, F) float32 log-mel, padded after each clip's end.
-            lengths: (B,) int64, frames of each clip.
+            features: (B, T, F) float32 log-mels, (B, S) waves or (B, E_audio) vectors, padded after each clip's end.
+            lengths: (B,) int64, frames or samples of each clip.
         Returns:
             (B, E) float32.
         """
         return self.normalise(self.audio_encoder(features, lengths))
 
-    def embed_text(self, text_features: Tensor) -> Tensor:
+    def embed_text(self, *text: Tensor) -> Tensor:
         """Embed captions.
 
         Args:
-            text_features: (B, E_text) float32.
+            text: (B, E_text) float32 vectors; or (B, L) int64 tokens and the (B, L) mask of the captions' own.
         Returns:
             (B, E) float32.
         """
-        return self.normalise(self.text_encoder(text_features))
+        return self.normalise(self.text_encoder(*text))
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Embed the pairs of a batch; a clip that stands in several pairs is embedded once.
 
         Args:
-            batch: `audio` (U, T, F) float32, the batch's distinct clips; `lengths` (U,) int64, their frames;
-                `clip_index` (B,) int64 in 0..U-1, the clip of each pair; `text` (B, E_text) float32.
+            batch: `audio` (U, ...) float32, the batch's distinct clips; `lengths` (U,) int64, their frames or
+                samples; `clip_index` (B,) int64 in 0..U-1, the clip of each pair; `text` (B, E_text) float32, or
+                `text_ids` and `text_mask` (B, L).
         Returns:
             Audio (B, E) and text (B, E), float32, row by row the pairs.
         """
         clips = self.embed_audio(batch["audio"], batch["lengths"])  # (U, E)
-        return clips.index_select(0, batch["clip_index"]), self.embed_text(batch["text"])
+        return clips.index_select(0, batch["clip_index"]), self.embed_text(*text_of(batch))
 
     def normalise(self, embeddings: Tensor) -> Tensor:
         """Bring embeddings, such as the mean over a clip's windows, to the norm of `out_norm`.
@@ -76,25 +82,48 @@ class DualEncoderModel(nn.Module):
         return F.normalize(embeddings, dim=-1) if self.out_norm == "L2" else embeddings
 
 
+def text_of(batch: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    """What of a batch a text encoder takes: the vectors, or the tokens and their mask."""
+    return (batch["text"],) if "text" in batch else (batch["text_ids"], batch["text_mask"])
+
+
 class DualEncoderSpec(Spec):
     """The `model:` block of a dual encoder."""
 
     name: Literal["DualEncoderModel"]
-    out_dim: int = Field(300, gt=0, le=8192)  # E, width of the shared space
+    out_dim: int | None = Field(300, gt=0, le=8192)  # E, width of the shared space; null: that of the text vectors
     out_norm: OutNorm = "L2"
     audio_encoder: AudioEncoderSpec
     text_encoder: TextEncoderSpec
 
-    def build(self, n_mels: int, text_dim: int) -> DualEncoderModel:
+    def build(self, audio_dim: int, text_dim: int, audio_encoder: nn.Module | None = None) -> DualEncoderModel:
         """The model.
 
         Args:
-            n_mels: F, bands of the run's front-end.
-            text_dim: E_text, width of the run's text embeddings.
+            audio_dim: F, bands of the run's front-end, or E_audio, width of its audio vectors; waves: of no concern.
+            text_dim: E_text, width of the run's text vectors; tokens: 0.
+            audio_encoder: one that `build_wave_encoder` has built already.
         Raises:
-            ConfigError: the audio encoder does not fit the front-end.
-            ArtefactError: initial weights that are missing, broken, or made for another network.
+            ConfigError: an encoder does not fit the front-end or the vectors.
+            UserError: a pretrained network or initial weights that are missing, broken, or made for another network.
         """
-        audio_encoder = self.audio_encoder.build(self.out_dim, n_mels)
-        text_encoder = self.text_encoder.build(self.out_dim, text_dim)
-        return DualEncoderModel(audio_encoder, text_encoder, self.out_norm)
+        out_dim = self.out_dim or text_dim
+        if not out_dim:
+            raise ConfigError(
+                "model.out_dim: null is the width of text vectors, and this run has tokens; give a number"
+            )
+        audio_encoder = audio_encoder or self.audio_encoder.build(out_dim, audio_dim)
+        text_encoder = self.text_encoder.build(out_dim, text_dim)
+        return DualEncoderModel(audio_encoder, text_encoder, out_dim, self.out_norm)
+
+    def build_wave_encoder(self) -> Wav2Vec2Encoder:
+        """The audio encoder on waves, ahead of the rest: it tells what waves it wants, before any data are opened.
+
+        Raises:
+            ConfigError: out_dim is null.
+            UserError: the pretrained network is missing, broken, or of another kind.
+        """
+        assert isinstance(self.audio_encoder, Wav2Vec2Spec)
+        if self.out_dim is None:
+            raise ConfigError(f"model.out_dim: null does not go with {self.audio_encoder.name}; give a number")
+        return self.audio_encoder.build(self.out_dim)

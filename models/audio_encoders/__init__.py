@@ -1,8 +1,8 @@
 """The table of audio encoders.
 
-Each maps log-mel features and lengths to embeddings: `encoder(features, lengths)`, (B, T, F) float32 and (B,)
-int64 -> (B, out_dim); a clip's embedding is the same alone and in any batch. Each Spec builds its encoder:
-`spec.build(out_dim, n_mels)`.
+Each maps clips to embeddings: `encoder(features, lengths)`, (B, T, F) log-mels, (B, S) waves or (B, E_audio) vectors,
+float32, and (B,) int64 lengths -> (B, out_dim); a clip's embedding is the same alone and in any batch. Its Spec says
+which features (`input`) and builds it: `spec.build(out_dim, width)`, width F or E_audio.
 """
 
 from __future__ import annotations
@@ -14,15 +14,26 @@ from pydantic import Field
 from models.audio_encoders.cnn6 import CNN6Encoder, CNN6Spec
 from models.audio_encoders.cnn10 import CNN10Encoder, CNN10Spec
 from models.audio_encoders.cnn14 import CNN14Encoder, CNN14Spec
+from models.audio_encoders.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Spec
+from models.projections import AudioProjection, AudioProjectionSpec, MLPProjection, MLPProjectionSpec
 
-AudioEncoderSpec = Annotated[CNN14Spec | CNN10Spec | CNN6Spec, Field(discriminator="name")]
+AudioEncoderSpec = Annotated[
+    CNN14Spec | CNN10Spec | CNN6Spec | Wav2Vec2Spec | AudioProjectionSpec | MLPProjectionSpec,
+    Field(discriminator="name"),
+]
 
 __all__ = [
     "AudioEncoderSpec",
+    "AudioProjection",
+    "AudioProjectionSpec",
     "CNN6Encoder",
     "CNN6Spec",
     "CNN10Encoder",
     "CNN10Spec",
     "CNN14Encoder",
     "CNN14Spec",
+    "MLPProjection",
+    "MLPProjectionSpec",
+    "Wav2Vec2Encoder",
+    "Wav2Vec2Spec",
 ]

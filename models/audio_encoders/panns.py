@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -98,6 +98,23 @@ class PANNsEncoder(nn.Module):
         Returns:
             (B, embed_dim), not negative.
         """
+        activations, remaining = self._last_block(features, lengths)  # (B, C, T')
+        return F.relu_(self.fc1(self.trunk_dropout(_max_plus_mean(activations, remaining))))
+
+    def frames(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The last block's output, averaged over frequency; arguments as in `forward`.
+
+        Returns:
+            (B, T', embed_dim), a frame for each `stride` of the input, and (B,) int64 on the CPU: the frames of each
+            clip, one for a clip shorter than a stride; zeros follow them.
+        """
+        activations, remaining = self._last_block(features, lengths)
+        if remaining is None:
+            remaining = torch.full((len(features),), activations.shape[2])
+        return activations.transpose(1, 2), remaining
+
+    def _last_block(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, C, T') averaged over frequency, and the clips' lengths in T'; None: all T' frames are their own."""
         lengths = self._checked(features, lengths)
         activations = self._normalised(features, lengths)  # (B, 1, T, F), T at least one stride
         frames = activations.shape[2]
@@ -105,8 +122,7 @@ class PANNsEncoder(nn.Module):
         remaining = None if bool((own == frames).all()) else own
         for block in self._blocks:
             activations, remaining = block(activations, remaining)
-        pooled = _max_plus_mean(activations.mean(3), remaining)  # (B, C)
-        return F.relu_(self.fc1(self.trunk_dropout(pooled)))
+        return activations.mean(3), remaining
 
     def freeze_parts(self, trainable: bool, freeze_blocks: int = 0) -> None:
         """Hold parts of the network still: parameters, running statistics, dropout; for good.
@@ -166,6 +182,7 @@ class PANNsSpec(Spec):
     """The keys that the `audio_encoder:` blocks of the PANNs networks share."""
 
     encoder: ClassVar[type[PANNsEncoder]]
+    input: ClassVar[Literal["logmel"]] = "logmel"
 
     weights: UserPath | None = None  # written by preprocessing.cnn14_transfer; null: random initial values
     trainable: bool = True  # False: only the last layer learns

@@ -1,15 +1,33 @@
 """The table of text encoders.
 
-Each maps what the run's text features are to embeddings: `encoder(features)`, (B, E_text) -> (B, out_dim). Each
-Spec builds its encoder: `spec.build(out_dim, text_dim)`. Sentence vectors come from files, or at query time
-from the sentence model: no table of captions is part of a checkpoint.
+Each maps the run's captions to embeddings, (B, out_dim): `encoder(vectors)` of (B, E_text) vectors that come from
+files (or at query time from the text model), or `encoder(ids, mask)` of (B, L) tokens; its Spec says which (`input`)
+and builds it: `spec.build(out_dim, text_dim)`. No table of captions is part of a checkpoint.
 """
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
+from models.text_encoders.clip import CLIPTextEncoder, CLIPTextSpec
+from models.text_encoders.frozen_text import FrozenText, FrozenTextSpec
 from models.text_encoders.sbert import SentBERTBaseEncoder, SentBERTBaseSpec
+from models.text_encoders.transformer import TransformerTextEncoder, TransformerTextSpec
 
-# One choice so far; a second one makes this a union with Field(discriminator="name"), as for audio.
-TextEncoderSpec = SentBERTBaseSpec
+TextEncoderSpec = Annotated[
+    SentBERTBaseSpec | FrozenTextSpec | CLIPTextSpec | TransformerTextSpec, Field(discriminator="name")
+]
 
-__all__ = ["SentBERTBaseEncoder", "SentBERTBaseSpec", "TextEncoderSpec"]
+__all__ = [
+    "CLIPTextEncoder",
+    "CLIPTextSpec",
+    "FrozenText",
+    "FrozenTextSpec",
+    "SentBERTBaseEncoder",
+    "SentBERTBaseSpec",
+    "TextEncoderSpec",
+    "TransformerTextEncoder",
+    "TransformerTextSpec",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -52,6 +52,8 @@ class SentBERTBaseEncoder(nn.Module):
 
 class SentBERTBaseSpec(Spec):
     """The `text_encoder:` block of a head on sentence vectors."""
+
+    input: ClassVar[Literal["vector"]] = "vector"
 
     name: Literal["SentBERTBaseEncoder"]
     hidden_dims: tuple[Annotated[int, Field(gt=0, le=8192)], ...] = ()  # none: one linear layer

@@ -15,7 +15,7 @@ SPEC = {
 
 def _model(**changes):
     torch.manual_seed(0)
-    return parse(SPEC | changes, DualEncoderSpec, "conf.yaml").build(n_mels=16, text_dim=5)
+    return parse(SPEC | changes, DualEncoderSpec, "conf.yaml").build(audio_dim=16, text_dim=5)
 
 
 def _batch(pairs: int = 5, clips: int = 3) -> dict[str, torch.Tensor]:

@@ -1,0 +1,140 @@
+"""wav2vec 2.0, HuBERT, Whisper's encoder or CLAP's audio tower as an audio encoder on waveforms."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from models.backbones import WaveformBackbone, load_backbone
+from models.frozen import freeze
+from models.pooling import AttentionPooling
+from utils.cli_utils import UserError
+from utils.config_utils import Spec
+from utils.pretrained_utils import read_config
+
+_KEY = "model.audio_encoder.model"
+# the name in the YAML -> `model_type` in the configuration of the model
+_TYPES = {
+    "Wav2Vec2Encoder": "wav2vec2",
+    "HubertEncoder": "hubert",
+    "WhisperEncoder": "whisper",
+    "ClapAudioEncoder": "clap",
+}
+
+
+class Wav2Vec2Encoder(nn.Module):
+    """Waveforms -> the shared space: a pretrained network, pooling over time, one linear layer.
+
+    A clip's embedding is the same alone and in any batch, in evaluation mode.
+
+    Attributes:
+        sample_rate_hz: of the waves that the network wants.
+        min_samples: of the shortest clip.
+        max_samples: of the longest window; None: any.
+
+    Args:
+        backbone: the pretrained network.
+        out_dim: E of the output.
+        pooling: "mean": the backbone's vectors, for CLAP its projected embedding; "attention": a learnt weighted mean
+            of the frames.
+    """
+
+    def __init__(
+        self, backbone: WaveformBackbone, out_dim: int, pooling: Literal["mean", "attention"] = "mean"
+    ) -> None:
+        super().__init__()
+        self.backbone, self.out_dim = backbone, out_dim
+        self.sample_rate_hz = backbone.sample_rate_hz
+        self.min_samples, self.max_samples = backbone.min_samples, backbone.max_samples
+        self.pool = AttentionPooling(backbone.width) if pooling == "attention" else None
+        self.fc_out = nn.Linear(backbone.vector_width if self.pool is None else backbone.width, out_dim)
+        nn.init.xavier_uniform_(self.fc_out.weight)
+        nn.init.zeros_(self.fc_out.bias)
+        self._held: tuple[nn.Module, ...] = ()
+
+    def forward(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """Embed clips in the shared space.
+
+        Args:
+            waves: (B, S) float32, -1 to 1; what stands after a clip's end is never looked at.
+            lengths: (B,) int64, samples of each clip; on the CPU they cost an accelerator no waiting.
+        Returns:
+            (B, out_dim), not normalised.
+        Raises:
+            ValueError: shapes that do not fit, or a clip that is too short or too long for the network.
+        """
+        if self.pool is None:
+            return self.fc_out(self.backbone.vectors(waves, lengths))
+        return self.fc_out(self.pool(*self.backbone.frames(waves, lengths)))
+
+    def freeze_parts(self, trainable: bool, freeze_feature_encoder: bool = False) -> None:
+        """Hold parts of the network still: parameters, running statistics, dropout; for good.
+
+        Args:
+            trainable: False: everything but the pooling and the last layer.
+            freeze_feature_encoder: with `trainable`: the convolutions from samples to frames.
+        """
+        if not trainable:
+            self._held = (self.backbone,)
+        elif freeze_feature_encoder and self.backbone.feature_encoder is not None:
+            self._held = (self.backbone.feature_encoder,)
+        else:
+            self._held = ()
+        self.train(self.training)
+        for part in self._held:
+            freeze(part)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all parts that are not held still."""
+        super().train(mode)
+        for part in self._held:
+            part.eval()
+        return self
+
+
+class Wav2Vec2Spec(Spec):
+    """The `audio_encoder:` block of a pretrained network on waveforms."""
+
+    input: ClassVar[Literal["wave"]] = "wave"
+
+    name: Literal["Wav2Vec2Encoder", "HubertEncoder", "WhisperEncoder", "ClapAudioEncoder"]
+    model: str  # a folder, or a name that a hub knows, of the kind that `name` says
+    layers: int | None = Field(None, ge=1)  # keep the first so many transformer layers; null: all
+    trainable: bool = True  # False: only the pooling and the last layer learn
+    freeze_feature_encoder: bool = True  # wav2vec 2.0 and HuBERT: the convolutions do not learn; the others have none
+    pooling: Literal["mean", "attention"] = "mean"  # over a clip's frames
+
+    @model_validator(mode="after")
+    def _has_layers(self) -> Self:
+        if self.layers is not None and self.name == "ClapAudioEncoder":
+            raise ValueError("layers: ClapAudioEncoder takes no choice of layers; leave the key out")
+        return self
+
+    def build(self, out_dim: int, in_dim: int = 1) -> Wav2Vec2Encoder:
+        """The encoder, with its pretrained weights and its frozen parts.
+
+        Args:
+            out_dim: E of the shared space.
+            in_dim: of no concern to an encoder on waveforms.
+        Raises:
+            UserError: no such model, one of another type than `name` says, incomplete or broken files, or layers that
+                it does not have.
+        """
+        self._check_type()
+        encoder = Wav2Vec2Encoder(load_backbone(self.model, _KEY, self.layers), out_dim, self.pooling)
+        encoder.freeze_parts(self.trainable, self.freeze_feature_encoder)
+        return encoder.train()
+
+    def _check_type(self) -> None:
+        """The model must be of the type that `name` says."""
+        wanted, found = _TYPES[self.name], str(read_config(self.model, _KEY).model_type)
+        if found == wanted:
+            return
+        fitting = [name for name, kind in _TYPES.items() if kind == found]
+        other = f", or {fitting[0]} in model.audio_encoder.name" if fitting else ""
+        raise UserError(
+            f"{_KEY}: {self.model}: the model's type is {found}, expected {wanted} for {self.name}; "
+            f"name another model{other}"
+        )

@@ -1,0 +1,33 @@
+"""The table of pretrained networks on waveforms, chosen by the `model_type` of their configuration.
+
+Each is a `WaveformBackbone`: mono waves and lengths in, frames or one vector a clip out, the same for a clip alone
+and in any batch. Frozen and cached by stage 1, or inside an audio encoder on waveforms.
+"""
+
+from __future__ import annotations
+
+from models.backbones.base import WaveformBackbone
+from models.backbones.clap import load_clap
+from models.backbones.wav2vec2 import load_speech
+from models.backbones.whisper import load_whisper
+from utils.pretrained_utils import check_type, read_config
+
+_LOADERS = {"wav2vec2": load_speech, "hubert": load_speech, "whisper": load_whisper, "clap": load_clap}
+BACKBONE_TYPES = tuple(_LOADERS)
+
+
+def load_backbone(model: str, key: str, layers: int | None = None) -> WaveformBackbone:
+    """A pretrained network on waveforms, in evaluation mode, float32, on the CPU.
+
+    Args:
+        model: a folder, or a name that a hub knows.
+        key: of the YAML, for messages; `layers` stands beside it.
+        layers: keep the first so many transformer layers; None: all.
+    Raises:
+        UserError: no such model, one of another type, incomplete or broken files, or layers that it does not have.
+    """
+    kind = check_type(read_config(model, key), BACKBONE_TYPES, model, key)
+    return _LOADERS[kind](model, key, layers).eval()
+
+
+__all__ = ["BACKBONE_TYPES", "WaveformBackbone", "load_backbone"]

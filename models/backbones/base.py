@@ -1,0 +1,96 @@
+"""What the pretrained audio networks share: waveforms in, frames or one vector a clip out, never a trace of padding."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from models.pooling import inside, masked_mean
+
+
+class WaveformBackbone(nn.Module, ABC):
+    """A pretrained network on mono waveforms; a clip's output is the same alone and in any batch.
+
+    That holds in evaluation mode. All work is done on the device of the waves; lengths and counts stay on the CPU,
+    where they cost an accelerator no waiting.
+
+    Attributes:
+        sample_rate_hz: of the waves that the network wants.
+        width: D of the frames.
+        vector_width: D of the vectors.
+        min_samples: the shortest clip that gives a frame.
+        max_samples: the longest window that the network takes; None: any.
+    """
+
+    sample_rate_hz: int
+    width: int
+    vector_width: int
+    min_samples: int
+    max_samples: int | None
+
+    @property
+    def feature_encoder(self) -> nn.Module | None:
+        """The first layers, from samples to frames, which fine-tuning often holds still; None: there are none."""
+        return None
+
+    @abstractmethod
+    def frame_count(self, samples: int) -> int:
+        """Frames of a clip of so many samples."""
+
+    @abstractmethod
+    def frames(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed each moment of the clips.
+
+        Args:
+            waves: (B, S) float32, -1 to 1; what stands after a clip's end is never looked at.
+            lengths: (B,) int64, samples of each clip; best on the CPU.
+        Returns:
+            (B, T, D), and (B,) int64 on the CPU: the frames of each clip. What stands after them is not defined.
+        Raises:
+            ValueError: shapes that do not fit, or a clip that is too short or too long for the network.
+        """
+
+    def vectors(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """One vector a clip: the mean over its own frames; arguments and Raises as of `frames`.
+
+        Returns:
+            (B, vector_width) float32, not normalised.
+        """
+        return masked_mean(*self.frames(waves, lengths))
+
+    def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The same as `frames`."""
+        return self.frames(waves, lengths)
+
+    def _checked(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Waves cut to the longest clip, zero after each clip's end, and the lengths on the CPU."""
+        if waves.dim() != 2 or lengths.shape != waves.shape[:1]:
+            raise ValueError(
+                f"waves and lengths are {tuple(waves.shape)} and {tuple(lengths.shape)}, expected (B, S) and (B,)"
+            )
+        lengths = lengths.cpu()
+        longest = waves.shape[1] if self.max_samples is None else min(waves.shape[1], self.max_samples)
+        outside = lengths[(lengths < self.min_samples) | (lengths > longest)]
+        if len(outside):
+            raise ValueError(
+                f"a clip has {int(outside[0])} samples at {self.sample_rate_hz} Hz, expected {self.min_samples} to "
+                f"{longest}: {self._why_refused(int(outside[0]), waves.shape[1])}"
+            )
+        waves = waves[:, : int(lengths.max())].float()
+        beyond = ~inside(lengths, waves.shape[1])
+        if bool(beyond.any()):
+            waves = waves.masked_fill(beyond.to(waves.device, non_blocking=True), 0)
+        return waves, lengths
+
+    def _why_refused(self, length: int, n_samples: int) -> str:
+        if length < self.min_samples:
+            return "it is shorter than the network's receptive field"
+        if length > n_samples:
+            return "it is longer than its batch"
+        return "it is longer than the network's window"
+
+    def _frame_counts(self, lengths: Tensor) -> Tensor:
+        """(B,) int64 on the CPU: the frames of clips of so many samples."""
+        return torch.tensor([self.frame_count(length) for length in lengths.tolist()], dtype=torch.int64)

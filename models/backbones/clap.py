@@ -1,0 +1,136 @@
+"""CLAP's audio tower: log-mel of a window of 10 s in, 32 frames or one projected embedding out.
+
+Source: Wu et al. 2023, "Large-scale contrastive language-audio pretraining"; transformers, models/clap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from models.backbones.base import WaveformBackbone
+from models.backbones.extractors import check_bands, read_extractor
+from utils.cli_utils import UserError
+from utils.pretrained_utils import load_pretrained
+
+if TYPE_CHECKING:
+    from transformers import ClapAudioModelWithProjection, ClapFeatureExtractor
+
+
+class ClapBackbone(WaveformBackbone):
+    """CLAP's audio tower with its projection.
+
+    Clips shorter than the window are repeated as often as they fit whole, then filled up with zeros, as CLAP does;
+    longer ones are refused: CLAP would take a random crop, and a clip would get another embedding at every call.
+
+    Args:
+        network: the audio tower.
+        extractor: its settings of the log-mel.
+    """
+
+    min_samples = 1
+    max_samples: int
+    filters: Tensor  # (F, bins)
+    window: Tensor
+
+    def __init__(self, network: ClapAudioModelWithProjection, extractor: ClapFeatureExtractor) -> None:
+        super().__init__()
+        encoder = network.audio_model.audio_encoder
+        self.network = network
+        self.width, self.vector_width = encoder.num_features, network.config.projection_dim
+        self.sample_rate_hz, self.max_samples = extractor.sampling_rate, int(extractor.nb_max_samples)
+        self.n_fft, self.hop_samples, self.padding = extractor.fft_window_size, extractor.hop_length, extractor.padding
+        self.fusion = bool(network.config.enable_fusion)
+        rows = encoder.spec_size // encoder.patch_stride[1] // 2 ** (encoder.num_layers - 1)
+        self._window_frames = rows * encoder.freq_ratio
+        filters = extractor.mel_filters if extractor.truncation == "fusion" else extractor.mel_filters_slaney
+        # float64: float32 would drown quiet bands beside loud ones in rounding, 10 dB and more above CLAP's floor
+        self.register_buffer("filters", torch.as_tensor(filters, dtype=torch.float64).T.contiguous(), persistent=False)
+        self.register_buffer("window", torch.hann_window(self.n_fft, dtype=torch.float64), persistent=False)
+
+    def frame_count(self, samples: int) -> int:
+        """Frames that lie, wholly or in part, in the first pass of a clip of so many samples."""
+        return -(-samples * self._window_frames // self.max_samples)
+
+    def frames(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """See `WaveformBackbone.frames`; the last hidden state, its mean over frequency."""
+        waves, lengths = self._checked(waves, lengths)
+        counts = self._frame_counts(lengths)
+        hidden = self._run(waves, lengths).last_hidden_state  # (B, D, frequencies, frames of the window)
+        return hidden.mean(2).transpose(1, 2)[:, : int(counts.max())], counts
+
+    def vectors(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """CLAP's embedding of each clip in the space that it shares with CLAP's texts.
+
+        The `audio_embeds` of ClapAudioModelWithProjection: not normalised. `ClapModel.get_audio_features` gives the
+        same, normalised to length 1.
+
+        Args:
+            waves: see `frames`.
+            lengths: see `frames`.
+        Returns:
+            (B, vector_width) float32.
+        Raises:
+            ValueError: see `frames`.
+        """
+        return self._run(*self._checked(waves, lengths)).audio_embeds.float()
+
+    def log_mel(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """CLAP's features of the whole window.
+
+        Args:
+            waves: (B, S) float32, zero after each clip's end, S at most `max_samples`.
+            lengths: (B,) int64 on the CPU.
+        Returns:
+            (B, T, F) float32, decibels.
+        Source: transformers, ClapFeatureExtractor._get_input_mel.
+        """
+        with torch.autocast(waves.device.type, enabled=False):
+            window = self._filled(waves, lengths).double()
+            spectrum = torch.stft(window, self.n_fft, self.hop_samples, window=self.window, return_complex=True)
+            bands = self.filters @ (spectrum.real.square() + spectrum.imag.square())
+            return (10 * bands.clamp(min=1e-10).log10()).float().transpose(1, 2)
+
+    def _filled(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """(B, max_samples): each clip repeated, then zeros."""
+        place = torch.arange(self.max_samples, device=waves.device)
+        counts = lengths.to(waves.device, non_blocking=True)[:, None]
+        window = waves.gather(1, place % counts)
+        if self.padding == "repeat":
+            return window
+        repeats = self.max_samples // counts if self.padding == "repeatpad" else 1
+        return window.masked_fill(place >= repeats * counts, 0)
+
+    def _run(self, waves: Tensor, lengths: Tensor) -> Any:
+        features = self.log_mel(waves, lengths)[:, None]  # (B, 1, T, F)
+        if not self.fusion:
+            return self.network(features)
+        # as the extractor does with clips that fit: four equal views, of which the first is looked at
+        longer = torch.zeros(len(features), 1, dtype=torch.bool, device=features.device)
+        return self.network(features.expand(-1, 4, -1, -1), is_longer=longer)
+
+
+def load_clap(model: str, key: str, layers: int | None = None) -> ClapBackbone:
+    """The audio tower of a CLAP from a folder or hub.
+
+    Settings of the log-mel that preprocessor_config.json does not name are ClapFeatureExtractor's defaults; where
+    there is no such file, the kind of mel filters is that of CLAP's fused or unfused models, whichever this one is.
+
+    Args:
+        model: see `find_model`.
+        key: of the YAML, for messages.
+        layers: must be None: CLAP's stages halve the frames, and its projection fits the last one alone.
+    Raises:
+        UserError: see `load_pretrained`; or `layers`; or a preprocessor_config.json for another model.
+    """
+    if layers is not None:
+        raise UserError(f"{key.rpartition('.')[0]}.layers: {layers}, but CLAP takes no choice of layers; say null")
+    from transformers import ClapAudioModelWithProjection, ClapFeatureExtractor
+
+    network = load_pretrained(ClapAudioModelWithProjection, model, key)
+    kind = "fusion" if network.config.enable_fusion else "rand_trunc"
+    extractor = read_extractor(ClapFeatureExtractor, model, key, absent={"truncation": kind})
+    check_bands(extractor.feature_size, network.config.num_mel_bins, model, key)
+    return ClapBackbone(network, extractor)

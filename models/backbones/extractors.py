@@ -1,0 +1,73 @@
+"""How a pretrained model wants its waveforms prepared: the settings that its folder names beside the weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from utils.cli_utils import UserError
+from utils.pretrained_utils import find_model, reason_of
+
+
+def read_extractor(kind: Any, model: str, key: str, absent: Mapping[str, Any] | None = None) -> Any:
+    """A feature extractor of transformers, with the settings of preprocessor_config.json.
+
+    Args:
+        kind: its class, such as WhisperFeatureExtractor.
+        model: see `find_model`.
+        key: of the YAML, for messages.
+        absent: the settings of a model without such a file, where they are not the class's own defaults.
+    Raises:
+        UserError: no such model, or a file that cannot be used.
+    """
+    settings = _settings(model, key)
+    try:
+        return kind.from_dict(dict(absent or {}) if settings is None else settings)
+    except (TypeError, ValueError, KeyError) as error:
+        raise _unusable(model, key, error) from error
+
+
+def check_bands(found: int, wanted: int, model: str, key: str) -> None:
+    """The extractor's mel bands must be those of the network.
+
+    Raises:
+        UserError: they are others.
+    """
+    if found != wanted:
+        raise UserError(
+            f"{key}: {model}: preprocessor_config.json says {found} mel bands, config.json {wanted}; "
+            "take both files from one model"
+        )
+
+
+def _settings(model: str, key: str) -> dict[str, Any] | None:
+    """The extractor's block of processor_config.json, or preprocessor_config.json; None where there is neither."""
+    source = find_model(model, key)
+    from transformers.utils import cached_file
+
+    try:
+        for name in ("processor_config.json", "preprocessor_config.json"):
+            path = cached_file(
+                str(source),
+                name,
+                local_files_only=isinstance(source, Path),
+                _raise_exceptions_for_missing_entries=False,
+            )
+            if path is None:
+                continue
+            settings = json.loads(Path(path).read_text(encoding="utf-8"))
+            if name == "processor_config.json":  # holds the extractor's settings in newer models alone
+                settings = settings.get("feature_extractor") or settings.get("audio_processor")
+            if settings is not None:
+                return dict(settings)
+    except (OSError, ValueError, AttributeError, TypeError) as error:  # ValueError: not JSON, or not UTF-8
+        raise _unusable(model, key, error) from error
+    return None
+
+
+def _unusable(model: str, key: str, error: Exception) -> UserError:
+    return UserError(
+        f"{key}: {model}: preprocessor_config.json cannot be used: {reason_of(error)}; get the model's files again"
+    )

@@ -1,0 +1,106 @@
+"""Whisper's encoder: log-mel of a window of 30 s in, 50 frames a second out.
+
+Source: Radford et al. 2022, "Whisper"; transformers, models/whisper.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.backbones.base import WaveformBackbone
+from models.backbones.extractors import check_bands, read_extractor
+from models.backbones.layers import keep_layers
+from utils.cli_utils import UserError
+from utils.pretrained_utils import load_pretrained
+
+if TYPE_CHECKING:
+    from transformers import WhisperFeatureExtractor
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+
+class WhisperBackbone(WaveformBackbone):
+    """Whisper's encoder.
+
+    It knows no mask: each clip is filled up with silence to the whole window, as in its training, and of the output
+    the frames that lie in the clip are kept, the last one also if the clip covers it in part.
+
+    Args:
+        network: the encoder of a WhisperModel.
+        extractor: its settings of the log-mel; dither is left out.
+    """
+
+    min_samples = 1
+    max_samples: int
+    filters: Tensor  # (F, bins)
+    window: Tensor
+
+    def __init__(self, network: WhisperEncoder, extractor: WhisperFeatureExtractor) -> None:
+        super().__init__()
+        self.network = network
+        self.width = self.vector_width = network.config.d_model
+        self.sample_rate_hz, self.max_samples = extractor.sampling_rate, extractor.n_samples
+        self.n_fft, self.hop_samples = extractor.n_fft, extractor.hop_length
+        self._samples_per_frame = self.hop_samples * network.conv1.stride[0] * network.conv2.stride[0]
+        filters = torch.as_tensor(extractor.mel_filters, dtype=torch.float32).T.contiguous()
+        self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer("window", torch.hann_window(self.n_fft), persistent=False)
+
+    def frame_count(self, samples: int) -> int:
+        """Frames that lie, wholly or in part, in a clip of so many samples."""
+        return -(-samples // self._samples_per_frame)
+
+    def frames(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """See `WaveformBackbone.frames`; D is the encoder's width."""
+        waves, lengths = self._checked(waves, lengths)
+        counts = self._frame_counts(lengths)
+        hidden = self.network(self.log_mel(waves)).last_hidden_state
+        return hidden[:, : int(counts.max())], counts
+
+    def log_mel(self, waves: Tensor) -> Tensor:
+        """Whisper's features of the whole window.
+
+        Args:
+            waves: (B, S) float32, zero after each clip's end, S at most `max_samples`.
+        Returns:
+            (B, F, frames of the window) float32.
+        Source: transformers, WhisperFeatureExtractor._torch_extract_fbank_features.
+        """
+        with torch.autocast(waves.device.type, enabled=False):
+            waves = F.pad(waves.float(), (0, self.max_samples - waves.shape[1]))
+            spectrum = torch.stft(waves, self.n_fft, self.hop_samples, window=self.window, return_complex=True)
+            power = spectrum[..., :-1].abs().square().contiguous()
+            bands = (self.filters @ power).clamp(min=1e-10).log10()
+            bands = torch.maximum(bands, bands.amax((1, 2), keepdim=True) - 8.0)
+            return (bands + 4.0) / 4.0
+
+
+def load_whisper(model: str, key: str, layers: int | None = None) -> WhisperBackbone:
+    """The encoder of a Whisper from a folder or hub.
+
+    Args:
+        model: see `find_model`.
+        key: of the YAML, for messages.
+        layers: keep the first so many layers, and the last normalisation.
+    Raises:
+        UserError: see `load_pretrained`; or more layers than there are; or a preprocessor_config.json for another
+            model.
+    """
+    from transformers import WhisperFeatureExtractor, WhisperModel
+
+    # WhisperEncoder.from_pretrained finds none of its weights in a checkpoint of a whole Whisper
+    network = load_pretrained(WhisperModel, model, key).encoder
+    bands = network.config.num_mel_bins
+    extractor = read_extractor(WhisperFeatureExtractor, model, key, absent={"feature_size": bands})
+    check_bands(extractor.feature_size, bands, model, key)
+    expected = network.config.max_source_positions * network.conv1.stride[0] * network.conv2.stride[0]
+    if extractor.nb_max_frames != expected:
+        raise UserError(
+            f"{key}: {model}: preprocessor_config.json gives {extractor.nb_max_frames} frames, config.json wants "
+            f"{expected}; take both files from one model"
+        )
+    network.layers = keep_layers(network.layers, layers, model, key)
+    return WhisperBackbone(network, extractor)

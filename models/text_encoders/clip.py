@@ -1,0 +1,67 @@
+"""CLIP's text tower with its projection.
+
+Source: Radford et al. 2021, "CLIP"; transformers, models/clip.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from models.text_encoders.token_encoder import TokenEncoder
+from utils.config_utils import Spec
+from utils.text_utils import Tokenizer, load_clip_network, load_clip_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModelWithProjection
+
+_KEY = "model.text_encoder.model"
+
+
+class CLIPTextEncoder(TokenEncoder):
+    """CLIP's text embedding, which it reads at a caption's end, and one linear layer into the shared space.
+
+    Args:
+        network: the text tower with its projection.
+        out_dim: E of the output.
+        trainable: False: only the last layer learns.
+    """
+
+    def __init__(self, network: CLIPTextModelWithProjection, out_dim: int, trainable: bool = True) -> None:
+        super().__init__(network, network.text_projection.out_features, out_dim, trainable)
+
+    def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """(B, E): CLIP's projected text embedding, not normalised."""
+        return self.network(input_ids=ids, attention_mask=mask).text_embeds
+
+
+class CLIPTextSpec(Spec):
+    """The `text_encoder:` block of CLIP's text tower."""
+
+    input: ClassVar[Literal["tokens"]] = "tokens"
+
+    name: Literal["CLIPTextEncoder"]
+    model: str = "openai/clip-vit-base-patch32"  # a folder, or a name that a hub knows
+    trainable: bool = True  # False: only the last layer learns
+    max_tokens: int | None = Field(None, ge=3)  # longer captions are cut; null: to what the model takes, 77
+
+    def tokenizer(self) -> Tokenizer:
+        """What turns captions into this encoder's tokens.
+
+        Raises:
+            UserError: see `load_clip_tokenizer`.
+        """
+        return load_clip_tokenizer(self.model, _KEY, self.max_tokens)
+
+    def build(self, out_dim: int, text_dim: int = 0) -> CLIPTextEncoder:
+        """The encoder, with its pretrained weights.
+
+        Args:
+            out_dim: E of the shared space.
+            text_dim: of no concern to an encoder on tokens.
+        Raises:
+            UserError: no such model, one that is no CLIP, or incomplete or broken files.
+        """
+        return CLIPTextEncoder(load_clip_network(self.model, _KEY), out_dim, self.trainable)

@@ -1,0 +1,58 @@
+"""What the text encoders on tokens share: a pretrained network, held still or not, and one linear layer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+from torch import Tensor, nn
+
+from models.frozen import freeze
+
+
+class TokenEncoder(nn.Module, ABC):
+    """Tokens -> the shared space; a caption's embedding is the same alone and in any batch, in evaluation mode.
+
+    Args:
+        network: the pretrained text network.
+        width: E of what `embed` gives.
+        out_dim: E of the output.
+        trainable: False: only the last layer learns, and the network stays in evaluation mode.
+    """
+
+    def __init__(self, network: nn.Module, width: int, out_dim: int, trainable: bool) -> None:
+        super().__init__()
+        self.network, self.out_dim = network, out_dim
+        self.fc_out = nn.Linear(width, out_dim)
+        nn.init.xavier_uniform_(self.fc_out.weight)
+        nn.init.zeros_(self.fc_out.bias)
+        self._trainable = trainable
+        if not trainable:
+            freeze(network)
+        self.train()
+
+    @abstractmethod
+    def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The network's own embedding of captions; arguments as in `forward`.
+
+        Returns:
+            (B, E of the network).
+        """
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Embed captions in the shared space.
+
+        Args:
+            ids: (B, L) int64 tokens, padded on the right.
+            mask: (B, L), 1 or True at a caption's own tokens.
+        Returns:
+            (B, out_dim), not normalised.
+        """
+        return self.fc_out(self.embed(ids, mask))
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all parts that are not held still."""
+        super().train(mode)
+        if not self._trainable:
+            self.network.eval()
+        return self
