@@ -49,9 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = run.data
     existing_folder(data.root, "data.root", "correct it")
     settings = LogMelSettings(data.front_end_numbers(), "float16" if args.float16 else "float32")
-    splits = {
-        s: read_clips(data.audio_info, s, command_for("preprocessing.clotho_dataset")) for s in data.splits.names()
-    }
+    splits = {s: read_clips(data.audio_info, s, command_for(data.dataset_script)) for s in data.splits.names()}
     print(f"front-end {data.front_end.describe()}")
     failures = [
         failure
@@ -61,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if failures:
         raise UserError(
             f"{len(failures)} clips could not be decoded, the first is {failures[0][1]}: {failures[0][2]}; the others' "
-            f"features are kept; leave these clips out: {command_for('preprocessing.clotho_dataset')}"
+            f"features are kept; leave these clips out: {command_for(data.dataset_script)}"
         )
     print(f"next: {command_for('preprocessing.sbert_embeddings')}")
 

@@ -1,7 +1,16 @@
 """Writer and reader of every file that passes between stages; docs/data_formats.md describes each."""
 
 from utils.artefact_utils.atomic import remove_leftovers, replacing, write_json
+from utils.artefact_utils.audio_embeddings import (
+    AudioEmbeddingParts,
+    AudioEmbeddingSettings,
+    AudioSource,
+    AudioTable,
+    read_audio_embeddings,
+)
+from utils.artefact_utils.clip_arrays import ClipArrayReader
 from utils.artefact_utils.logmels import LogMelParts, LogMelReader, LogMelSettings
+from utils.artefact_utils.pairs import Pairs, read_pairs, write_pairs
 from utils.artefact_utils.pickles import dump_pickle, load_pickle
 from utils.artefact_utils.scores import ScoreReader, write_scores
 from utils.artefact_utils.tables import (
@@ -17,22 +26,31 @@ from utils.artefact_utils.tables import (
 from utils.artefact_utils.text_embeddings import TextEmbeddings, read_text_embeddings, write_text_embeddings
 
 __all__ = [
+    "AudioEmbeddingParts",
+    "AudioEmbeddingSettings",
+    "AudioSource",
+    "AudioTable",
     "Caption",
     "Clip",
+    "ClipArrayReader",
     "LogMelParts",
     "LogMelReader",
     "LogMelSettings",
+    "Pairs",
     "ScoreReader",
     "TextEmbeddings",
     "dump_pickle",
     "load_pickle",
+    "read_audio_embeddings",
     "read_clips",
+    "read_pairs",
     "read_text_embeddings",
     "read_text_table",
     "remove_leftovers",
     "replacing",
     "write_audio_info",
     "write_json",
+    "write_pairs",
     "write_rows",
     "write_scores",
     "write_text_embeddings",

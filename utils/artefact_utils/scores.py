@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -86,6 +87,10 @@ class ScoreReader:
     def audio_to_text(self) -> StoredScores:
         """Clips as queries, captions as candidates."""
         return StoredScores(self._file["scores"], transposed=True)
+
+    def left_out(self) -> set[str]:
+        """The fids of the split that were not scored, since a frozen encoder refused them."""
+        return set(json.loads(self.notes.get("left_out", "[]")))
 
     def embeddings(self, name: str) -> Array:
         """The `text` (Q, E) or `audio` (C, E) embeddings behind the scores, float32."""

@@ -1,0 +1,183 @@
+"""A frozen encoder of clips, whatever network it is: waves in, one vector or the frames of each clip out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.backbones import WaveformBackbone, load_backbone
+from models.backbones.clap import ClapBackbone
+from models.frozen import freeze
+from models.frozen_panns import PANNsBackbone, load_panns, panns_files
+from utils.audio_utils import FrontEnd
+from utils.cli_utils import UserError
+from utils.data_utils import window_edges
+from utils.model_utils import autocast
+from utils.model_utils.devices import Precision
+from utils.pretrained_utils import model_revision, sha256
+
+Array = NDArray[np.float32]
+
+KEY = "data.audio_embeddings.model"
+
+
+class _Window(NamedTuple):
+    """A part of a clip, in samples."""
+
+    clip: int
+    start: int
+    stop: int
+
+
+class FrozenAudioEncoder:
+    """A network that never learns, on clips of any length.
+
+    A clip longer than `max_samples` is cut into windows, as few as possible and of nearly equal length: its vector is
+    the mean over all its frames, its frames are those of the windows, one after the other. The same clip gives the
+    same output at every call and in any batch.
+
+    Attributes:
+        name: as the YAML names it.
+        revision: tells two states of the network apart.
+        sample_rate_hz: of the waves that it wants.
+        min_samples: the shortest clip that gives a frame.
+        max_samples: of a window.
+        device: where it computes.
+        precision: of its arithmetic.
+
+    Args:
+        name: see above.
+        backbone: the network; it is frozen in place.
+        max_duration_s: the longest window, where the network sets no shorter limit.
+        device: where to compute.
+        precision: in mixed precision on a GPU; a CPU computes in fp32.
+    """
+
+    def __init__(
+        self, name: str, backbone: WaveformBackbone, max_duration_s: float, device: torch.device, precision: Precision
+    ) -> None:
+        freeze(backbone)
+        self._backbone = backbone.to(device)
+        self.device = device
+        self.name = name
+        self.revision = _revision(name)
+        self.precision: Precision = precision if device.type != "cpu" else "fp32"
+        self.sample_rate_hz = backbone.sample_rate_hz
+        self.min_samples = backbone.min_samples
+        longest = max(round(max_duration_s * backbone.sample_rate_hz), 2 * backbone.min_samples)
+        self.max_samples = min(backbone.max_samples or longest, longest)
+
+    def width(self, frames: bool) -> int:
+        """D of the frames, or of the vectors."""
+        return self._backbone.width if frames else self._backbone.vector_width
+
+    def frame_count(self, samples: int) -> int:
+        """Frames of a clip of so many samples."""
+        edges = window_edges(max(samples, self.min_samples), self.max_samples)
+        return sum(self._backbone.frame_count(stop - start) for start, stop in itertools.pairwise(edges))
+
+    def describe_input(self) -> str:
+        """What the network hears: sample rate and longest window, and the log-mels of a PANNs network."""
+        text = f"{self.sample_rate_hz} Hz, windows of at most {self.max_samples / self.sample_rate_hz:g} s"
+        return f"{text}, {self._backbone.front_end.describe()}" if isinstance(self._backbone, PANNsBackbone) else text
+
+    def pooling(self, frames: bool) -> str:
+        """How a clip becomes what `embed` returns."""
+        if frames:
+            return "none"
+        if isinstance(self._backbone, PANNsBackbone):
+            return "maximum plus mean over frames, then PANNs' embedding layer"
+        return "projected embedding" if isinstance(self._backbone, ClapBackbone) else "mean over frames"
+
+    @torch.inference_mode()
+    def embed(self, waves: Sequence[Array], frames: bool = False, batch_size: int = 16) -> list[Array]:
+        """Embed clips.
+
+        Args:
+            waves: each (S,) float32 at `sample_rate_hz`, full scale is +-1, `min_samples` or more.
+            frames: the frames of each clip, not one vector.
+            batch_size: windows that are computed at once; those of like lengths come together.
+        Returns:
+            Of each clip (D,) float32, or (T, D).
+        Raises:
+            ValueError: a clip is too short.
+        """
+        windows = [
+            _Window(clip, start, stop)
+            for clip, wave in enumerate(waves)
+            for start, stop in itertools.pairwise(window_edges(len(wave), self.max_samples))
+        ]
+        order = sorted(range(len(windows)), key=lambda number: windows[number].start - windows[number].stop)
+        outputs: list[Array] = [np.empty(0, np.float32)] * len(windows)
+        for first in range(0, len(order), batch_size):
+            numbers = order[first : first + batch_size]
+            parts = [waves[windows[n].clip][windows[n].start : windows[n].stop] for n in numbers]
+            for number, output in zip(numbers, self._embed_windows(parts, frames), strict=True):
+                outputs[number] = output
+        return [
+            self._joined([(windows[n], outputs[n]) for n in numbers], frames)
+            for _, numbers in itertools.groupby(range(len(windows)), key=lambda number: windows[number].clip)
+        ]
+
+    def _embed_windows(self, parts: Sequence[Array], frames: bool) -> list[Array]:
+        lengths = torch.tensor([len(part) for part in parts])
+        batch = torch.zeros(len(parts), int(lengths.max()))
+        for row, part in zip(batch, parts, strict=True):
+            row[: len(part)] = torch.from_numpy(part)
+        batch = batch.to(self.device)
+        with autocast(self.device, self.precision):
+            if frames:
+                values, counts = self._backbone.frames(batch, lengths)
+                table = values.float().cpu().numpy()
+                return [row[:count] for row, count in zip(table, counts.tolist(), strict=True)]
+            return list(self._backbone.vectors(batch, lengths).float().cpu().numpy())
+
+    def _joined(self, windows: Sequence[tuple[_Window, Array]], frames: bool) -> Array:
+        """The output of a clip, of those of its windows."""
+        outputs = [output for _, output in windows]
+        if len(outputs) == 1:
+            return outputs[0]
+        if frames:
+            return np.concatenate(outputs)
+        weights = [self._backbone.frame_count(window.stop - window.start) for window, _ in windows]
+        return np.average(outputs, axis=0, weights=weights).astype(np.float32)
+
+
+def load_frozen_audio(
+    model: str,
+    layers: int | None,
+    front_end: FrontEnd,
+    max_duration_s: float,
+    device: torch.device | None = None,
+    precision: Precision = "fp32",
+) -> FrozenAudioEncoder:
+    """A pretrained or trained audio encoder, held still.
+
+    Args:
+        model: a hub's name or a folder of wav2vec 2.0, HuBERT, Whisper or CLAP; audio_encoder.json of
+            postprocessing.export; or a .pth of preprocessing.cnn14_transfer.
+        layers: keep the first so many transformer layers; None: all.
+        front_end: of the run; what a .pth is fed.
+        max_duration_s: the longest window, where the network sets no shorter limit.
+        device: where to compute; None: the CPU.
+        precision: on a GPU.
+    Raises:
+        UserError: no such model, one of another type, or broken files.
+    """
+    if not panns_files(model):
+        backbone = load_backbone(model, KEY, layers)
+    elif layers is not None:
+        raise UserError(f"data.audio_embeddings.layers: {layers}, but {model} has no transformer layers; remove layers")
+    else:
+        backbone = load_panns(model, KEY, front_end)
+    return FrozenAudioEncoder(model, backbone, max_duration_s, device or torch.device("cpu"), precision)
+
+
+def _revision(model: str) -> str:
+    files = panns_files(model)
+    return "sha256:" + sha256(*files) if files else model_revision(model)

@@ -1,0 +1,140 @@
+"""The project's own PANNs encoders as frozen networks on waveforms: log-mels in front, no last layer behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from models.audio_encoders import CNN6Spec, CNN10Spec, CNN14Spec
+from models.audio_encoders.panns import PANNsEncoder, PANNsSpec
+from models.backbones import WaveformBackbone
+from utils.audio_utils import FrontEnd, log_mel
+from utils.cli_utils import ArtefactError, UserError, command_for
+from utils.pretrained_utils import reason_of
+from utils.weight_utils import load_exactly, read_checkpoint
+
+_SPECS: dict[str, type[PANNsSpec]] = {spec.encoder.__name__: spec for spec in (CNN14Spec, CNN10Spec, CNN6Spec)}
+
+
+class PANNsBackbone(WaveformBackbone):
+    """Log-mels of a front-end, and a PANNs network up to its penultimate layer.
+
+    Args:
+        encoder: the network.
+        front_end: what it was trained on.
+
+    Raises:
+        ValueError: another number of bands than the network has.
+    """
+
+    min_samples = 1
+    max_samples = None
+
+    def __init__(self, encoder: PANNsEncoder, front_end: FrontEnd) -> None:
+        super().__init__()
+        if encoder.n_mels != front_end.n_mels:
+            raise ValueError(f"made for {encoder.n_mels} mel bands, the front-end has {front_end.n_mels}")
+        self.encoder = encoder
+        self.front_end = front_end
+        self.sample_rate_hz = front_end.sample_rate_hz
+        self.width = self.vector_width = encoder.embed_dim
+
+    def frame_count(self, samples: int) -> int:
+        """Frames of the last block for a clip of so many samples."""
+        return max(1, (1 + samples // self.front_end.hop_samples) // self.encoder.stride)
+
+    def frames(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The last block's output, averaged over frequency; see `WaveformBackbone.frames`."""
+        return self.encoder.frames(*self._log_mels(waves, lengths))
+
+    def vectors(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """(B, vector_width): the penultimate layer, PANNs' embedding."""
+        return self.encoder.embed(*self._log_mels(waves, lengths))
+
+    def _log_mels(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, F) on the device of the waves, padded with the floor, and the frames of each clip."""
+        waves, lengths = self._checked(waves, lengths)
+        clips = [
+            torch.from_numpy(log_mel(wave[:length], self.front_end))
+            for wave, length in zip(waves.cpu().numpy(), lengths.tolist(), strict=True)
+        ]
+        padded = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True, padding_value=self.front_end.floor)
+        return padded.to(waves.device), torch.tensor([len(clip) for clip in clips])
+
+
+class _ExportedEncoder(BaseModel):
+    """audio_encoder.json, as far as it is needed here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    audio_encoder: dict[str, Any]
+    out_dim: int
+    front_end: FrontEnd
+
+
+def panns_files(model: str) -> list[Path]:
+    """The files of a PANNs encoder: audio_encoder.json with its .pth, or a .pth alone; none: it is no such model."""
+    path = Path(model).expanduser()
+    if path.suffix == ".json":
+        return [path, path.with_suffix(".pth")]
+    return [path] if path.suffix == ".pth" else []
+
+
+def load_panns(model: str, key: str, front_end: FrontEnd) -> PANNsBackbone:
+    """A PANNs encoder in evaluation mode, on the CPU.
+
+    Args:
+        model: audio_encoder.json of postprocessing.export, or a .pth of preprocessing.cnn14_transfer.
+        key: of the YAML, for messages.
+        front_end: what a .pth is fed; an audio_encoder.json brings its own.
+    Raises:
+        UserError: a file is missing, broken, or of another network, or the front-end has other bands.
+    """
+    path, *weights = panns_files(model)
+    try:
+        if weights:
+            return _exported(path, weights[0], key)
+        return _transferred(path, key, front_end)
+    except ValueError as error:  # too few bands, or others than the front-end has
+        raise UserError(f"{key}: {path}: {error}; correct data.front_end") from error
+
+
+def _exported(path: Path, weights: Path, key: str) -> PANNsBackbone:
+    repair = f"write it again: {command_for('postprocessing.export')}"
+    if not path.is_file():
+        raise ArtefactError(f"{key}: {path}: no such file; {repair}")
+    try:
+        facts = _ExportedEncoder.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        spec_class = _spec_class(str(facts.audio_encoder.get("name")), path, key)
+        spec = spec_class.model_validate({**facts.audio_encoder, "weights": None})
+    except (ValidationError, ValueError) as error:
+        raise ArtefactError(f"{key}: {path}: is no exported audio encoder: {reason_of(error)}; {repair}") from error
+    encoder = spec.build(facts.out_dim, facts.front_end.n_mels)
+    load_exactly(encoder, read_checkpoint(weights, repair).state, weights)
+    return PANNsBackbone(encoder, facts.front_end).eval()
+
+
+def _transferred(path: Path, key: str, front_end: FrontEnd) -> PANNsBackbone:
+    checkpoint = read_checkpoint(path, f"write it: {command_for('preprocessing.cnn14_transfer')}")
+    encoder_class = _spec_class(str(checkpoint.notes.get("encoder")), path, key).encoder
+    sizes = []
+    for name in ("fc_out.weight", "bn0.weight", "conv_block1.conv1.weight"):  # E, F, channels of the first block
+        shape = checkpoint.state[name].shape if name in checkpoint.state else ()
+        sizes.append(max([*shape, 1][0], 1))  # a tensor that is missing or has no axis is refused below
+    encoder = encoder_class(*sizes)
+    load_exactly(encoder, checkpoint.state, path)
+    return PANNsBackbone(encoder, front_end).eval()
+
+
+def _spec_class(name: str, path: Path, key: str) -> type[PANNsSpec]:
+    if name not in _SPECS:
+        raise UserError(
+            f"{key}: {path}: holds a network named {name}, expected {' or '.join(_SPECS)}; name another file, or make "
+            f"one: {command_for('preprocessing.cnn14_transfer')}"
+        )
+    return _SPECS[name]

@@ -1,0 +1,191 @@
+"""Clips as the output of a frozen encoder: <split>_audio_embeddings.hdf5 and <split>_audio_frames.hdf5.
+
+One dataset a clip, by fid: (D,) a vector, (T, D) frames. Attributes say what made them and which clips the encoder
+refused. Vectors of another program are read by utils.artefact_utils.foreign_embeddings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.artefact_utils.clip_arrays import ClipArrayParts, ClipArrayReader
+from utils.artefact_utils.foreign_embeddings import ForeignVectors, open_foreign
+from utils.artefact_utils.hdf5 import reading
+from utils.artefact_utils.tables import Clip
+from utils.artefact_utils.vector_tables import VectorTable
+from utils.cli_utils import ArtefactError
+
+# `layers` of an encoder that is used whole.
+ALL_LAYERS = "all"
+
+
+class AudioSource(NamedTuple):
+    """Where the vectors of a split come from, and what must have made them."""
+
+    path: Path
+    model: str | None  # as the YAML names it; None: features of another program, whatever made them
+    layers: int | None
+    repair: str  # what writes or corrects the file, for messages
+    scratch: Path  # a folder for a table that is too large to be held in memory
+
+
+class AudioTable(NamedTuple):
+    """One vector a clip, in the order of the clips that were asked for."""
+
+    vectors: NDArray[np.float32]  # (N, D); rows of clips that were left out are zero
+    kept: NDArray[np.bool_]  # (N,) False: the encoder refused the clip
+    left_out: dict[str, str]  # fid -> reason
+    keyed_by: str  # what the file calls its clips by: "fid", "file name", ...
+
+
+class AudioEmbeddingSettings(NamedTuple):
+    """What the arrays were made with; stored in the file, and compared before it is reused."""
+
+    kind: Literal["vectors", "frames"]
+    model: str  # as the YAML names it
+    revision: str  # tells two states of one model apart
+    layers: int | None  # transformer layers that were kept, from the first; None: all
+    pooling: str  # how a clip became a vector
+    input: str  # what the encoder hears: sample rate, longest window, front-end
+    precision: str  # of the network's arithmetic
+    dtype: str  # of the arrays
+
+
+class AudioEmbeddingParts(ClipArrayParts):
+    """The embeddings of a split while they are written."""
+
+    def __init__(self, path: Path, settings: AudioEmbeddingSettings) -> None:
+        """Attach to the parts beside `path`; parts of other settings are not seen."""
+        layers = ALL_LAYERS if settings.layers is None else str(settings.layers)
+        super().__init__(path, settings._asdict() | {"layers": layers})
+
+    def left_out(self) -> dict[str, str]:
+        """Clips that the encoder refused, as the assembled file says: fid -> reason."""
+        return _left_out(self.note("left_out"))
+
+    def finish(self, fids: Sequence[str], left_out: Mapping[str, str], command: str) -> None:
+        """Assemble the file of the clips that are `finished`, with the reasons of the others."""
+        self.assemble(fids, command, {"left_out": json.dumps(dict(left_out))})
+
+
+class _EmbeddingReader(ClipArrayReader):
+    what = "embedding"
+
+    def fill(self, fids: Sequence[str], table: VectorTable) -> None:
+        """Copy the vectors of `fids`; an empty fid's row is passed over.
+
+        Raises:
+            ArtefactError: a clip has none, or one of another shape.
+        """
+        wanted = [(row, fid) for row, fid in enumerate(fids) if fid]
+        self._refuse_missing([fid for _, fid in wanted])
+        dtype = np.dtype(self.attributes["dtype"])
+        with reading(self.path, self._repair):
+            for row, fid in wanted:
+                # HDF5's high level would take three times as long
+                dataset = h5py.h5d.open(self._file.id, fid.encode())
+                offset, size = dataset.get_offset(), dataset.get_storage_size()
+                table.put(row, fid, self._mapped[offset : offset + size].view(dtype))
+
+
+def read_audio_embeddings(source: AudioSource, clips: Sequence[Clip], split: str) -> AudioTable:
+    """The vectors of the clips of a split.
+
+    Args:
+        source: the file, and what must have made it.
+        clips: the clips of the split.
+        split: its name.
+    Returns:
+        Their vectors, and which clips the encoder refused.
+    Raises:
+        ArtefactError: the file is missing or broken, was made with another model, lacks a clip, or holds vectors of
+            several dimensions, NaN or infinite values.
+    """
+    if source.model is None:
+        return _read_foreign(source, clips, split)
+    reader = _EmbeddingReader(source.path, source.repair)
+    _refuse_other(reader.attributes, source)
+    left_out = _left_out(reader.attributes.get("left_out", ""))
+    kept = np.array([clip.fid not in left_out for clip in clips])
+    fids = [clip.fid if keep else "" for clip, keep in zip(clips, kept, strict=True)]
+    table = VectorTable(len(clips), source.path, source.repair, source.scratch)
+    reader.fill(fids, table)
+    return AudioTable(table.checked(), kept, _of(clips, left_out), "fid")
+
+
+def _read_foreign(source: AudioSource, clips: Sequence[Clip], split: str) -> AudioTable:
+    with open_foreign(source.path, source.repair) as foreign:
+        left_out = _left_out(foreign.left_out)
+        kept = np.array([clip.fid not in left_out for clip in clips])
+        held = [clip for clip, keep in zip(clips, kept, strict=True) if keep]
+        keyed_by, keys = _matching_keys(foreign, held, split, source)
+        table = VectorTable(len(clips), source.path, source.repair, source.scratch)
+        with reading(source.path, source.repair):
+            for row, key in zip(np.flatnonzero(kept), keys, strict=True):
+                table.put(int(row), key, foreign[key])
+    return AudioTable(table.checked(), kept, _of(clips, left_out), keyed_by)
+
+
+def _matching_keys(
+    foreign: ForeignVectors, clips: Sequence[Clip], split: str, source: AudioSource
+) -> tuple[str, list[str]]:
+    """What the file calls its clips by, and the key of each clip.
+
+    Raises:
+        ArtefactError: a clip has no key, or shares it with another.
+    """
+    kinds = {
+        "fid": [clip.fid for clip in clips],
+        "path": [clip.path for clip in clips],
+        "split/file name": [f"{split}/{clip.fname}" for clip in clips],
+        "file name": [clip.fname for clip in clips],
+        "source_id": [clip.source_id for clip in clips],
+    }
+    known = foreign.keys_among([key for keys in kinds.values() for key in keys])
+    kind = max(kinds, key=lambda name: sum(key in known for key in kinds[name]))
+    keys = kinds[kind]
+    missing = [key for key in keys if key not in known]
+    if len(missing) == len(keys):
+        some = ", ".join(repr(key) for key in foreign.some_keys()) or "none"
+        raise ArtefactError(
+            f"{source.path}: no key fits a clip of split '{split}': found {some}, expected keys by fid, file name, "
+            f"'{split}/<file name>', path or source_id, such as {kinds['fid'][0]!r} or {clips[0].fname!r}; "
+            f"{source.repair}"
+        )
+    if missing:
+        raise ArtefactError(
+            f"{source.path}: no embedding for {len(missing)} of {len(keys)} clips of split '{split}', found by {kind}; "
+            f"the first is {missing[0]!r}; {source.repair}"
+        )
+    if len(set(keys)) < len(keys):
+        first = next(key for number, key in enumerate(keys) if key in keys[:number])
+        raise ArtefactError(
+            f"{source.path}: several clips of split '{split}' share the {kind} {first!r}, expected a key for each; "
+            f"{source.repair}"
+        )
+    return kind, keys
+
+
+def _refuse_other(found: Mapping[str, str], source: AudioSource) -> None:
+    layers = ALL_LAYERS if source.layers is None else str(source.layers)
+    for key, wanted in (("kind", "vectors"), ("model", str(source.model)), ("layers", layers)):
+        if found.get(key) != wanted:
+            raise ArtefactError(
+                f"{source.path}: {key} is {found.get(key, 'not said')}, this run wants {wanted}; "
+                f"write it again: {source.repair}"
+            )
+
+
+def _left_out(note: str) -> dict[str, str]:
+    return json.loads(note) if note else {}
+
+
+def _of(clips: Sequence[Clip], left_out: Mapping[str, str]) -> dict[str, str]:
+    return {clip.fid: left_out[clip.fid] for clip in clips if clip.fid in left_out}

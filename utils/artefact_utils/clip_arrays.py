@@ -1,0 +1,251 @@
+"""One array a clip in an HDF5 file of a split, written in parts and then assembled.
+
+A part is a small HDF5 file of some clips; it is complete (renamed) or absent, so a killed run loses the parts at
+work and nothing else. The file is the parts' datasets, copied in table order: the same bytes whether the run was
+interrupted or not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.artefact_utils.atomic import remove_leftovers
+from utils.artefact_utils.hdf5 import mapped_bytes, open_hdf5, reading, replacing_hdf5
+from utils.audio_utils import AudioError
+from utils.cli_utils import ArtefactError
+
+FORMAT_VERSION = 1
+Array = NDArray[np.float32]
+# Parts held open while the file is assembled; a large corpus has more parts than a process may open.
+_OPEN_PARTS = 16
+
+
+def attributes_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Settings as HDF5 attributes: texts as they are, other values as JSON."""
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in settings.items()
+    }
+
+
+class ClipArrayParts:
+    """The file of a split while it is written, clip by clip, by any number of processes.
+
+    Args:
+        path: the HDF5 file.
+        settings: what the arrays are made with, plain values by name, stored as attributes; `dtype` is that of the
+            arrays. A file or part with other settings is not reused.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        """Attach to the parts beside `path`; parts of other settings are not seen."""
+        digest = hashlib.blake2b(_described(settings).encode(), digest_size=4).hexdigest()
+        self.path = path
+        self._settings = dict(settings)
+        self._attributes = attributes_of(settings)
+        self._folder = path.with_name(f"{path.name}.parts-{digest}")
+
+    def finished(self) -> dict[str, Path]:
+        """Each clip whose array is on disk -> the file that holds it."""
+        places: dict[str, Path] = {}
+        for path in [self.path, *sorted(self._folder.glob("part-*.hdf5"))]:
+            places.update(dict.fromkeys(self._fids(path), path))
+        return places
+
+    def is_complete(self, fids: Sequence[str]) -> bool:
+        """Whether the assembled file holds these clips, and no others, with these settings."""
+        return set(self._fids(self.path)) == set(fids)
+
+    def replaces(self) -> str | None:
+        """The settings of a file that stands there and was made otherwise; None if there is none."""
+        found = self._attributes_in(self.path)
+        if found is None or found == self._attributes:
+            return None
+        # decoded where the value of this name is no text
+        texts = {key for key, value in self._settings.items() if isinstance(value, str)}
+        return _described({key: text if key in texts or not text else json.loads(text) for key, text in found.items()})
+
+    def note(self, name: str) -> str:
+        """A further attribute of the assembled file, empty where it has none."""
+        if not self.path.is_file():
+            return ""
+        try:
+            with h5py.File(self.path, "r") as file:
+                return str(file.attrs.get(name, ""))
+        except OSError:  # not a complete HDF5 file: it has no attributes
+            return ""
+
+    def write_part(self, chunk: Sequence[str], clips: Iterable[tuple[str, Iterator[Array]]]) -> list[tuple[str, str]]:
+        """Write one part.
+
+        Args:
+            chunk: the fids that were tried; they name the part.
+            clips: fid and the array in blocks of rows; a clip of one block is stored in one piece.
+        Returns:
+            fid and reason of each clip that could not be decoded; nothing of it is in the part.
+        """
+        failed = []
+        name = hashlib.blake2b("".join(chunk).encode(), digest_size=8).hexdigest()
+        with replacing_hdf5(self._folder / f"part-{name}.hdf5") as (file, disk):
+            for fid, blocks in clips:
+                try:
+                    for _ in _write_clip(file, fid, blocks, self._settings["dtype"]):
+                        disk.check()
+                except AudioError as error:
+                    file.pop(fid, None)
+                    failed.append((fid, str(error)))
+            file.attrs.update({"format_version": FORMAT_VERSION, **self._attributes, "made_by": ""})
+        return failed
+
+    def assemble(self, fids: Sequence[str], command: str, notes: Mapping[str, str] | None = None) -> None:
+        """Copy the datasets of `fids`, in this order, into the file; then remove the parts.
+
+        Args:
+            fids: clips that are `finished`.
+            command: what makes the file again.
+            notes: further attributes; they are no settings.
+        """
+        places = self.finished()
+        remove_leftovers(self.path)
+        attributes = {"format_version": FORMAT_VERSION, **self._attributes, "made_by": command, **(notes or {})}
+        with replacing_hdf5(self.path) as (file, disk), _OpenFiles() as opened:
+            for fid in fids:
+                opened[places[fid]].copy(fid, file, name=fid)
+                disk.check()
+            file.attrs.update(attributes)
+        self.remove_parts()
+
+    def remove_parts(self) -> None:
+        """Remove the parts; the file holds what they hold."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _attributes_in(self, path: Path) -> dict[str, str] | None:
+        """The attributes of this file's settings in another; None if it is absent or broken."""
+        if not path.is_file():
+            return None
+        try:
+            with h5py.File(path, "r") as file:
+                return {key: str(file.attrs.get(key, "")) for key in self._attributes}
+        except OSError:  # not a complete HDF5 file: it has no settings
+            return None
+
+    def _fids(self, path: Path) -> list[str]:
+        """The clips in a file or part; none if it is absent, broken, or made with other settings."""
+        if self._attributes_in(path) != self._attributes:
+            return []
+        try:
+            with h5py.File(path, "r") as file:
+                return list(file) if file.attrs.get("format_version") == FORMAT_VERSION else []
+        except OSError:  # truncated: its clips are made again
+            return []
+
+
+class _OpenFiles:
+    """HDF5 files by path, opened when asked for; the oldest is closed when there are too many."""
+
+    def __init__(self) -> None:
+        self._files: dict[Path, h5py.File] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def __getitem__(self, path: Path) -> h5py.File:
+        if path not in self._files:
+            if len(self._files) >= _OPEN_PARTS:
+                self._files.pop(next(iter(self._files))).close()
+            self._files[path] = h5py.File(path, "r")
+        return self._files[path]
+
+
+def _write_clip(file: h5py.File, fid: str, blocks: Iterator[Array], dtype: str) -> Iterator[None]:
+    """Write the blocks; pauses after each."""
+    first = next(blocks)
+    second = next(blocks, None)
+    if second is None:
+        file.create_dataset(fid, data=first.astype(dtype, copy=False))
+        yield
+        return
+    dataset = file.create_dataset(fid, data=first.astype(dtype), maxshape=(None, *first.shape[1:]), chunks=True)
+    while second is not None:
+        dataset.resize(len(dataset) + len(second), axis=0)
+        dataset[-len(second) :] = second
+        yield
+        second = next(blocks, None)
+
+
+class ClipArrayReader:
+    """The arrays of a split; clips are views of the mapped file, shared by all processes that read it."""
+
+    what = "features"  # for messages
+
+    def __init__(self, path: Path, repair: str) -> None:
+        """Open the file.
+
+        Args:
+            path: the HDF5 file.
+            repair: the command that writes it, for messages.
+        Raises:
+            ArtefactError: missing, broken, or of another version.
+        """
+        self.path = path
+        self._repair = repair
+        self._file = open_hdf5(path, repair)
+        version = self._file.attrs.get("format_version")
+        if version != FORMAT_VERSION:
+            raise ArtefactError(
+                f"{path}: format version is {version}, this program reads {FORMAT_VERSION}; write it again: {repair}"
+            )
+        self.attributes: dict[str, str] = {key: str(value) for key, value in self._file.attrs.items()}
+        self._mapped = mapped_bytes(path)
+
+    def index(self, fids: Sequence[str]) -> list[h5py.Dataset]:
+        """The datasets of `fids`, in this order.
+
+        Raises:
+            ArtefactError: a clip has none.
+        """
+        self._refuse_missing(fids)
+        return [self._file[fid] for fid in fids]
+
+    def views(self, fids: Sequence[str]) -> list[Array | h5py.Dataset]:
+        """The array of each clip, as stored.
+
+        A clip stored in one piece is a view of the mapped file: slicing it copies nothing and starts no HDF5 call.
+        A recording that was written in blocks is the HDF5 dataset itself; slicing reads the rows asked for.
+        Raises:
+            ArtefactError: a clip has none.
+        """
+        with reading(self.path, self._repair):
+            return [self._view(dataset) for dataset in self.index(fids)]
+
+    def _refuse_missing(self, fids: Sequence[str]) -> None:
+        known = set(self._file)
+        missing = [fid for fid in fids if fid not in known]
+        if missing:
+            raise ArtefactError(
+                f"{self.path}: no {self.what} for {len(missing)} of {len(fids)} clips, the first is fid {missing[0]}; "
+                f"add them: {self._repair}"
+            )
+
+    def _view(self, dataset: h5py.Dataset) -> Array | h5py.Dataset:
+        offset = dataset.id.get_offset()
+        if offset is None:
+            return dataset
+        raw = self._mapped[offset : offset + dataset.nbytes]
+        return raw.view(dataset.dtype).reshape(dataset.shape)
+
+
+def _described(settings: Mapping[str, Any]) -> str:
+    return json.dumps(dict(settings), sort_keys=True)
