@@ -31,6 +31,8 @@ _ORDER = [
     "bench_info_nce",
     "bench_retrieval_metrics",
     "bench_epoch",
+    "bench_projection",
+    "bench_projection_loading",
     "bench_metrics_memory",
 ]
 

@@ -48,6 +48,7 @@ def run_on_noise(folder: Path) -> RetrievalRun:
     """conf.yaml's run on clips of noise, 2 to 10 s long."""
     settings = [f"data.features={folder}", "ray.num_samples=1", "training.sampling.length_pool=1"]
     run = parse_run(override(read_yaml(Path("conf.yaml")), settings), "conf.yaml")
+    assert isinstance(run, RetrievalRun)
     rng = np.random.default_rng(0)
     front_end = run.data.front_end
     durations = rng.uniform(2, 10, CLIPS)

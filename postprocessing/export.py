@@ -29,23 +29,27 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def export_audio_encoder(trained: Trained) -> None:
-    """Write audio_encoder.pth (the state dict) and audio_encoder.json (Spec, width, norm, front-end)."""
-    model, folder = trained.run.model, trained.trial.folder
+    """Write audio_encoder.pth (the state dict) and audio_encoder.json (Spec, width, norm, and what to feed it)."""
+    model, data, folder = trained.run.model, trained.run.data, trained.trial.folder
     state = {key.removeprefix(_PREFIX): value for key, value in trained.state.items() if key.startswith(_PREFIX)}
     weights, facts = folder / "audio_encoder.pth", folder / "audio_encoder.json"
-    write_weights(weights, state, {"encoder": model.audio_encoder.name, "out_dim": model.out_dim})
+    out_dim = trained.task().dual_encoder.out_dim
+    write_weights(weights, state, {"encoder": model.audio_encoder.name, "out_dim": out_dim})
     write_json(
         facts,
         {
             "audio_encoder": to_mapping(model.audio_encoder),
-            "out_dim": model.out_dim,
+            "out_dim": out_dim,
             "out_norm": model.out_norm,
-            "front_end": to_mapping(trained.run.data.front_end),
+            "input": model.audio_encoder.input,
+            "front_end": to_mapping(data.front_end),
+            "audio_embeddings": None if data.audio_embeddings is None else to_mapping(data.audio_embeddings),
             "made_from": trained.checkpoint,
         },
     )
     print(f"wrote {trained.publish(weights)}\nwrote {trained.publish(facts)}")
-    print(f"next: {python()} example/audio_encoder.py example/example.wav {trained.publish(facts)}")
+    if model.audio_encoder.input == "logmel":
+        print(f"next: {python()} example/audio_encoder.py example/example.wav {trained.publish(facts)}")
 
 
 if __name__ == "__main__":

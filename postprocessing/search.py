@@ -18,13 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from tasks import Trained, load_trained
-from tasks.retrieval import RetrievalTask
+from tasks.dual_encoder import DualEncoderTask
 from utils.artefact_utils import ScoreReader
-from utils.audio_utils import AudioError, log_mel, read_wave
+from utils.audio_utils import AudioError
 from utils.cli_utils import ArtefactError, UserError, command, positive
 from utils.metric_utils import EmbeddingScores, top_k
 from utils.report_utils import print_table
-from utils.text_utils import load_sentence_encoder
 
 SCRIPT = "postprocessing.search"
 
@@ -43,7 +42,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError("nothing to search for; give a text in quotes, or --audio FILE")
     task = trained.task()
     with torch.inference_mode():
-        queries = [*_text_queries(task, trained, args.queries), *(_audio_query(task, trained, p) for p in args.audio)]
+        queries = [
+            *(task.embed_queries(args.queries) if args.queries else []),
+            *(_audio_query(task, p) for p in args.audio),
+        ]
         clips = _clip_embeddings(task, trained)
     names = [*args.queries, *(path.name for path in args.audio)]
     similarity = trained.run.criterion.similarity
@@ -57,25 +59,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         print_table(title, ["clip", "one of its captions", "score"], rows, texts=2)
 
 
-def _text_queries(task: RetrievalTask, trained: Trained, texts: Sequence[str]) -> list[Array]:
-    """(E,) float32 for each text."""
-    if not texts:
-        return []
-    encoder = load_sentence_encoder(trained.run.data.text_embeddings.model)
-    vectors = encoder.encode(list(texts), convert_to_numpy=True, show_progress_bar=False)
-    return list(task.embed_text(torch.from_numpy(np.asarray(vectors, np.float32))))
-
-
-def _audio_query(task: RetrievalTask, trained: Trained, path: Path) -> Array:
+def _audio_query(task: DualEncoderTask, path: Path) -> Array:
     """(E,) float32, the embedding of a sound file."""
-    front_end = trained.run.data.front_end
     try:
-        return task.embed_clip(log_mel(read_wave(path, front_end.sample_rate_hz), front_end))
+        return task.embed_sound(path)
     except AudioError as error:
         raise UserError(f"{path}: {error}; give a wav, flac, ogg or mp3 file") from error
 
 
-def _clip_embeddings(task: RetrievalTask, trained: Trained) -> Array:
+def _clip_embeddings(task: DualEncoderTask, trained: Trained) -> Array:
     """(C, E) float32, in the order of the split's clips."""
     fids = task.split(trained.split).fids
     try:

@@ -2,8 +2,9 @@
 
     python -m postprocessing.xmodal_retrieval
 
-Reads <split>_xmodal_scores.hdf5 of the best trial; writes <split>_retrieval_metrics.json and
-<split>.t2a_retrieval.csv (the raw caption and its ten best clips).
+Reads <split>_xmodal_scores.hdf5 of the best trial; writes <split>_retrieval_metrics.json, <split>.t2a_retrieval.csv
+(the raw caption and its ten best clips) and learning_curves.png. A CLAP projection is also measured by accuracy@1/3/10
+of each clip's own caption among one caption a clip.
 """
 
 from __future__ import annotations
@@ -16,22 +17,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks import Trained, load_trained
-from utils.artefact_utils import Caption, ScoreReader, read_clips, read_text_table, write_json, write_rows
-from utils.cli_utils import ArtefactError, UserError, command, command_for
+from utils.artefact_utils import Caption, ScoreReader, write_json, write_rows
+from utils.cli_utils import ArtefactError, UserError, command
+from utils.data_utils import read_tables
 from utils.metric_utils import (
     AUDIO_TO_TEXT,
     TEXT_TO_AUDIO,
     Cutoffs,
     NonFiniteScoreError,
     Relevance,
+    SelectedCandidates,
     chance_metrics,
+    first_caption_of_each_clip,
+    pairing_accuracy,
     rank_and_top_k,
     retrieval_metrics,
 )
-from utils.report_utils import print_table
+from utils.model_utils import read_history
+from utils.report_utils import Panel, plot_curves, print_table
 
 SCRIPT = "postprocessing.xmodal_retrieval"
 TOP = 10
+# The order of the table.
+_ROWS = (
+    "R",
+    "mAP",
+    "hit",
+    "accuracy",
+    "batch_accuracy",
+    "median_rank",
+    "queries",
+    "candidates",
+    "accuracy_candidates",
+    "accuracy_batch",
+)
 
 Indices = NDArray[np.int64]
 
@@ -76,7 +95,7 @@ def write_metrics(reader: ScoreReader, trained: Trained) -> None:
         ) from error
     backward = Relevance(clips, rows, *shape[::-1])
     a2t = rank_and_top_k(reader.audio_to_text(), backward, 0)
-    report = {
+    report: dict[str, Any] = {
         "text_to_audio": _direction(t2a.ranks, rows, shape, TEXT_TO_AUDIO),
         "audio_to_text": _direction(a2t.ranks, clips, shape[::-1], AUDIO_TO_TEXT),
         "chance": {
@@ -85,16 +104,30 @@ def write_metrics(reader: ScoreReader, trained: Trained) -> None:
         },
         "made_from": {"split": trained.split, "checkpoint": trained.checkpoint, "scores": str(trained.scores)},
     }
+    if trained.run.accuracy_cutoffs:
+        _add_accuracy(report, reader, trained, clips)
     _write(trained, report, captions, [[fnames[i] for i in row] for row in t2a.top_index])
+
+
+def _add_accuracy(report: dict[str, Any], reader: ScoreReader, trained: Trained, clips: Indices) -> None:
+    """Put accuracy@k of each clip's own caption, and its chance, beside the other numbers of audio to text."""
+    first = first_caption_of_each_clip(clips, len(reader.fids))
+    batch_size = min(trained.run.training.batch_size, len(first))
+    source = SelectedCandidates(reader.audio_to_text(), first)
+    accuracy = pairing_accuracy(source, batch_size, cutoffs=trained.run.accuracy_cutoffs)
+    report["audio_to_text"] |= {**accuracy.measured, "accuracy_candidates": len(first), "accuracy_batch": batch_size}
+    report["chance"]["audio_to_text"] |= accuracy.chance
+    report["chance_drawn"] = {"audio_to_text": accuracy.chance_drawn}
+    report["factor_over_chance"] = {"audio_to_text": accuracy.factor}
 
 
 def _names(reader: ScoreReader, trained: Trained) -> tuple[list[Caption], list[str]]:
     """The captions of the rows and the file names of the columns."""
-    data = trained.run.data
     repair = trained.command_for("postprocessing.xmodal_scores")
-    tables = command_for("preprocessing.clotho_dataset")
-    captions = {c.tid: c for c in read_text_table(data.text_table(trained.split), tables)}
-    fnames = {c.fid: c.fname for c in read_clips(data.audio_info, trained.split, tables)}
+    tables = read_tables(trained.run.data, trained.split)
+    left_out = reader.left_out()
+    captions = {c.tid: c for c in tables.captions if c.fid not in left_out}
+    fnames = {c.fid: c.fname for c in tables.clips if c.fid not in left_out}
     changed = (set(reader.tids) ^ set(captions)) | (set(reader.fids) ^ set(fnames))
     if changed:
         raise ArtefactError(
@@ -119,8 +152,33 @@ def _write(trained: Trained, report: dict[str, Any], captions: Sequence[Caption]
     )
     write_json(metrics, report)
     _print(trained, report)
-    print(f"wrote {trained.publish(table)}\nwrote {trained.publish(metrics)}")
+    print(f"wrote {trained.publish(table)}")
+    _plot(trained)
+    print(f"wrote {trained.publish(metrics)}")
     print(f"next: {trained.command_for('postprocessing.search', 'a dog barks twice')}")
+
+
+def _plot(trained: Trained) -> None:
+    """Write learning_curves.png: what the trial's epochs measured, loss and accuracy side by side."""
+    history = read_history(trained.trial.folder)
+    if not history:
+        return  # a trial that was not trained under Ray Tune keeps none
+    path = trained.trial.folder / "learning_curves.png"
+    panels = [
+        Panel("loss", _lines(history, ["train_loss", "val_loss"])),
+        Panel("validation, text to audio", _lines(history, ["mAP@10", "R@1", "R@10"])),
+        Panel(
+            "validation, clip to its own caption",
+            _lines(history, [f"a2t_accuracy@{k}" for k in trained.run.accuracy_cutoffs]),
+        ),
+    ]
+    title = f"{trained.trial.folder.parent.name}, {trained.trial.folder.name}"
+    plot_curves(path, title, [row["epoch"] for row in history], panels, trained.trial.checkpoint.epoch)
+    print(f"wrote {trained.publish(path)}")
+
+
+def _lines(history: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, list[float]]:
+    return {key: [row[key] for row in history] for key in keys if all(key in row for row in history)}
 
 
 def _print(trained: Trained, report: dict[str, Any]) -> None:
@@ -139,7 +197,7 @@ def _print(trained: Trained, report: dict[str, Any]) -> None:
 def _order(key: str) -> tuple[int, int]:
     """R@1, R@5, ..., mAP@10, ..., hit@1, ..., median_rank, queries, candidates."""
     name, _, k = key.partition("@")
-    return (("R", "mAP", "hit", "median_rank", "queries", "candidates").index(name), int(k or 0))
+    return (_ROWS.index(name), int(k or 0))
 
 
 def _cell(value: float | None) -> str:

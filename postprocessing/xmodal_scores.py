@@ -9,6 +9,7 @@ Writes <split>_xmodal_scores.hdf5 in the trial's folder.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 
 import torch
@@ -49,12 +50,13 @@ def score_split(trained: Trained) -> None:
             f"{trained.checkpoint}: the embedding of '{name}' holds {error.value}; choose another one with "
             "--checkpoint, or train again with a lower optimizer.lr"
         ) from error
+    left_out = sorted(task.split(trained.split).left_out)
     write_scores(
         trained.scores,
         {"tid": outputs.tids, "fid": outputs.fids},
         source.blocks(),
         {"text": outputs.text, "audio": outputs.audio},
-        {"split": trained.split, "checkpoint": trained.checkpoint},
+        {"split": trained.split, "checkpoint": trained.checkpoint, "left_out": json.dumps(left_out)},
     )
     print(f"{trained.checkpoint}: scored {len(outputs.tids)} captions x {len(outputs.fids)} clips of '{trained.split}'")
     print(f"wrote {trained.publish(trained.scores)}")

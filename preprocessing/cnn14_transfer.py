@@ -81,7 +81,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{source.path}: sha256 {source.sha256}")
     state = read_checkpoint(source.path, _another_file()).state
     kind = recognise(state, options.encoder, source.path)
-    head = Head(options.out_dim or run.model.out_dim, options.seed)
+    out_dim = options.out_dim or run.model.out_dim
+    if out_dim is None:
+        raise UserError("model.out_dim: found null, expected the width of the last layer; give it with --out-dim N")
+    head = Head(out_dim, options.seed)
     output = options.output or FOLDER / f"{kind.__name__.removesuffix('Encoder')}_{head.out_dim}.pth"
     encoder = build(state, kind, head, source.path)
     if encoder.n_mels != run.data.front_end.n_mels:

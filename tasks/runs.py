@@ -8,11 +8,14 @@ import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 
-from tasks.retrieval import RetrievalRun, RetrievalTask
+from tasks.clap_projection import ClapProjectionRun
+from tasks.dual_encoder import DualEncoderTask
+from tasks.retrieval import RetrievalRun
 from utils.cli_utils import ConfigError, check_free_disk, remember_conf
 from utils.config_utils import override, parse, read_yaml, set_key, to_mapping
 from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec, choose_device
@@ -24,8 +27,9 @@ DEFAULT_CONF = Path("conf.yaml")
 # Trials could not be kept together, or not be compared, if these differed.
 _SHARED_KEYS = ("task", "experiment", "output_root", "search", "ray", "training.select_on")
 
-# The table of systems: `task:` in the YAML chooses. A union, discriminated by `task`, once there are several.
-Run = RetrievalRun
+# The table of systems: `task:` in the YAML chooses.
+Run = RetrievalRun | ClapProjectionRun
+_RUN = Annotated[Run, Field(discriminator="task")]
 
 
 def load_run(argv: Sequence[str] | None, parser: argparse.ArgumentParser) -> tuple[Run, argparse.Namespace]:
@@ -56,7 +60,7 @@ def parse_run(mapping: dict[str, Any], source: str) -> Run:
     Raises:
         ConfigError: bad keys.
     """
-    run: Run = parse(mapping, Run, source)
+    run: Run = parse(mapping, _RUN, source)
     return run
 
 
@@ -80,7 +84,7 @@ def check_run(run: Run, *, thorough: bool) -> None:
     rows = []
     for role in ("train", "val", "eval") if thorough else ("train", "val"):
         split = task.split(role)
-        hours = float(split.frames.sum()) * run.data.front_end.hop_s / 3600
+        hours = sum(clip.duration_s for clip in split.clips) / 3600
         rows.append([split.split, len(split.clips), len(split.captions), f"{hours:.2f}"])
         if thorough:
             split.check()
@@ -114,12 +118,15 @@ def _overlap(key: str, other: str) -> bool:
 
 def search_of(run: Run) -> Search:
     """What `utils.tune_utils.launch` needs of a run."""
-    tables = [run.data.text_table(split) for split in (run.data.splits.train, run.data.splits.val)]
-    digest = hashlib.blake2b(b"".join(path.read_bytes() for path in tables), digest_size=16)  # ids tell the content
+    splits = (run.data.splits.train, run.data.splits.val)
+    table = run.data.text_table if run.data.pairs is None else run.data.pairs_file
+    digest = hashlib.blake2b(digest_size=16)
+    for split in splits:
+        digest.update(table(split).read_bytes())  # ids tell the content
     return Search(to_mapping(run), run.search, run.ray, run.training, run.folder, digest.hexdigest())
 
 
-def build_task(mapping: dict[str, Any]) -> RetrievalTask:
+def build_task(mapping: dict[str, Any]) -> DualEncoderTask:
     """The task of a trial's settings."""
     return parse_run(mapping, "params.json").build()
 

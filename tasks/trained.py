@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tasks.retrieval import RetrievalTask
+from tasks.dual_encoder import DualEncoderTask
 from tasks.runs import Run, load_run, parse_run
 from utils.artefact_utils import replacing
 from utils.cli_utils import UserError, python, remember_conf, remembered_conf
@@ -48,7 +48,7 @@ class Trained(NamedTuple):
         """The score matrix of the split, in the trial's folder."""
         return self.trial.folder / f"{self.split}_xmodal_scores.hdf5"
 
-    def task(self) -> RetrievalTask:
+    def task(self) -> DualEncoderTask:
         """The task with the trained weights, in eval mode, on the device of training.device."""
         task = self.run.build(self.split)
         model = task.model()

@@ -7,7 +7,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tasks import parse_run
 from tests import tiny
@@ -73,9 +72,7 @@ def test_conf_yaml_is_a_run():
 
 
 def test_the_dcase_recipe_of_conf_yaml_is_a_run():
-    recipe = (ROOT / "conf.yaml").read_text(encoding="utf-8").split("# experiment: clotho", 1)[1]
-    text = "\n".join(line.removeprefix("# ").removeprefix("#") for line in recipe.splitlines())
-    changed = yaml.safe_load("experiment: clotho\n" + text)
+    changed = tiny.uncommented((ROOT / "conf.yaml").read_text(encoding="utf-8"), "# experiment: clotho")
     run_spec = parse_run(read_yaml(ROOT / "conf.yaml") | changed, "the recipe")
     assert run_spec.model.audio_encoder.name == "CNN14Encoder"
     assert run_spec.model.audio_encoder.base_channels == 64

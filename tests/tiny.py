@@ -7,6 +7,7 @@ import pandas as pd
 import soundfile
 import yaml
 
+ROOT = Path(__file__).parents[1]
 SPLITS = {"development": 8, "validation": 4, "evaluation": 4}
 WORDS = ["a", "dog", "bell", "rain", "barks", "rings", "falls", "once", "twice", "and", "then", "high", "low", "loud"]
 
@@ -38,12 +39,11 @@ def write_sentence_encoder(folder: Path, width: int = 16, seed: int = 0) -> None
     bert = folder.with_name(f"{folder.name}-bert")
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *"abcdefghijklmnopqrstuvwxyz"]
     vocabulary += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
-    bert.mkdir(parents=True)
-    (bert / "vocab.txt").write_text("\n".join(vocabulary))
-    tokenizer = BertTokenizerFast(vocab_file=str(bert / "vocab.txt"), model_max_length=64)
+    numbered = {piece: number for number, piece in enumerate(dict.fromkeys(vocabulary))}
+    tokenizer = BertTokenizerFast(vocab=numbered, model_max_length=64)
     tokenizer.save_pretrained(bert)
     config = BertConfig(
-        vocab_size=len(vocabulary),
+        vocab_size=len(numbered),
         hidden_size=width,
         num_hidden_layers=1,
         num_attention_heads=2,
@@ -78,6 +78,34 @@ def conf(folder: Path) -> dict:
         "lr_scheduler": {"name": "WarmupCosine"},
         "training": {"epochs": 2, "batch_size": 4, "device": "cpu"},
     }
+
+
+def clap_conf(folder: Path) -> dict:
+    """The settings of a projection of the vectors in vectors.npz into the space of the same sentence encoder."""
+    settings = conf(folder)
+    settings |= {"task": "clap_projection", "experiment": "tiny-clap"}
+    settings["data"] = settings["data"] | {"audio_embeddings": str(folder / "vectors.npz")}
+    settings["data"]["text_embeddings"] = {"model": str(folder / "encoder"), "file": "sbert_embeds.pkl"}
+    settings["model"] = {
+        "name": "DualEncoderModel",
+        "audio_encoder": {"name": "AudioProjection", "standardise": True},
+        "text_encoder": {"name": "FrozenText"},
+    }
+    settings["criterion"] = {"name": "InfoNCE", "similarity": "cosine", "learnable_temperature": True}
+    return settings
+
+
+def uncommented(text: str, first_line: str) -> dict:
+    """The commented block of a YAML that begins with `first_line`, as a reader who uncomments it gets it."""
+    block = first_line + text.split(first_line, 1)[1]
+    return yaml.safe_load("\n".join(line.removeprefix("# ").removeprefix("#") for line in block.splitlines()))
+
+
+def write_vectors(path: Path, width: int = 6, seed: int = 0) -> None:
+    """A random vector for every clip of the corpus, by file name, as another program may leave them."""
+    rng = np.random.default_rng(seed)
+    names = [f"{split} {number}.wav" for split, clips in SPLITS.items() for number in range(clips)]
+    np.savez(path, **{name: rng.normal(3, 2, width).astype(np.float32) for name in names})
 
 
 def write_conf(folder: Path, mapping: dict | None = None) -> Path:

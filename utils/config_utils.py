@@ -144,7 +144,8 @@ def _describe(problem: Mapping[str, Any], mapping: Mapping[str, Any], spec: Any)
     if problem["type"] == "union_tag_invalid":
         context = problem["ctx"]
         tag = context["discriminator"].strip("'")
-        return f"{key}.{tag}: unknown name {context['tag']!r}; choices: {context['expected_tags']}"
+        at = ".".join([*path, tag])
+        return f"{at}: unknown name {context['tag']!r}; choices: {context['expected_tags']}"
     if problem["type"] == "union_tag_not_found":
         return f"{key}: has no {problem['ctx']['discriminator']}; it says which kind this is"
     return f"{key}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})"

@@ -81,12 +81,10 @@ def info_nce(
     """
     _check_pairs(audio, text, clip_ids)
     _check_temperature(temperature)
-    if same_clip not in _ANCHOR_LOSSES:
-        raise ValueError(f"same_clip is {same_clip!r}; choices: {', '.join(_ANCHOR_LOSSES)}")
+    if same_clip not in _BOTH_WAYS:
+        raise ValueError(f"same_clip is {same_clip!r}; choices: {', '.join(_BOTH_WAYS)}")
     logits = similarity_logits(audio, text, similarity) / temperature  # (B, B)
-    same = clip_ids[:, None] == clip_ids[None, :]  # (B, B), symmetric
-    anchor_loss = _ANCHOR_LOSSES[same_clip]
-    return (anchor_loss(logits, same) + anchor_loss(logits.T, same)).mean()
+    return _BOTH_WAYS[same_clip](logits, clip_ids)
 
 
 class InfoNCE(nn.Module):
@@ -194,23 +192,33 @@ def _cosine(audio: Tensor, text: Tensor) -> Tensor:
     return F.normalize(audio, dim=1, eps=NORM_FLOOR) @ F.normalize(text, dim=1, eps=NORM_FLOOR).T
 
 
-def _masked_anchor_loss(logits: Tensor, same: Tensor) -> Tensor:
-    """(B,) cross entropy of each row, its own column right, others of the same clip left out."""
-    own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
-    return -logits.masked_fill(same & ~own, float("-inf")).log_softmax(dim=1).diagonal()
+def _masked_loss(logits: Tensor, clip_ids: Tensor) -> Tensor:
+    """Mean cross entropy of rows plus that of columns, the diagonal right, others of the same clip left out."""
+    if _may_repeat(clip_ids):
+        others = (clip_ids[:, None] == clip_ids[None, :]).fill_diagonal_(False)  # (B, B), symmetric
+        logits = logits.masked_fill(others, float("-inf"))
+    own = torch.arange(len(logits), device=logits.device)
+    return F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)
 
 
-def _multi_positive_anchor_loss(logits: Tensor, same: Tensor) -> Tensor:
-    """(B,) mean over the columns of the same clip of the cross entropy of each row."""
-    positive_log_p = logits.log_softmax(dim=1).masked_fill(~same, 0.0)  # (B, B)
-    return -positive_log_p.sum(dim=1) / same.sum(dim=1)
+def _may_repeat(clip_ids: Tensor) -> bool:
+    """Whether a clip may stand in the batch twice; to look would make a GPU wait, where masking costs little."""
+    return clip_ids.device.type != "cpu" or len(clip_ids.unique()) < len(clip_ids)
+
+
+def _multi_positive_loss(logits: Tensor, clip_ids: Tensor) -> Tensor:
+    """Mean over rows of the mean cross entropy of the columns of the same clip, plus that of columns over rows."""
+    same = clip_ids[:, None] == clip_ids[None, :]  # (B, B), symmetric
+    positives = same.sum(dim=1)
+
+    def one_way(one: Tensor) -> Tensor:
+        return -(one.log_softmax(dim=1).masked_fill(~same, 0.0).sum(dim=1) / positives).mean()
+
+    return one_way(logits) + one_way(logits.T)
 
 
 _SIMILARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"dot": _dot, "cosine": _cosine}
-_ANCHOR_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mask": _masked_anchor_loss,
-    "positive": _multi_positive_anchor_loss,
-}
+_BOTH_WAYS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mask": _masked_loss, "positive": _multi_positive_loss}
 
 
 def _check_pairs(audio: Tensor, text: Tensor, clip_ids: Tensor) -> None:

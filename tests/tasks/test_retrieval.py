@@ -29,10 +29,10 @@ def test_long_clips_are_the_mean_over_their_windows(out_norm, prepared):
     data = task.split("val")
     outputs = outputs_of(task)
     limit = round(0.25 / 0.02) + 1  # frames of 20 ms, and one more as both ends count
-    assert max(data.frames) > 2 * limit
+    assert max(data.audio.lengths) > 2 * limit
     for number, fid in enumerate(outputs.fids):
-        features = torch.from_numpy(np.array(data._views[data.fids.index(fid)][:]))
-        windows = math.ceil(len(features) / data.max_frames)
+        features = torch.from_numpy(np.array(data.audio.views[data.fids.index(fid)][:]))
+        windows = math.ceil(len(features) / data.audio.max_length)
         edges = [round(n * len(features) / windows) for n in range(windows + 1)]
         with torch.inference_mode():
             parts = [
@@ -42,14 +42,14 @@ def test_long_clips_are_the_mean_over_their_windows(out_norm, prepared):
         mean = torch.stack(parts).mean(0)
         expected = mean / mean.norm() if out_norm == "L2" else mean
         np.testing.assert_allclose(outputs.audio[number], expected, atol=1e-5)
-    assert abs(data.max_frames - limit) <= 1
+    assert abs(data.audio.max_length - limit) <= 1
 
 
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])
 def test_embed_clip_equals_outputs(similarity, prepared):
     task = task_of(prepared, *SHORT, f"criterion.similarity={similarity}", "model.out_norm=none")
     outputs, data = outputs_of(task), task.split("val")
-    for row, view in zip(outputs.audio, data._views, strict=True):
+    for row, view in zip(outputs.audio, data.audio.views, strict=True):
         with torch.inference_mode():
             np.testing.assert_allclose(task.embed_clip(np.array(view[:])), row, atol=1e-5)
 

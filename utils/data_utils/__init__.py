@@ -1,29 +1,46 @@
 """Datasets, samplers and batches."""
 
+from utils.data_utils.audio_stores import AudioStore, LogMelStore, VectorStore, WaveNeeds, WaveStore
 from utils.data_utils.captioned_clips import (
-    AudioBatches,
+    AudioInput,
     Batch,
     CaptionedClips,
-    TrainLoader,
-    Window,
-    audio_loader,
+    Inputs,
+    Tables,
+    Windows,
+    read_tables,
     window_edges,
 )
+from utils.data_utils.loading import AudioBatches, TrainLoader, audio_loader
 from utils.data_utils.sampling import PairBatch, PairSampler, SamplingSpec
-from utils.data_utils.spec import DataSpec, SplitsSpec, TextEmbeddingsSpec
+from utils.data_utils.spec import AudioEmbeddingsSpec, DataSpec, SplitsSpec, TextEmbeddingsSpec
+from utils.data_utils.text_stores import TextStore, TokenTexts, VectorTexts
 
 __all__ = [
     "AudioBatches",
+    "AudioEmbeddingsSpec",
+    "AudioInput",
+    "AudioStore",
     "Batch",
     "CaptionedClips",
     "DataSpec",
+    "Inputs",
+    "LogMelStore",
     "PairBatch",
     "PairSampler",
     "SamplingSpec",
     "SplitsSpec",
+    "Tables",
     "TextEmbeddingsSpec",
+    "TextStore",
+    "TokenTexts",
     "TrainLoader",
-    "Window",
+    "VectorStore",
+    "VectorTexts",
+    "WaveNeeds",
+    "WaveStore",
+    "Windows",
     "audio_loader",
+    "read_tables",
     "window_edges",
 ]

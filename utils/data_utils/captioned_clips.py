@@ -1,66 +1,181 @@
-"""Clips with captions: log-mels mapped from disk, caption vectors in memory, batches as dicts of tensors."""
+"""Clips with captions: a split of a data set, as batches of the pairs that a sampler draws."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from utils.artefact_utils import Caption, LogMelReader, read_clips, read_text_embeddings, read_text_table
+from utils.artefact_utils import (
+    Caption,
+    Clip,
+    read_audio_embeddings,
+    read_clips,
+    read_pairs,
+    read_text_embeddings,
+    read_text_table,
+)
 from utils.cli_utils import ArtefactError, command_for
-from utils.data_utils.sampling import Ints, PairBatch, PairSampler, SamplingSpec
+from utils.data_utils.audio_stores import AudioStore, LogMelStore, VectorStore, WaveNeeds, WaveStore
+from utils.data_utils.sampling import Ints, PairBatch
 from utils.data_utils.spec import DataSpec
+from utils.data_utils.text_stores import TextStore, TokenTexts, VectorTexts
 
+if TYPE_CHECKING:
+    from utils.text_utils import Tokenizer
+
+AudioInput = Literal["logmel", "wave", "vector"]
 Batch = dict[str, Tensor]
 
 
-class Window(NamedTuple):
-    """A part of a clip, in frames."""
+class Inputs(NamedTuple):
+    """What the encoders of a run take."""
 
-    clip: int
-    start: int
-    frames: int
+    audio: AudioInput = "logmel"
+    waves: WaveNeeds | None = None  # of audio "wave"
+    tokenizer: Tokenizer | None = None  # None: vectors of captions, from a file
 
 
-def window_edges(frames: int, max_frames: int) -> list[int]:
+class Windows(NamedTuple):
+    """Parts of clips, in the unit of their store; W of them."""
+
+    clips: Ints  # (W,)
+    starts: Ints  # (W,)
+    lengths: Ints  # (W,)
+
+    def take(self, rows: Ints) -> Windows:
+        """Some of them."""
+        return Windows(self.clips[rows], self.starts[rows], self.lengths[rows])
+
+
+class Tables(NamedTuple):
+    """Which clips a split has, and which captions."""
+
+    clips: list[Clip]
+    captions: list[Caption]
+
+
+def window_edges(length: int, max_length: int) -> list[int]:
     """Where the windows of a clip begin and end: as few as possible, of nearly equal length, nothing left out."""
-    edges: list[int] = np.linspace(0, frames, -(-frames // max_frames) + 1).round().astype(int).tolist()
+    edges: list[int] = np.linspace(0, length, -(-length // max_length) + 1).round().astype(int).tolist()
     return edges
 
 
-class CaptionedClips(Dataset[Batch]):
-    """A split: its clips' log-mels and its captions' vectors. Indexed by a `PairBatch`, it gives a batch."""
+def read_tables(data: DataSpec, split: str) -> Tables:
+    """The clips and captions of a split, of its tables or of its list of pairs.
 
-    def __init__(self, data: DataSpec, split: str) -> None:
+    Raises:
+        ArtefactError: a file is missing or broken.
+    """
+    if data.pairs is not None:
+        pairs = read_pairs(data.pairs_file(split))
+        return Tables(pairs.clips, pairs.captions)
+    script = command_for(data.dataset_script)
+    captions = read_text_table(data.text_table(split), script)
+    return Tables(read_clips(data.audio_info, split, script), captions)
+
+
+class CaptionedClips(Dataset[Batch]):
+    """A split: its clips and its captions. Indexed by a `PairBatch`, it gives a batch."""
+
+    def __init__(self, data: DataSpec, split: str, inputs: Inputs = Inputs()) -> None:  # noqa: B008 - immutable
         """Open the files of a split.
 
+        Args:
+            data: the `data:` block.
+            split: its name.
+            inputs: what the run's encoders take.
         Raises:
             ArtefactError: a file is missing, broken or made with other settings, or ids do not match.
         """
-        dataset_script = command_for("preprocessing.clotho_dataset")
         self.split = split
-        self.captions: list[Caption] = read_text_table(data.text_table(split), dataset_script)
-        self.clips = read_clips(data.audio_info, split, dataset_script)
+        self.left_out: dict[str, str] = {}  # fid -> why a frozen encoder gave no vector
+        self.clips: list[Clip]
+        self.captions: list[Caption]
+        self.audio: AudioStore
+        self.texts: TextStore
+        if data.pairs is None:
+            self._open_files(data, inputs)
+        else:
+            self._open_pairs(data, inputs)
         self.fids = [clip.fid for clip in self.clips]
-        self.floor = data.front_end.floor
-        self.max_frames = data.front_end.frames(data.max_duration_s)
-        self._logmels = data.logmels(split)
-        reader = LogMelReader(self._logmels, data.front_end_numbers(), command_for("preprocessing.audio_logmel"))
-        self._views = reader.views(self.fids)
-        self.frames = np.array([view.shape[0] for view in self._views], np.int64)  # (N,)
-        self.clip_of_caption = self._match(dataset_script)  # (M,)
-        script = command_for("preprocessing.sbert_embeddings")
+
+    def _open_pairs(self, data: DataSpec, inputs: Inputs) -> None:
+        pairs = read_pairs(data.pairs_file(self.split))
+        self.clips, self.captions = pairs.clips, pairs.captions
+        self.clip_of_caption = self._match(command_for("preprocessing.audio_embeddings", "--pickle"))
+        self.audio = VectorStore(pairs.audio)
+        if inputs.tokenizer is None:
+            self.texts = VectorTexts(pairs.text)
+        else:
+            self.texts = TokenTexts(inputs.tokenizer, [caption.raw_text for caption in self.captions])
+
+    def _open_files(self, data: DataSpec, inputs: Inputs) -> None:
+        self.clips, self.captions = read_tables(data, self.split)
+        self.clip_of_caption = self._match(command_for(data.dataset_script))  # (M,)
+        if inputs.audio == "vector":
+            self.audio = self._vectors(data)
+        elif inputs.waves is not None:
+            self.audio = self._waves(data, inputs.waves)
+        else:
+            self.audio = LogMelStore(data, self.split, self.clips)
+        self.texts = self._texts(data, inputs.tokenizer)
+
+    def _vectors(self, data: DataSpec) -> VectorStore:
+        """The vectors of the clips that have one; the others, and their captions, are left out."""
+        source = data.audio_source(self.split)
+        table = read_audio_embeddings(source, self.clips, self.split)
+        if source.model is None:
+            print(f"{self.split}: vectors of {source.path}, by {table.keyed_by}, {table.vectors.shape[1]} dimensions")
+        self._leave_out(table.kept, table.left_out)
+        return VectorStore(table.vectors if table.kept.all() else table.vectors[table.kept])
+
+    def _waves(self, data: DataSpec, needs: WaveNeeds) -> WaveStore:
+        """The waves of the clips that the network can take; shorter ones, and their captions, are left out."""
+        least_s = needs.min_samples / needs.sample_rate_hz
+        short = {
+            clip.fid: f"{clip.fname} has {1000 * clip.duration_s:.1f} ms, expected at least {1000 * least_s:.1f} ms"
+            for clip in self.clips
+            if round(clip.duration_s * needs.sample_rate_hz) < needs.min_samples
+        }
+        self._leave_out(np.array([clip.fid not in short for clip in self.clips]), short)
+        return WaveStore(data, self.clips, needs)
+
+    def _leave_out(self, kept: NDArray[np.bool_], reasons: dict[str, str]) -> None:
+        """Drop the clips that the encoder refuses, and their captions; says so.
+
+        Raises:
+            ArtefactError: none is left.
+        """
+        if kept.all():
+            return
+        captioned = kept[self.clip_of_caption]
+        why = next(iter(reasons.values()))
+        if not captioned.any():
+            raise ArtefactError(f"split '{self.split}': the encoder refuses every clip ({why}); use another encoder")
+        print(
+            f"{self.split}: {np.sum(~kept)} clips and {np.sum(~captioned)} captions are left out, which the encoder "
+            f"refuses, such as: {why}"
+        )
+        self.left_out = reasons
+        row = np.cumsum(kept) - 1
+        self.clips = [clip for clip, stays in zip(self.clips, kept, strict=True) if stays]
+        self.captions = [caption for caption, stays in zip(self.captions, captioned, strict=True) if stays]
+        self.clip_of_caption = row[self.clip_of_caption[captioned]]
+
+    def _texts(self, data: DataSpec, tokenizer: Tokenizer | None) -> TextStore:
+        if tokenizer is not None:
+            return TokenTexts(tokenizer, [caption.raw_text for caption in self.captions])
+        script = command_for(data.text_script)
         vectors = read_text_embeddings(data.text_vectors, data.text_embeddings.model, script)
-        self.text = torch.from_numpy(vectors.table([c.tid for c in self.captions], data.text_vectors, script))
+        return VectorTexts(vectors.table([c.tid for c in self.captions], data.text_vectors, script))
 
     def _match(self, repair: str) -> Ints:
-        rows = {fid: row for row, fid in enumerate(self.fids)}
+        rows = {clip.fid: row for row, clip in enumerate(self.clips)}
         strange = [caption for caption in self.captions if caption.fid not in rows]
         if strange:
             raise ArtefactError(
@@ -76,125 +191,40 @@ class CaptionedClips(Dataset[Batch]):
         """The batch of these pairs.
 
         Returns:
-            `audio` (U, T, F) float32, the distinct clips, padded with the floor; `lengths` (U,) int64 valid frames;
-            `clip_index` (B,) int64, the clip of each pair among the U; `text` (B, E) float32; `clip_ids` (B,) int64.
+            `audio` (U, T, F), (U, S) or (U, E) float32, the distinct clips, padded; `lengths` (U,) int64, their own
+            frames or samples; `clip_index` (B,) int64, the clip of each pair among the U; `clip_ids` (B,) int64;
+            and `text` (B, E) float32, or `text_ids` and `text_mask` (B, L).
         Raises:
-            ArtefactError: a clip's features hold NaN or infinite values.
+            ArtefactError: a clip cannot be read, or holds NaN or infinite values.
         """
         clip_ids = self.clip_of_caption[index.captions]
         clips, first, clip_index = np.unique(clip_ids, return_index=True, return_inverse=True)
-        lengths = np.minimum(self.frames[clips], self.max_frames)
-        windows = [Window(*row) for row in zip(clips, index.starts[first], lengths, strict=True)]
+        lengths = np.minimum(self.audio.lengths[clips], self.audio.max_length)
         return {
-            "audio": self.audio(windows),
+            "audio": self.audio.batch(clips, index.starts[first], lengths),
             "lengths": torch.from_numpy(lengths),
             "clip_index": torch.from_numpy(clip_index),
             "clip_ids": torch.from_numpy(clip_ids),
-            "text": self.text[torch.from_numpy(index.captions)],
+            **self.texts.batch(torch.from_numpy(index.captions)),
         }
 
-    def audio(self, windows: Sequence[Window]) -> Tensor:
-        """(U, T, F) float32 log-mels of the windows, padded with the floor to the longest.
-
-        Raises:
-            ArtefactError: a clip's features hold NaN or infinite values.
-        """
-        longest = max(window.frames for window in windows)
-        batch = np.empty((len(windows), longest, self._views[0].shape[1]), np.float32)
-        for row, (clip, start, frames) in zip(batch, windows, strict=True):
-            row[:frames] = self._views[clip][start : start + frames]
-            row[frames:] = self.floor
-        if not np.isfinite(batch.sum()):
-            self._name_the_broken(batch, windows)
-        return torch.from_numpy(batch)
-
-    def _name_the_broken(self, batch: NDArray[np.float32], windows: Sequence[Window]) -> None:
-        for row, window in zip(batch, windows, strict=True):
-            if not np.isfinite(row).all():
-                clip = self.clips[window.clip]
-                raise ArtefactError(
-                    f"{self._logmels}: the features of clip {clip.fid} ({clip.fname}) hold NaN or infinite values; "
-                    f"remove the file and write it again: {command_for('preprocessing.audio_logmel')}"
-                )
-
-    def windows(self) -> list[Window]:
-        """Every clip in windows of equal length, none longer than data.max_duration_s, nothing left out."""
-        rows = []
-        for clip, frames in enumerate(self.frames.tolist()):
-            edges = window_edges(frames, self.max_frames)
-            rows += [Window(clip, a, b - a) for a, b in itertools.pairwise(edges)]
-        return rows
+    def windows(self) -> Windows:
+        """Every clip in windows as `window_edges` cuts them."""
+        lengths, limit = self.audio.lengths, self.audio.max_length
+        count = -(-lengths // limit)  # (N,)
+        clips = np.repeat(np.arange(len(lengths)), count)  # (W,)
+        number = np.arange(len(clips)) - np.repeat(np.cumsum(count) - count, count)
+        step = (lengths / count)[clips]
+        starts = np.round(number * step).astype(np.int64)
+        stops = np.round((number + 1) * step).astype(np.int64)
+        return Windows(clips, starts, stops - starts)
 
     def check(self) -> None:
         """Read every clip once.
 
         Raises:
-            ArtefactError: a clip's features hold NaN or infinite values.
+            ArtefactError: a clip cannot be read, or holds NaN or infinite values.
         """
-        for window in self.windows():
-            self.audio([window])
-
-
-class AudioBatches(Dataset[Batch]):
-    """The windows of a split in batches of similar length; each clip's embedding is the mean over its windows."""
-
-    def __init__(self, clips: CaptionedClips, batch_size: int) -> None:
-        self._clips = clips
-        windows = sorted(clips.windows(), key=lambda window: -window.frames)
-        # as many frames a batch as `batch_size` of the longest windows have
-        self._batches: list[list[Window]] = []
-        budget = batch_size * windows[0].frames
-        start = 0
-        while start < len(windows):
-            count = max(1, budget // windows[start].frames)
-            self._batches.append(windows[start : start + count])
-            start += count
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, number: int) -> Batch:
-        """`audio` (W, T, F) float32, `lengths` (W,) and `clip` (W,) int64: the clip of each window."""
-        windows = self._batches[number]
-        return {
-            "audio": self._clips.audio(windows),
-            "lengths": torch.tensor([window.frames for window in windows]),
-            "clip": torch.tensor([window.clip for window in windows]),
-        }
-
-
-class TrainLoader:
-    """Batches of a training split; iterate it once an epoch, after `set_epoch`."""
-
-    def __init__(
-        self, clips: CaptionedClips, batch_size: int, seed: int, sampling: SamplingSpec, workers: int = 0
-    ) -> None:
-        self._sampler = PairSampler(clips.clip_of_caption, clips.frames, clips.max_frames, batch_size, seed, sampling)
-        self._loader = _loader(clips, workers, self._sampler)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration draws."""
-        self._sampler.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self._sampler)
-
-    def __iter__(self) -> Iterator[Batch]:
-        return iter(self._loader)
-
-
-def audio_loader(clips: CaptionedClips, batch_size: int, workers: int = 0) -> DataLoader[Batch]:
-    """Batches of every window of a split, longest first."""
-    return _loader(AudioBatches(clips, batch_size), workers, None)
-
-
-def _loader(dataset: Dataset[Batch], workers: int, sampler: Any) -> DataLoader[Batch]:
-    """A DataLoader whose dataset makes whole batches; pinned memory where there is a GPU to copy to."""
-    return DataLoader(
-        dataset,
-        batch_size=None,
-        sampler=sampler,
-        num_workers=workers,
-        pin_memory=torch.cuda.is_available(),
-        persistent_workers=workers > 0,
-    )
+        windows = self.windows()
+        for row in range(len(windows.clips)):
+            self.audio.batch(*windows.take(np.array([row])))

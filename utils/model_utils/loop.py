@@ -44,7 +44,7 @@ class TrainingSpec(Spec):
     precision: Precision = "fp32"
     seed: int = Field(0, ge=0, lt=2**63)
     clip_grad_norm: float | None = Field(1.0, gt=0)
-    select_on: Literal["mAP@10", "R@1", "R@5", "R@10", "val_loss"] = "mAP@10"
+    select_on: str = "mAP@10"  # a metric of validation; each system lists its own
     early_stop_patience: int | None = Field(None, ge=1)  # epochs without a better select_on
     extra_passes: tuple[Literal["train", "eval"], ...] = ()  # splits to measure after every epoch, besides val
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from utils.config_utils import read_yaml
 from utils.model_utils.checkpoints import FACTS_FILE, CheckpointFacts, read_facts
 
 PARAMS_FILE = "params.json"
+HISTORY_FILE = "result.json"  # a line an epoch, as Ray Tune writes it
 
 
 class TrainedTrial(NamedTuple):
@@ -65,6 +67,22 @@ def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | Non
     if chosen is None:
         raise UserError(f"trial {folder} has no checkpoint yet; go on: {train} --resume")
     return TrainedTrial(folder, params[folder], chosen, folder == ranked[0])
+
+
+def read_history(trial: Path) -> list[dict[str, Any]]:
+    """What was measured after each epoch of a trial, by epoch; empty if nothing was noted.
+
+    An epoch that was repeated after a kill counts once, as it came out last; a line cut short by a kill is passed over.
+    """
+    path = trial / HISTORY_FILE
+    epochs: dict[int, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            row = json.loads(line)
+            epochs[int(row["epoch"])] = row
+        except (ValueError, KeyError, TypeError):
+            continue
+    return [epochs[epoch] for epoch in sorted(epochs)]
 
 
 def _read_params(trial: Path) -> dict[str, Any]:

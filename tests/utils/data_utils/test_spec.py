@@ -52,3 +52,42 @@ def test_names_must_be_plain(name):
 def test_durations_must_be_in_range(seconds):
     with pytest.raises(ConfigError, match=r"conf\.yaml: 1 bad key\n  max_duration_s: "):
         data(max_duration_s=seconds)
+
+
+def test_a_string_names_features_of_another_program():
+    assert data().audio_embeddings is None
+    source = data(audio_embeddings="~/x/{split}.hdf5").audio_source("val")
+    assert source.path == Path("~/x/val.hdf5").expanduser()
+    assert (source.model, source.layers, source.scratch) == (None, None, Path("/made"))
+    assert data(audio_embeddings="a.npz") == data(audio_embeddings={"file": "a.npz"})
+
+
+def test_the_vectors_of_a_model_lie_beside_the_other_features():
+    made = data(audio_embeddings={"model": "some/model", "layers": 6})
+    source = made.audio_source("val")
+    assert str(source.path) == str(made.audio_vectors("val")) == "/made/val_audio_embeddings.hdf5"
+    assert (source.model, source.layers) == ("some/model", 6)
+    assert source.repair.startswith("python -m preprocessing.audio_embeddings")
+    assert str(made.audio_frames("val")) == "/made/val_audio_frames.hdf5"
+
+
+def test_pairs_are_one_file_a_split():
+    assert data(pairs="~/e_{split}.pkl").pairs_file("val") == Path("~/e_val.pkl").expanduser()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "audio_embeddings: needs exactly one of file and model, found neither"),
+        ({"file": "a.npz", "model": "m"}, "audio_embeddings: needs exactly one of file and model, found both"),
+        ({"file": "a.npz", "layers": 2}, "audio_embeddings: layers belongs to a model, found it beside a file"),
+        ({"model": "m", "layers": 0}, "audio_embeddings.layers: "),
+        ({"model": ""}, "audio_embeddings.model: "),
+        ({"modle": "m"}, "audio_embeddings.modle: unknown key; did you mean 'model'?"),
+        (3, "audio_embeddings: "),
+    ],
+)
+def test_audio_embeddings_come_from_one_place(given, message):
+    with pytest.raises(ConfigError) as error:
+        data(audio_embeddings=given)
+    assert f"\n  {message}" in str(error.value)

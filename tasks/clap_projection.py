@@ -1,0 +1,73 @@
+"""CLAP projection: frozen audio vectors, projected into frozen text space; pairing accuracy against chance."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from models.core import DualEncoderSpec
+from models.projections import AudioProjectionSpec, MLPProjectionSpec
+from models.text_encoders import FrozenTextSpec, SentBERTBaseSpec
+from tasks.dual_encoder import DualEncoderRun, DualEncoderTask, RetrievalOutputs
+from utils.data_utils import DataSpec, TextEmbeddingsSpec
+from utils.metric_utils import EmbeddingScores, first_caption_of_each_clip, pairing_accuracy
+from utils.metric_utils.pairing import CUTOFFS
+from utils.model_utils import TrainingSpec, seed_everything
+
+
+class ClapDataSpec(DataSpec):
+    """The `data:` block: audio vectors, and caption vectors of CLIP's text tower."""
+
+    text_embeddings: TextEmbeddingsSpec = TextEmbeddingsSpec(
+        file="clip_embeds.pkl", model="openai/clip-vit-base-patch32"
+    )
+
+    dataset_script: ClassVar[str] = "preprocessing.audiocaps_dataset"
+    text_script: ClassVar[str] = "preprocessing.clip_embeddings"
+
+
+class ClapModelSpec(DualEncoderSpec):
+    """The `model:` block: a projection of audio vectors, and captions as they are or through a small head."""
+
+    out_dim: int | None = Field(None, gt=0, le=8192)  # null: the width of the text vectors
+    audio_encoder: Annotated[AudioProjectionSpec | MLPProjectionSpec, Field(discriminator="name")]
+    text_encoder: Annotated[FrozenTextSpec | SentBERTBaseSpec, Field(discriminator="name")] = FrozenTextSpec(
+        name="FrozenText"
+    )
+
+
+class ClapTrainingSpec(TrainingSpec):
+    """The `training:` block."""
+
+    select_on: Literal[
+        "mAP@10", "mAP@16", "R@1", "R@5", "R@10", "a2t_accuracy@1", "a2t_accuracy@3", "a2t_accuracy@10", "val_loss"
+    ] = "mAP@10"
+
+
+class ClapProjectionRun(DualEncoderRun):
+    """tasks/clap_projection.yaml."""
+
+    task: Literal["clap_projection"]
+    data: ClapDataSpec
+    model: ClapModelSpec
+    training: ClapTrainingSpec = ClapTrainingSpec()
+
+    accuracy_cutoffs: ClassVar[tuple[int, ...]] = CUTOFFS
+
+    def build(self, split: str = "train") -> ClapProjectionTask:
+        """The task, with freshly seeded weights; `split` is opened at once, the others when they are asked for."""
+        seed_everything(self.training.seed)
+        return ClapProjectionTask(self, split)
+
+
+class ClapProjectionTask(DualEncoderTask):
+    """A dual encoder whose clips also have to find their own caption among one caption a clip."""
+
+    def metrics(self, outputs: RetrievalOutputs) -> dict[str, float]:
+        """Those of retrieval, and a2t_accuracy@k."""
+        first = first_caption_of_each_clip(outputs.clip_of_caption, len(outputs.audio))
+        metrics = super().metrics(outputs)  # first: it names an embedding that is not finite
+        source = EmbeddingScores(outputs.audio, outputs.text[first], similarity=self._run.criterion.similarity)
+        accuracy = pairing_accuracy(source, self._run.training.batch_size)
+        return metrics | {f"a2t_{key}": value for key, value in accuracy.measured.items()}

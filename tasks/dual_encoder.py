@@ -1,0 +1,247 @@
+"""What the systems of clips and captions share: a dual encoder, its data, its loss, and retrieval both ways."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.audio_encoders import Wav2Vec2Encoder
+from models.core import DualEncoderModel, DualEncoderSpec, text_of
+from models.projections import Projection
+from tasks.base import RunSpec
+from tasks.sounds import features_of_sound
+from utils.cli_utils import ConfigError, UserError
+from utils.criterion_utils import CriterionSpec, InfoNCE
+from utils.data_utils import (
+    AudioInput,
+    Batch,
+    CaptionedClips,
+    DataSpec,
+    Inputs,
+    TextStore,
+    TokenTexts,
+    TrainLoader,
+    VectorStore,
+    VectorTexts,
+    WaveNeeds,
+    audio_loader,
+    window_edges,
+)
+from utils.metric_utils import AUDIO_TO_TEXT, EmbeddingScores, NonFiniteEmbeddingError, evaluate, retrieval_metrics
+from utils.model_utils import Loader, seed_everything, to_device
+
+Array = NDArray[np.float32]
+_TEXT_BATCH = 4096  # caption vectors at a time
+_TOKEN_BATCH = 256  # captions that go through a transformer
+
+
+class DualEncoderRun(RunSpec):
+    """The sections of a run that trains a dual encoder."""
+
+    data: DataSpec
+    model: DualEncoderSpec
+    criterion: CriterionSpec
+
+    accuracy_cutoffs: ClassVar[tuple[int, ...]] = ()  # of pairing accuracy, where a system is measured by it
+
+    def build(self, split: str = "train") -> DualEncoderTask:
+        """The task, with freshly seeded weights; `split` is opened at once, the others when they are asked for."""
+        seed_everything(self.training.seed)
+        return DualEncoderTask(self, split)
+
+    def audio_input(self) -> AudioInput:
+        """Which features the audio encoder takes: logmel, wave or vector.
+
+        Raises:
+            ConfigError: it takes vectors, and the run names none.
+        """
+        wanted = self.model.audio_encoder.input
+        if wanted == "vector" and self.data.audio_embeddings is None and self.data.pairs is None:
+            raise ConfigError(
+                f"model.audio_encoder: {self.model.audio_encoder.name} takes one vector a clip, and neither "
+                "data.audio_embeddings nor data.pairs is set; name a frozen encoder or a file there"
+            )
+        if wanted != "vector" and self.data.pairs is not None:
+            raise ConfigError(
+                f"data.pairs: holds vectors, and {self.model.audio_encoder.name} takes a {wanted}; use AudioProjection"
+            )
+        return wanted
+
+
+class RetrievalOutputs(NamedTuple):
+    """Every clip and every caption of a split, embedded once."""
+
+    audio: Array  # (C, E)
+    text: Array  # (Q, E)
+    clip_of_caption: NDArray[np.int64]  # (Q,)
+    fids: list[str]  # (C,)
+    tids: list[str]  # (Q,)
+
+
+class DualEncoderTask:
+    """Which model, data, criterion and metric belong together."""
+
+    def __init__(self, run: DualEncoderRun, split: str) -> None:
+        """Open a split, which tells the width of the vectors, and build the model.
+
+        Raises:
+            UserError: a file is missing, broken or made with other settings.
+        """
+        self._run = run
+        self._splits: dict[str, CaptionedClips] = {}
+        tokenizer = run.model.text_encoder.tokenizer() if run.model.text_encoder.input == "tokens" else None
+        kind = run.audio_input()
+        on_waves = run.model.build_wave_encoder() if kind == "wave" else None
+        self._inputs = Inputs(kind, _needs_of(on_waves), tokenizer)
+        data = self.split(split)
+        self._max_length = data.audio.max_length  # of a window
+        self.dual_encoder: DualEncoderModel = run.model.build(data.audio.width, data.texts.width, on_waves)
+        self.criterion: InfoNCE = run.criterion.build()
+        self._network = nn.ModuleDict({"dual_encoder": self.dual_encoder, "criterion": self.criterion})
+        encoder = self.dual_encoder.audio_encoder
+        if data.split == run.data.splits.train and isinstance(encoder, Projection):
+            assert isinstance(data.audio, VectorStore)
+            encoder.fit(data.audio.table)
+
+    def split(self, role: str) -> CaptionedClips:
+        """The data of `train`, `val`, `eval`, or of a split by its own name; opened when first asked for."""
+        name = dict(self._run.data.splits).get(role, role)
+        if name not in self._splits:
+            self._splits[name] = CaptionedClips(self._run.data, name, self._inputs)
+        return self._splits[name]
+
+    def model(self) -> nn.Module:
+        """Dual encoder and criterion (its temperature may learn)."""
+        return self._network
+
+    def loaders(self) -> Mapping[str, Loader]:
+        """The training batches."""
+        run = self._run
+        training = run.training
+        loader = TrainLoader(
+            self.split("train"), training.batch_size, training.seed, training.sampling, run.data.workers
+        )
+        return {"train": loader}
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """InfoNCE of the batch's pairs."""
+        audio, text = self.dual_encoder(batch)
+        return {"loss": self.criterion(audio, text, batch["clip_ids"])}
+
+    def outputs(self, split: str) -> RetrievalOutputs:
+        """Every clip (the mean over its windows) and every caption, embedded once."""
+        data = self.split(split)
+        return RetrievalOutputs(
+            self._embed_clips(data),
+            self._embed_texts(data.texts),
+            data.clip_of_caption,
+            data.fids,
+            [caption.tid for caption in data.captions],
+        )
+
+    def embed_queries(self, texts: Sequence[str]) -> Array:
+        """(Q, E) float32, the embeddings of free texts."""
+        if self._inputs.tokenizer is not None:
+            return self._embed_texts(TokenTexts(self._inputs.tokenizer, texts))
+        from utils.text_utils import load_text_tower
+
+        tower = load_text_tower(self._run.data.text_embeddings.model, "data.text_embeddings.model")
+        return self._embed_texts(VectorTexts(tower.encode_texts(list(texts))))
+
+    def embed_sound(self, path: Path) -> Array:
+        """(E,) float32, the embedding of a sound file.
+
+        Raises:
+            AudioError: it cannot be decoded.
+            UserError: the run's audio vectors were made by another program.
+        """
+        rate_hz = self._inputs.waves.sample_rate_hz if self._inputs.waves else 0
+        return self.embed_clip(features_of_sound(path, self._run.data, self._inputs.audio, rate_hz))
+
+    def embed_clip(self, features: Array) -> Array:
+        """One clip's (T, F) log-mels, (S,) wave or (1, E_audio) vector -> (E,) float32; the mean over its windows."""
+        edges = window_edges(len(features), self._max_length)
+        device = self._device()
+        total = torch.zeros(self.dual_encoder.out_dim, device=device)
+        for start, stop in itertools.pairwise(edges):
+            part = torch.from_numpy(features[start:stop]).to(device)
+            audio = part if self._inputs.audio == "vector" else part[None]
+            total += self.dual_encoder.embed_audio(audio, torch.tensor([stop - start]))[0].float()
+        return self.dual_encoder.normalise(total / (len(edges) - 1)).cpu().numpy()
+
+    def _embed_texts(self, texts: TextStore) -> Array:
+        device = self._device()
+        size = _TEXT_BATCH if self._inputs.tokenizer is None else _TOKEN_BATCH
+        parts = [
+            self.dual_encoder.embed_text(*text_of(to_device(batch, device))).float().cpu()
+            for batch in texts.batches(size)
+        ]
+        return torch.cat(parts).numpy()
+
+    def _embed_clips(self, data: CaptionedClips) -> Array:
+        device = self._device()
+        total = torch.zeros(len(data.clips), self.dual_encoder.out_dim, device=device)
+        windows = torch.zeros(len(data.clips), 1, device=device)
+        for batch in audio_loader(data, self._run.training.batch_size, self._run.data.workers):
+            batch = to_device(batch, device)
+            embeddings = self.dual_encoder.embed_audio(batch["audio"], batch["lengths"])
+            total.index_add_(0, batch["clip"], embeddings.float())
+            windows.index_add_(0, batch["clip"], windows.new_ones(len(embeddings), 1))
+        return self.dual_encoder.normalise(total / windows).cpu().numpy()
+
+    def _device(self) -> torch.device:
+        return next(self._network.parameters()).device
+
+    def scores(self, outputs: RetrievalOutputs) -> EmbeddingScores:
+        """Captions as queries, clips as candidates."""
+        return EmbeddingScores(outputs.text, outputs.audio, similarity=self._run.criterion.similarity)
+
+    def metrics(self, outputs: RetrievalOutputs) -> dict[str, float]:
+        """Text to audio (R@k, mAP@k, median_rank); audio to text, with the prefix a2t_; and val_loss.
+
+        Raises:
+            UserError: an embedding is not finite.
+        """
+        captions, clips = np.arange(len(outputs.text)), outputs.clip_of_caption
+        similarity = self._run.criterion.similarity
+        try:
+            t2a = evaluate(self.scores(outputs), captions, clips)
+        except NonFiniteEmbeddingError as error:
+            id_ = outputs.tids[error.row] if error.side == "query" else outputs.fids[error.row]
+            raise UserError(
+                f"the embedding of {id_} holds {error.value}: training has diverged; lower optimizer.lr, set "
+                "training.clip_grad_norm, or use precision fp32"
+            ) from error
+        a2t = evaluate(EmbeddingScores(outputs.audio, outputs.text, similarity=similarity), clips, captions)
+        backward = retrieval_metrics(a2t, clips, len(outputs.audio), AUDIO_TO_TEXT)
+        return {
+            **retrieval_metrics(t2a, captions, len(captions)),
+            **{f"a2t_{key}": value for key, value in backward.items()},
+            "val_loss": self._loss(outputs),
+        }
+
+    def _loss(self, outputs: RetrievalOutputs) -> float:
+        """InfoNCE over batches of the training's size, in an order that is the same every time."""
+        order = np.random.default_rng(0).permutation(len(outputs.text))
+        batches = np.array_split(order, -(-len(order) // self._run.training.batch_size))
+        device = self._device()
+        total = 0.0
+        for rows in batches:
+            clips = outputs.clip_of_caption[rows]
+            audio, text = torch.from_numpy(outputs.audio[clips]), torch.from_numpy(outputs.text[rows])
+            loss = self.criterion(audio.to(device), text.to(device), torch.from_numpy(clips).to(device))
+            total += loss.item() * len(rows)
+        return total / len(order)
+
+
+def _needs_of(encoder: Wav2Vec2Encoder | None) -> WaveNeeds | None:
+    if encoder is None:
+        return None
+    return WaveNeeds(encoder.sample_rate_hz, encoder.min_samples, encoder.max_samples)

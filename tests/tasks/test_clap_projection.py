@@ -1,0 +1,159 @@
+"""CLAP projection: what learns and what does not, the standardisation, accuracy, and the data it may come from."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from postprocessing import xmodal_retrieval, xmodal_scores
+from tasks import parse_run
+from tests import tiny
+from tests.training import fit_of, keep_checkpoints, run_of, write_trial
+from utils.cli_utils import ArtefactError, ConfigError
+from utils.config_utils import read_yaml, to_mapping
+from utils.model_utils import read_checkpoint
+
+
+@pytest.fixture
+def clap(prepared):
+    """A folder with tables, caption vectors, audio vectors and the conf.yaml of a projection."""
+    tiny.write_vectors(prepared / "vectors.npz")
+    tiny.write_conf(prepared, tiny.clap_conf(prepared))
+    return prepared
+
+
+def vectors_of(folder, split):
+    with np.load(folder / "vectors.npz") as file:
+        return np.stack([file[f"{split} {number}.wav"] for number in range(tiny.SPLITS[split])])
+
+
+def outputs_of(task, split="val"):
+    task.model().eval()
+    with torch.inference_mode():
+        return task.outputs(split)
+
+
+def test_the_width_of_the_shared_space_is_that_of_the_text_vectors(clap):
+    task = run_of(clap).build()
+    assert task.dual_encoder.out_dim == 16
+    assert outputs_of(task).audio.shape == (4, 16)
+
+
+def test_standardisation_is_fitted_on_training_clips_alone_and_restored(clap, tmp_path):
+    run = run_of(clap)
+    train = vectors_of(clap, "development").astype(np.float64)
+    for split in ("train", "eval"):
+        standardisation = run.build(split).dual_encoder.audio_encoder.standardisation
+        mean, deviation = (train.mean(0), train.std(0)) if split == "train" else (np.zeros(6), np.ones(6))
+        np.testing.assert_allclose(standardisation.mean, mean, rtol=1e-6)
+        np.testing.assert_allclose(standardisation.deviation, deviation, rtol=1e-6)
+    trial = write_trial(run)
+    state = read_checkpoint(trial / "checkpoint_000001")["model"]
+    np.testing.assert_allclose(state["dual_encoder.audio_encoder.standardisation.mean"], train.mean(0), rtol=1e-6)
+
+
+def test_only_the_projection_and_the_temperature_learn(clap, tmp_path):
+    run = run_of(clap, "optimizer={name: AdamW, lr: 0.01, weight_decay: 0.1}")
+    fit = fit_of(run)
+    learning = {name for name, p in fit.model.named_parameters() if p.requires_grad}
+    layers = {f"dual_encoder.audio_encoder.layers.{name}" for name in ("weight", "bias")}
+    assert learning == layers | {"criterion.log_scale"}
+    before = {key: value.clone() for key, value in fit.model.state_dict().items()}
+    texts = fit._task.split("train").texts.table.clone()
+    audio = fit._task.split("train").audio.table.clone()
+    fit.run(keep_checkpoints(tmp_path / "t"), to_mapping(run))
+    after = read_checkpoint(tmp_path / "t" / "checkpoint_000001")["model"]
+    assert {key for key in before if not torch.equal(before[key], after[key])} == learning
+    assert torch.equal(fit._task.split("train").texts.table, texts)
+    assert torch.equal(fit._task.split("train").audio.table, audio)
+
+
+def test_training_brings_clips_to_their_captions(clap):
+    run = run_of(clap, "training.epochs=150", "optimizer.lr=0.01", "model.audio_encoder.standardise=true")
+    fit = fit_of(run)
+    fit.run(lambda metrics, save: None, {})
+    metrics = fit._task.metrics(outputs_of(fit._task, "train"))
+    assert metrics["a2t_accuracy@1"] >= 0.75  # 8 clips; 2 captions each, of which one is asked for
+    assert metrics["a2t_accuracy@10"] == 1.0
+
+
+def test_accuracy_by_hand(clap):
+    task = run_of(clap).build()
+    outputs = outputs_of(task)
+    metrics = task.metrics(outputs)
+    first = [list(outputs.clip_of_caption).index(clip) for clip in range(4)]
+    scores = outputs.audio @ outputs.text[first].T
+    ranks = 1 + (scores > np.diag(scores)[:, None]).sum(1)
+    for k in (1, 3, 10):
+        assert metrics[f"a2t_accuracy@{k}"] == pytest.approx((ranks <= k).mean())
+
+
+def test_stage_3_writes_accuracy_and_chance(clap, capsys):
+    write_trial(run_of(clap, "training.batch_size=2"))
+    settings = ["--conf", str(clap / "conf.yaml")]
+    xmodal_scores.main(settings)
+    xmodal_retrieval.main(settings)
+    report = json.loads((clap / "runs" / "tiny-clap" / "evaluation_retrieval_metrics.json").read_text())
+    keys = {f"{kind}@{k}" for kind in ("accuracy", "batch_accuracy") for k in (1, 3, 10)}
+    audio_to_text = report["audio_to_text"]
+    assert keys <= set(audio_to_text)
+    assert (audio_to_text["accuracy_candidates"], audio_to_text["accuracy_batch"]) == (4, 2)
+    chance = report["chance"]["audio_to_text"]
+    assert chance["accuracy@1"] == 0.25
+    assert chance["accuracy@3"] == 0.75
+    assert chance["batch_accuracy@1"] == 0.5
+    assert chance["batch_accuracy@3"] == 1.0
+    assert set(report["chance_drawn"]["audio_to_text"]) == keys
+    for key in keys:
+        assert report["factor_over_chance"]["audio_to_text"][key] == pytest.approx(audio_to_text[key] / chance[key])
+    printed = capsys.readouterr().out
+    assert "accuracy@1 " in printed
+    assert "batch_accuracy@10" in printed
+
+
+def test_a_text_head_and_an_mlp_can_learn_too(clap):
+    head = "model.text_encoder={name: SentBERTBaseEncoder, hidden_dims: [8]}"
+    run = run_of(clap, head, "model.out_dim=5", "model.audio_encoder={name: MLPProjection, hidden_dim: 7}")
+    fit = fit_of(run)
+    before = {key: value.clone() for key, value in fit.model.state_dict().items()}
+    fit.run(lambda metrics, save: None, {})
+    assert all(not torch.equal(before[key], value) for key, value in fit.model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["data.audio_embeddings=null"],
+            r"model\.audio_encoder: AudioProjection takes one vector a clip, and neither data\.audio_embeddings nor "
+            r"data\.pairs is set; name a frozen encoder or a file there",
+        ),
+        (
+            ["model.out_dim=300"],
+            r"model\.out_dim: found 300, but the frozen text vectors have 16 dimensions; use 16, or null",
+        ),
+        (["model.audio_encoder.name=CNN14Encoder"], r"model\.audio_encoder\.name: unknown name 'CNN14Encoder'"),
+        (["training.select_on=accuracy"], r"training\.select_on: .*a2t_accuracy@1.*\(got 'accuracy'\)"),
+    ],
+)
+def test_bad_settings_are_refused_in_a_line(settings, message, clap):
+    with pytest.raises(ConfigError, match=message):
+        run_of(clap, *settings).build()
+
+
+def test_vectors_that_are_not_there_are_refused(clap):
+    (clap / "vectors.npz").unlink()
+    with pytest.raises(ArtefactError, match=r"vectors\.npz: no such file"):
+        run_of(clap).build()
+
+
+def test_the_yaml_of_the_task_is_a_run_and_so_is_its_audiocaps_block():
+    text = (tiny.ROOT / "tasks" / "clap_projection.yaml").read_text(encoding="utf-8")
+    run = parse_run(read_yaml(tiny.ROOT / "tasks" / "clap_projection.yaml"), "clap_projection.yaml")
+    assert (run.experiment, run.model.out_dim, run.criterion.learnable_temperature) == ("demo-clap", None, True)
+    recipe = tiny.uncommented(text, "# experiment: audiocaps")
+    audiocaps = parse_run(read_yaml(tiny.ROOT / "tasks" / "clap_projection.yaml") | recipe, "the recipe")
+    assert audiocaps.data.text_embeddings.model == "openai/clip-vit-base-patch32"
+    assert audiocaps.data.audio_embeddings.model == "facebook/wav2vec2-base"
+    assert audiocaps.data.splits.names() == ["train", "val", "test"]

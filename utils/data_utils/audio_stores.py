@@ -1,0 +1,140 @@
+"""The clips of a split as encoders take them: log-mels, waveforms, or the vectors of a frozen encoder.
+
+A store counts a clip's length in its own unit (frames, samples, or 1 for a vector), so that windows, samplers and
+batches need not know which one they serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from utils.artefact_utils import Clip, LogMelReader
+from utils.audio_utils import AudioError, read_wave
+from utils.cli_utils import ArtefactError, command_for
+from utils.data_utils.sampling import Ints
+from utils.data_utils.spec import DataSpec
+
+Array = NDArray[np.float32]
+
+
+class AudioStore(Protocol):
+    """The N clips of a split."""
+
+    lengths: Ints  # (N,) frames, samples or 1
+    max_length: int  # of a window; longer clips are cut
+    width: int  # F of a log-mel, E of a vector, 1 of a waveform
+
+    def batch(self, clips: Ints, starts: Ints, lengths: Ints) -> Tensor:
+        """The windows of these clips, padded to the longest.
+
+        Returns:
+            float32: (B, T, F) log-mels, (B, S) waves, or (B, E) vectors.
+        Raises:
+            ArtefactError: a clip cannot be read, or holds NaN or infinite values.
+        """
+
+
+class LogMelStore:
+    """Log-mels, mapped from disk; padded with the floor."""
+
+    def __init__(self, data: DataSpec, split: str, clips: Sequence[Clip]) -> None:
+        """Open the feature file.
+
+        Raises:
+            ArtefactError: it is missing, broken, or made with another front-end, or a clip is not in it.
+        """
+        self._path = data.logmels(split)
+        self._clips = clips
+        self._floor = data.front_end.floor
+        reader = LogMelReader(self._path, data.front_end_numbers(), command_for("preprocessing.audio_logmel"))
+        self.views = reader.views([clip.fid for clip in clips])  # each (T, F)
+        self.lengths = np.array([view.shape[0] for view in self.views], np.int64)
+        self.max_length = data.front_end.frames(data.max_duration_s)
+        self.width = data.front_end.n_mels
+
+    def batch(self, clips: Ints, starts: Ints, lengths: Ints) -> Tensor:
+        """(B, T, F) float32."""
+        windows = np.empty((len(clips), lengths.max(), self.width), np.float32)
+        for row, clip, start, frames in zip(windows, clips, starts, lengths, strict=True):
+            row[:frames] = self.views[clip][start : start + frames]
+            row[frames:] = self._floor
+        if not np.isfinite(windows.sum()):
+            self._name_the_broken(windows, clips)
+        return torch.from_numpy(windows)
+
+    def _name_the_broken(self, windows: Array, clips: Ints) -> None:
+        for row, number in zip(windows, clips, strict=True):
+            if not np.isfinite(row).all():
+                clip = self._clips[number]
+                raise ArtefactError(
+                    f"{self._path}: the features of clip {clip.fid} ({clip.fname}) hold NaN or infinite values; "
+                    f"remove the file and write it again: {command_for('preprocessing.audio_logmel')}"
+                )
+
+
+class WaveNeeds(NamedTuple):
+    """What waves a network wants."""
+
+    sample_rate_hz: int
+    min_samples: int = 1  # its receptive field
+    max_samples: int | None = None  # of the longest window that it takes; None: any
+
+
+class WaveStore:
+    """Waveforms, decoded and resampled when a batch asks for them; padded with zeros."""
+
+    width = 1
+
+    def __init__(self, data: DataSpec, clips: Sequence[Clip], needs: WaveNeeds) -> None:
+        self._root = data.root
+        self._clips = clips
+        self._sample_rate_hz = rate_hz = needs.sample_rate_hz
+        self._dataset_script = data.dataset_script
+        self.lengths = np.array([max(1, round(clip.duration_s * rate_hz)) for clip in clips], np.int64)
+        longest = round(data.max_duration_s * rate_hz)
+        self.max_length = min(longest, needs.max_samples or longest)
+
+    def batch(self, clips: Ints, starts: Ints, lengths: Ints) -> Tensor:
+        """(B, S) float32."""
+        windows = np.zeros((len(clips), lengths.max()), np.float32)
+        for row, clip, start, samples in zip(windows, clips, starts, lengths, strict=True):
+            wave = self._read(self._clips[clip])[start : start + samples]  # the resampler may round a sample away
+            row[: len(wave)] = wave
+        return torch.from_numpy(windows)
+
+    def _read(self, clip: Clip) -> Array:
+        path = self._root / clip.path
+        try:
+            return read_wave(path, self._sample_rate_hz)
+        except AudioError as error:
+            raise ArtefactError(
+                f"{path}: {error}; it could be decoded when the tables were made; repair it, or leave it out: "
+                f"{command_for(self._dataset_script)}"
+            ) from error
+
+
+class VectorStore:
+    """One vector a clip, in memory (or mapped from disk, if there are too many)."""
+
+    max_length = 1
+
+    def __init__(self, vectors: Array) -> None:
+        """Hold the vectors.
+
+        Args:
+            vectors: (N, E) float32, one row a clip.
+        """
+        self.table = torch.from_numpy(vectors)  # shares the memory
+        self.lengths = np.ones(len(vectors), np.int64)
+        self.width = vectors.shape[1]
+
+    def batch(self, clips: Ints, starts: Ints, lengths: Ints) -> Tensor:
+        """(B, E) float32."""
+        del starts, lengths
+        return self.table.index_select(0, torch.from_numpy(clips))

@@ -1,0 +1,80 @@
+"""Loaders: the batches of a training epoch, and every window of a split for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from utils.data_utils.captioned_clips import Batch, CaptionedClips, Windows
+from utils.data_utils.sampling import PairSampler, SamplingSpec
+
+
+class AudioBatches(Dataset[Batch]):
+    """The windows of a split in batches of similar length; each clip's embedding is the mean over its windows."""
+
+    def __init__(self, clips: CaptionedClips, batch_size: int) -> None:
+        self._clips = clips
+        windows = clips.windows()
+        order = np.argsort(-windows.lengths, kind="stable")
+        # as many frames a batch as `batch_size` of the longest windows have
+        self._batches: list[Windows] = []
+        budget = batch_size * windows.lengths.max()
+        start = 0
+        while start < len(order):
+            count = max(1, budget // windows.lengths[order[start]])
+            self._batches.append(windows.take(order[start : start + count]))
+            start += count
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, number: int) -> Batch:
+        """`audio` (W, T, F), (W, S) or (W, E) float32, `lengths` and `clip` (W,) int64: the clip of each window."""
+        windows = self._batches[number]
+        return {
+            "audio": self._clips.audio.batch(*windows),
+            "lengths": torch.from_numpy(windows.lengths),
+            "clip": torch.from_numpy(windows.clips),
+        }
+
+
+class TrainLoader:
+    """Batches of a training split; iterate it once an epoch, after `set_epoch`."""
+
+    def __init__(
+        self, clips: CaptionedClips, batch_size: int, seed: int, sampling: SamplingSpec, workers: int = 0
+    ) -> None:
+        audio = clips.audio
+        self._sampler = PairSampler(clips.clip_of_caption, audio.lengths, audio.max_length, batch_size, seed, sampling)
+        self._loader = _loader(clips, workers, self._sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration draws."""
+        self._sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self._loader)
+
+
+def audio_loader(clips: CaptionedClips, batch_size: int, workers: int = 0) -> DataLoader[Batch]:
+    """Batches of every window of a split, longest first."""
+    return _loader(AudioBatches(clips, batch_size), workers, None)
+
+
+def _loader(dataset: Dataset[Batch], workers: int, sampler: Any) -> DataLoader[Batch]:
+    """A DataLoader whose dataset makes whole batches; pinned memory where there is a GPU to copy to."""
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=sampler,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=workers > 0,
+    )

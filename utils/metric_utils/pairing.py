@@ -1,0 +1,115 @@
+"""Accuracy of pairing: each clip chooses its own caption among one caption a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.metric_utils.ranking import Indices, evaluate
+from utils.metric_utils.scores import Scores, ScoreSource, checked_blocks
+
+CUTOFFS = (1, 3, 10)
+
+
+class PairingAccuracy(NamedTuple):
+    """Numbers by name, such as `accuracy@1` and `batch_accuracy@1`, each in [0, 1] but the factors."""
+
+    measured: dict[str, float]
+    chance: dict[str, float]  # in closed form
+    chance_drawn: dict[str, float]  # of one random order
+    factor: dict[str, float]  # measured / chance
+
+
+class SelectedCandidates:
+    """Some columns of a score source, as a `ScoreSource` of its own."""
+
+    def __init__(self, source: ScoreSource, columns: Indices) -> None:
+        self._source = source
+        self._columns = columns
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Q, number of columns)."""
+        return self._source.shape[0], len(self._columns)
+
+    def blocks(self) -> Iterator[tuple[int, Scores]]:
+        """(first query, (q, columns) scores)."""
+        return ((start, block[:, self._columns]) for start, block in self._source.blocks())
+
+
+def first_caption_of_each_clip(clip_of_caption: Indices, number_of_clips: int) -> Indices:
+    """(C,) row of the first caption of each clip.
+
+    Args:
+        clip_of_caption: (M,) the clip of each caption.
+        number_of_clips: C.
+    Raises:
+        ValueError: a clip has no caption.
+    """
+    clips, first = np.unique(clip_of_caption, return_index=True)
+    if len(clips) != number_of_clips:
+        raise ValueError(f"{number_of_clips - len(clips)} of {number_of_clips} clips have no caption")
+    return first
+
+
+def pairing_accuracy(
+    source: ScoreSource, batch_size: int, seed: int = 0, cutoffs: Sequence[int] = CUTOFFS
+) -> PairingAccuracy:
+    """accuracy@k of N pairs: the share of clips whose own caption is among the k most similar ones.
+
+    Twice: among all N captions, and among those of a batch of distinct clips (`batch_accuracy@k`), as a training
+    step sees them; the batches are drawn with `seed`. Equal scores: the caption with the smaller index comes first.
+
+    Args:
+        source: (N, N) scores; row i is clip i, column i its caption.
+        batch_size: clips a batch; nearly equal batches, none larger.
+        seed: of the batches, and of the drawn chance.
+        cutoffs: which k.
+    Returns:
+        Measured numbers (higher is better); chance, k / N, in closed form and of one draw; and the factor over the
+        former.
+    Raises:
+        ValueError: the scores are not square.
+        NonFiniteScoreError: a score is NaN or infinite.
+    """
+    queries, candidates = source.shape
+    if queries != candidates:
+        raise ValueError(f"scores are ({queries}, {candidates}); expected one caption a clip, (N, N)")
+    rng = np.random.default_rng(seed)
+    batch_of = np.empty(queries, np.int64)  # (N,) the batch of each clip
+    batches = np.array_split(rng.permutation(queries), -(-queries // batch_size))
+    for number, clips in enumerate(batches):
+        batch_of[clips] = number
+    sizes = np.bincount(batch_of)[batch_of]  # (N,) of each clip's batch
+    own = np.arange(queries)
+    measured = {
+        **_shares("accuracy", evaluate(source, own, own), cutoffs),
+        **_shares("batch_accuracy", _ranks_in_batches(source, batch_of), cutoffs),
+    }
+    chance = {f"accuracy@{k}": min(k, queries) / queries for k in cutoffs}
+    chance |= {f"batch_accuracy@{k}": float((np.minimum(k, sizes) / sizes).mean()) for k in cutoffs}
+    drawn = {  # among scores without meaning every rank is equally likely
+        **_shares("accuracy", rng.integers(1, queries + 1, queries), cutoffs),
+        **_shares("batch_accuracy", rng.integers(1, sizes + 1), cutoffs),
+    }
+    return PairingAccuracy(measured, chance, drawn, {key: measured[key] / chance[key] for key in measured})
+
+
+def _shares(name: str, ranks: Indices, cutoffs: Sequence[int]) -> dict[str, float]:
+    return {f"{name}@{k}": float((ranks <= k).mean()) for k in cutoffs}
+
+
+def _ranks_in_batches(source: ScoreSource, batch_of: Indices) -> Indices:
+    """(N,) rank of each clip's own caption among the captions of its batch, from 1."""
+    columns = np.arange(len(batch_of))
+    ranks = []
+    for start, block in checked_blocks(source):
+        rows = np.arange(start, start + len(block))
+        own = block[np.arange(len(block)), rows][:, None]  # (q, 1)
+        same: NDArray[np.bool_] = batch_of[rows][:, None] == batch_of
+        above = (block > own) | ((block == own) & (columns < rows[:, None]))
+        ranks.append(1 + np.count_nonzero(above & same, axis=1))
+    return np.concatenate(ranks)
