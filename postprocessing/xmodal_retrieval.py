@@ -190,8 +190,12 @@ def _print(trained: Trained, report: dict[str, Any]) -> None:
         for direction in ("text_to_audio", "audio_to_text"):
             cells += [_cell(report[direction].get(key)), _cell(chance[direction].get(key))]
         rows.append(cells)
+    factors = report.get("factor_over_chance", {}).get("audio_to_text", {})
     columns = ["", "text to audio", "chance", "audio to text", "chance"]
     print_table(f"Retrieval on '{trained.split}', {trained.checkpoint}", columns, rows)
+    if factors:
+        shown = ", ".join(f"{key} {factor:.1f} x" for key, factor in factors.items())
+        print(f"over chance: {shown}")
 
 
 def _order(key: str) -> tuple[int, int]:

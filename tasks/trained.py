@@ -16,7 +16,7 @@ from tasks.runs import Run, load_run, parse_run
 from utils.artefact_utils import replacing
 from utils.cli_utils import UserError, python, remember_conf, remembered_conf
 from utils.config_utils import set_key, to_mapping, value_at
-from utils.model_utils import TrainedTrial, choose_device, find_trial, read_checkpoint
+from utils.model_utils import TrainedTrial, check_fits, choose_device, find_trial, read_checkpoint
 from utils.model_utils.trials import PARAMS_FILE
 
 # What stage 3 may set: where the raw data and the features lie; the rest is the trial's.
@@ -49,9 +49,14 @@ class Trained(NamedTuple):
         return self.trial.folder / f"{self.split}_xmodal_scores.hdf5"
 
     def task(self) -> DualEncoderTask:
-        """The task with the trained weights, in eval mode, on the device of training.device."""
+        """The task with the trained weights, in eval mode, on the device of training.device.
+
+        Raises:
+            UserError: a file is missing or made with other settings, or the features have another width by now.
+        """
         task = self.run.build(self.split)
         model = task.model()
+        check_fits(model, self.state, str(self.trial.checkpoint.folder))
         model.load_state_dict(self.state)
         model.to(choose_device(self.run.training.device, "fp32")).eval()
         return task

@@ -2,11 +2,13 @@
 
 import ast
 import importlib
+import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tasks import parse_run
 from tests import tiny
@@ -46,13 +48,23 @@ def test_the_readme_shows_the_three_moves():
 def test_the_three_moves_of_the_readme_run_in_order(tmp_path, capsys):
     tiny.write_sentence_encoder(tmp_path / "encoder")
     conf = tiny.write_conf(tmp_path)
-    moves = [c for c in readme_commands() if "cnn14_transfer" not in c[1] and "--make-splits" not in c]
-    for command in moves:
-        run(command, conf, *(["--clips", "12"] if command[1].endswith("synthetic_corpus") else []))
+    settings = tiny.clap_conf(tmp_path)
+    settings["data"]["audio_embeddings"] = {"model": str(tmp_path / "runs" / "tiny" / "audio_encoder.json")}
+    clap = tmp_path / "clap.yaml"
+    clap.write_text(yaml.safe_dump(settings))
+    for command in readme_commands():
+        if "cnn14_transfer" in command[1] or "--make-splits" in command:
+            continue
+        its_conf = clap if "tasks/clap_projection.yaml" in command else conf
+        run(command, its_conf, *(["--clips", "12"] if command[1].endswith("synthetic_corpus") else []))
     printed = capsys.readouterr().out
     assert "R@10" in printed
+    assert "batch_accuracy@10" in printed
     assert (tmp_path / "runs" / "tiny" / "evaluation_retrieval_metrics.json").is_file()
     assert (tmp_path / "runs" / "tiny" / "audio_encoder.pth").is_file()
+    report = json.loads((tmp_path / "runs" / "tiny-clap" / "evaluation_retrieval_metrics.json").read_text())
+    assert report["chance"]["audio_to_text"]["accuracy@1"] == 1 / report["audio_to_text"]["accuracy_candidates"]
+    assert (tmp_path / "runs" / "tiny-clap" / "learning_curves.png").is_file()
 
 
 def test_own_data_of_the_readme(raw):

@@ -1,5 +1,6 @@
 """CLAP projection: what learns and what does not, the standardisation, accuracy, and the data it may come from."""
 
+import argparse
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from postprocessing import xmodal_retrieval, xmodal_scores
-from tasks import parse_run
+from tasks import load_trained, parse_run
 from tests import tiny
 from tests.training import fit_of, keep_checkpoints, run_of, write_trial
 from utils.cli_utils import ArtefactError, ConfigError
@@ -157,3 +158,26 @@ def test_the_yaml_of_the_task_is_a_run_and_so_is_its_audiocaps_block():
     assert audiocaps.data.text_embeddings.model == "openai/clip-vit-base-patch32"
     assert audiocaps.data.audio_embeddings.model == "facebook/wav2vec2-base"
     assert audiocaps.data.splits.names() == ["train", "val", "test"]
+
+
+@pytest.mark.parametrize("command", ["stage 3", "resume"])
+def test_vectors_of_another_width_than_in_training_are_refused(command, clap):
+    run = run_of(clap)
+    trial = write_trial(run)
+    tiny.write_vectors(clap / "vectors.npz", width=7)
+    with pytest.raises(ArtefactError) as caught:
+        if command == "resume":
+            fit_of(run).restore([trial / "checkpoint_000001"])
+        else:
+            load_trained(["--conf", str(clap / "conf.yaml")], argparse.ArgumentParser())[0].task()
+    assert "layers.weight is (16, 6), expected (16, 7)" in str(caught.value)
+    assert "make them again as they were, or train again" in str(caught.value)
+
+
+def test_vectors_of_two_widths_are_refused(clap):
+    with np.load(clap / "vectors.npz") as file:
+        vectors = dict(file)
+    vectors["development 3.wav"] = np.zeros(7, np.float32)
+    np.savez(clap / "vectors.npz", **vectors)
+    with pytest.raises(ArtefactError, match=r"vectors\.npz: .*\b7\b.*\b6\b|vectors\.npz: .*\b6\b.*\b7\b"):
+        run_of(clap).build()

@@ -2,6 +2,7 @@
 
 from utils.model_utils.checkpoints import (
     CheckpointFacts,
+    check_fits,
     read_checkpoint,
     read_facts,
     seed_everything,
@@ -24,6 +25,7 @@ __all__ = [
     "TrainedTrial",
     "TrainingSpec",
     "autocast",
+    "check_fits",
     "choose_device",
     "find_trial",
     "read_checkpoint",

@@ -6,15 +6,17 @@ import hashlib
 import json
 import pickle
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from utils.artefact_utils import replacing, write_json
 from utils.cli_utils import ArtefactError
+from utils.weight_utils import key_problems
 
 FORMAT_VERSION = 1
 STATE_FILE = "checkpoint.pt"
@@ -90,6 +92,20 @@ def newest_whole_checkpoint(folders: Sequence[Path]) -> tuple[dict[str, Any] | N
         except ArtefactError as error:
             troubles.append(str(error))
     return None, troubles
+
+
+def check_fits(model: nn.Module, state: Mapping[str, Tensor], checkpoint: str) -> None:
+    """Make sure that the weights of a checkpoint are those of this model.
+
+    Raises:
+        ArtefactError: some are missing, left over, or of another shape.
+    """
+    problems = key_problems(model.state_dict(), state)
+    if problems:
+        raise ArtefactError(
+            f"{checkpoint}: does not fit the model that the features here ask for: {problems}; the features have "
+            "another width than in training: make them again as they were, or train again under another experiment"
+        )
 
 
 def random_state() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from utils.cli_utils import UserError
 from utils.config_utils import Spec
 from utils.data_utils.sampling import SamplingSpec
 from utils.model_utils.checkpoints import (
+    check_fits,
     newest_whole_checkpoint,
     random_state,
     restore_random_state,
@@ -109,6 +110,7 @@ class Fit:
             if troubles:
                 raise UserError(f"{folders[0].parent}: no checkpoint is whole; train again with --fresh")
             return
+        check_fits(self.model, state["model"], str(folders[0].parent))
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["scheduler"])

@@ -60,8 +60,13 @@ def test_equals_librosa(front_end, samples):
     ours = log_mel(wave, front_end)
     assert ours.shape == (1 + samples // front_end.hop_samples, front_end.n_mels)
     assert ours.dtype == np.float32
-    tolerance = 1e-5 if front_end.log == "ln" else 1e-5 * 10 / np.log(10)  # dB are 4.3 times as fine
-    np.testing.assert_allclose(ours, librosa_log_mel(wave, front_end), rtol=1e-6, atol=tolerance)
+    unit = 1.0 if front_end.log == "ln" else 10 / np.log(10)  # dB are 4.3 times as fine
+    theirs = librosa_log_mel(wave, front_end)
+    # what a processor's float32 FFT rounds away beside a loud tone shows in bands 50 dB below it
+    near = ours > ours.max(axis=1, keepdims=True) - np.log(1e5) * unit
+    assert near.mean() > 0.5
+    np.testing.assert_allclose(ours[near], theirs[near], rtol=1e-6, atol=1e-5 * unit)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-4 * unit)
 
 
 @pytest.mark.filterwarnings("ignore:n_fft=:UserWarning")
