@@ -27,9 +27,11 @@ class TrainedTrial(NamedTuple):
 def checkpoint_folders(trial: Path) -> list[Path]:
     """The finished checkpoints of a trial by epoch, oldest first; one whose facts are broken comes last.
 
-    Names do not tell: a resumed trial may number its checkpoints from an earlier one on.
+    Names do not tell: a resumed trial may number its checkpoints from an earlier one on. Of an epoch that was
+    repeated, since its checkpoint was broken, the one written later comes later.
     """
-    return sorted((p.parent for p in trial.glob(f"checkpoint_*/{FACTS_FILE}")), key=lambda p: (_epoch(p), p.name))
+    facts = trial.glob(f"checkpoint_*/{FACTS_FILE}")
+    return sorted((p.parent for p in facts), key=lambda p: (_epoch(p), (p / FACTS_FILE).stat().st_mtime_ns, p.name))
 
 
 def _epoch(checkpoint: Path) -> float:
@@ -102,13 +104,15 @@ def _named(folders: Sequence[Path], name: str, what: str) -> Path:
 
 
 def _best_checkpoint(trial: Path, select_on: str) -> CheckpointFacts | None:
-    facts = []
+    facts: dict[int, CheckpointFacts] = {}
     for folder in checkpoint_folders(trial):
         try:
-            facts.append(read_facts(folder))
+            found = read_facts(folder)
         except ArtefactError as error:
             print(f"passed over: {error}")
-    return min(facts, key=lambda f: _rank(f, select_on), default=None)
+        else:
+            facts[found.epoch] = found  # a repeated epoch counts as it was written last
+    return min(facts.values(), key=lambda f: _rank(f, select_on), default=None)
 
 
 def _rank(facts: CheckpointFacts | None, select_on: str) -> tuple[float, int]:

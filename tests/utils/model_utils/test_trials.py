@@ -1,11 +1,12 @@
 import json
 import math
+import os
 
 import pytest
 
 from utils.artefact_utils import write_json
 from utils.cli_utils import UserError, remember_conf
-from utils.model_utils import find_trial, write_checkpoint
+from utils.model_utils import find_trial, read_history, write_checkpoint
 from utils.model_utils.trials import checkpoint_folders
 
 
@@ -111,3 +112,21 @@ def test_a_broken_best_checkpoint_is_told(tmp_path, capsys):
     (tmp_path / "trial_00000" / "checkpoint_000000" / "checkpoint.json").write_text("{}")
     assert find_trial(tmp_path).checkpoint.epoch == 2
     assert "passed over: " in capsys.readouterr().out
+
+
+def test_a_repeated_epoch_counts_as_it_was_written_last(tmp_path):
+    write(tmp_path, "trial_00000", "mAP@10", [0.3, 0.9])
+    trial = tmp_path / "trial_00000"
+    facts = {"epoch": 2, "metrics": {"mAP@10": 0.9}, "blake2b": ""}
+    write_json(trial / "checkpoint_000000" / "checkpoint.json", facts)  # numbered anew by a resumed trial
+    os.utime(trial / "checkpoint_000001" / "checkpoint.json", (1, 1))
+    assert [p.name for p in checkpoint_folders(trial)] == ["checkpoint_000001", "checkpoint_000000"]
+    assert find_trial(tmp_path).checkpoint.folder.name == "checkpoint_000000"
+
+
+def test_the_history_has_each_epoch_once(tmp_path):
+    lines = [{"epoch": 1, "loss": 3}, {"epoch": 2, "loss": 2}, {"epoch": 2, "loss": 1}, {"epoch": 3, "loss": 0}]
+    text = "\n".join(json.dumps(line) for line in lines)
+    (tmp_path / "result.json").write_text(text[:-4] + '\n{"no": "epoch"}\n')  # the last line is cut short
+    assert [(row["epoch"], row["loss"]) for row in read_history(tmp_path)] == [(1, 3), (2, 1)]
+    assert read_history(tmp_path / "nowhere") == []
