@@ -30,10 +30,12 @@ _ORDER = [
     "bench_captions",
     "bench_info_nce",
     "bench_retrieval_metrics",
+    "bench_large_retrieval",
     "bench_epoch",
     "bench_projection",
     "bench_projection_loading",
     "bench_metrics_memory",
+    "bench_large_retrieval_memory",
 ]
 
 

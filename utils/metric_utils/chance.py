@@ -7,8 +7,9 @@ from fractions import Fraction
 from math import comb
 
 import numpy as np
-from numpy.typing import NDArray
 
+from utils.metric_utils.checks import Indices, Values
+from utils.metric_utils.graded import chance_ndcg
 from utils.metric_utils.retrieval import TEXT_TO_AUDIO, Cutoffs
 
 # Queries are alike when they have equally many relevant items: (relevant items m, queries with m).
@@ -16,7 +17,11 @@ _Groups = list[tuple[int, int]]
 
 
 def chance_metrics(
-    relevant_counts: NDArray[np.int64], number_of_candidates: int, cutoffs: Cutoffs = TEXT_TO_AUDIO
+    relevant_counts: Indices,
+    number_of_candidates: int,
+    cutoffs: Cutoffs = TEXT_TO_AUDIO,
+    gains: Values | None = None,
+    query_index: Indices | None = None,
 ) -> dict[str, float]:
     """Expected metrics when every order of the candidates is equally likely.
 
@@ -25,29 +30,43 @@ def chance_metrics(
     - R@k = min(k, N) / N, whatever m;
     - AP@k = 1/N * sum over r = 1..min(k, N) of (1 + (m - 1)(r - 1) / (N - 1)) / r: position r holds a
       relevant item with probability m/N, and then (m - 1)(r - 1) / (N - 1) more are expected above it;
-    - hit@k = 1 - C(N - m, k) / C(N, k).
+    - hit@k = 1 - C(N - m, k) / C(N, k);
+    - nDCG@k: see `graded.chance_ndcg`.
 
     Args:
         relevant_counts: (Q,) relevant items m of each query, in [1, N].
         number_of_candidates: N.
         cutoffs: as for `retrieval_metrics`.
+        gains: (R,) how relevant each item is, above 0; only nDCG@k asks. None: all alike.
+        query_index: (R,) the query of each gain.
     Returns:
         The keys of `retrieval_metrics`. `median_rank` is the median of the best rank of a query drawn
         at random; with one relevant item it is (N + 1) / 2.
     Raises:
-        ValueError: no query, or a number of relevant items outside [1, N].
+        ValueError: no query, a number of relevant items outside [1, N], or gains that do not match them.
     """
     groups = _groups(relevant_counts, number_of_candidates)
     n = number_of_candidates
+    pairs = _query_of_each_pair(relevant_counts, gains, query_index)
     return {
         **{f"R@{k}": min(k, n) / n for k in cutoffs.recall},
         **{f"mAP@{k}": _mean(_average_precision, groups, n, k) for k in cutoffs.average_precision},
+        **{f"nDCG@{k}": float(chance_ndcg(pairs, len(relevant_counts), k, n, gains).mean()) for k in cutoffs.ndcg},
         "median_rank": _median_best_rank(groups, n),
         **{f"hit@{k}": _mean(_hit, groups, n, k) for k in cutoffs.hit},
     }
 
 
-def _groups(relevant_counts: NDArray[np.int64], number_of_candidates: int) -> _Groups:
+def _query_of_each_pair(relevant_counts: Indices, gains: Values | None, query_index: Indices | None) -> Indices:
+    """(R,) the query of each gain, or of each relevant item where all are alike."""
+    if gains is None:
+        return np.repeat(np.arange(len(relevant_counts)), relevant_counts)
+    if query_index is None or not np.array_equal(np.bincount(query_index), relevant_counts):
+        raise ValueError("query_index does not hold each query as often as relevant_counts says; gains need it")
+    return query_index
+
+
+def _groups(relevant_counts: Indices, number_of_candidates: int) -> _Groups:
     relevant_counts = np.asarray(relevant_counts)
     if not len(relevant_counts):
         raise ValueError("no queries: chance is undefined")

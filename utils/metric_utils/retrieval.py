@@ -1,4 +1,4 @@
-"""Ranks of the relevant items -> R@k, AP@k, median rank, accuracy@k.
+"""Ranks of the relevant items -> R@k, AP@k, nDCG@k, median rank, accuracy@k.
 
 Every function takes the R ranks with the query of each, `number_of_queries` Q, and raises ValueError for
 undefined input: arrays that do not match, a rank below 1, or a query without relevant item. Those that
@@ -7,13 +7,15 @@ return (Q,) give one value a query, whose mean is the metric: intervals by resam
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Indices = NDArray[np.int64]
-Values = NDArray[np.float64]
+from utils.metric_utils.checks import Indices, Values, place_in_query, relevant_counts
+from utils.metric_utils.graded import ndcg_at_k
+
+MEDIAN_RANK = "median_rank"  # the one metric that is no mean over queries
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,13 @@ class Cutoffs:
         recall: of `R@k`, the share of all relevant items that are among the first k.
         average_precision: of `mAP@k`.
         hit: of `hit@k`, whether any relevant item is among the first k.
+        ndcg: of `nDCG@k`, which weighs each relevant item with its gain.
     """
 
     recall: tuple[int, ...] = (1, 5, 10)
     average_precision: tuple[int, ...] = (10, 16)
     hit: tuple[int, ...] = ()
+    ndcg: tuple[int, ...] = ()
 
 
 TEXT_TO_AUDIO = Cutoffs()
@@ -38,7 +42,11 @@ AUDIO_TO_TEXT = Cutoffs(hit=(1, 5, 10))
 
 
 def retrieval_metrics(
-    ranks: Indices, query_index: Indices, number_of_queries: int, cutoffs: Cutoffs = TEXT_TO_AUDIO
+    ranks: Indices,
+    query_index: Indices,
+    number_of_queries: int,
+    cutoffs: Cutoffs = TEXT_TO_AUDIO,
+    gains: Values | None = None,
 ) -> dict[str, float]:
     """All metrics of one direction.
 
@@ -47,16 +55,44 @@ def retrieval_metrics(
         query_index: (R,) its query.
         number_of_queries: Q.
         cutoffs: which k; `AUDIO_TO_TEXT` adds hit@k.
+        gains: (R,) how relevant each one is, above 0; only nDCG@k asks. None: all alike.
     Returns:
-        `R@k`, `mAP@k`, `hit@k` in [0, 1], higher is better, and `median_rank` >= 1, lower is better.
+        `R@k`, `mAP@k`, `nDCG@k`, `hit@k` in [0, 1], higher is better, and `median_rank` >= 1, lower is better.
+    """
+    return summarise(per_query_values(ranks, query_index, number_of_queries, cutoffs, gains))
+
+
+def per_query_values(
+    ranks: Indices,
+    query_index: Indices,
+    number_of_queries: int,
+    cutoffs: Cutoffs = TEXT_TO_AUDIO,
+    gains: Values | None = None,
+) -> dict[str, Values]:
+    """What each query adds to each metric: intervals, comparisons and lists of hard queries start here.
+
+    Args:
+        ranks: as for `retrieval_metrics`, like all others.
+        query_index: (R,).
+        number_of_queries: Q.
+        cutoffs: which k.
+        gains: (R,) or None.
+    Returns:
+        (Q,) float64 under each key of `retrieval_metrics`: AP@k under `mAP@k`, the best rank under `median_rank`.
     """
     given = ranks, query_index, number_of_queries
     return {
-        **{f"R@{k}": float(recall_at_k(*given, k).mean()) for k in cutoffs.recall},
-        **{f"mAP@{k}": float(average_precision_at_k(*given, k).mean()) for k in cutoffs.average_precision},
-        "median_rank": median_rank(*given),
-        **{f"hit@{k}": accuracy_at_k(*given, k) for k in cutoffs.hit},
+        **{f"R@{k}": recall_at_k(*given, k) for k in cutoffs.recall},
+        **{f"mAP@{k}": average_precision_at_k(*given, k) for k in cutoffs.average_precision},
+        **{f"nDCG@{k}": ndcg_at_k(*given, k, gains) for k in cutoffs.ndcg},
+        MEDIAN_RANK: best_ranks(*given).astype(np.float64),
+        **{f"hit@{k}": hit_at_k(*given, k) for k in cutoffs.hit},
     }
+
+
+def summarise(values: Mapping[str, Values]) -> dict[str, float]:
+    """The metrics of `per_query_values`: the mean over queries, the median of `median_rank`."""
+    return {key: float(np.median(v) if key == MEDIAN_RANK else v.mean()) for key, v in values.items()}
 
 
 def recall_at_k(ranks: Indices, query_index: Indices, number_of_queries: int, k: int) -> Values:
@@ -64,7 +100,7 @@ def recall_at_k(ranks: Indices, query_index: Indices, number_of_queries: int, k:
 
     With one relevant item it is 1 or 0; with m items it cannot exceed k / m.
     """
-    counts = _relevant_counts(ranks, query_index, number_of_queries, k)
+    counts = relevant_counts(ranks, query_index, number_of_queries, k)
     return np.bincount(query_index, weights=ranks <= k, minlength=number_of_queries) / counts
 
 
@@ -77,18 +113,15 @@ def average_precision_at_k(ranks: Indices, query_index: Indices, number_of_queri
     Source: DCASE 2023 task 6B, postprocessing/xmodal_retrieval.py of the baseline (k = 10); DCASE 2025
         task 6 (k = 16).
     """
-    counts = _relevant_counts(ranks, query_index, number_of_queries, k)
-    order = np.lexsort((ranks, query_index))
-    first_of_query = np.cumsum(counts) - counts
-    i = np.empty(len(ranks))
-    i[order] = np.arange(1, len(ranks) + 1) - np.repeat(first_of_query, counts)
+    counts = relevant_counts(ranks, query_index, number_of_queries, k)
+    i = place_in_query(np.lexsort((ranks, query_index)), query_index, counts)
     precision = np.where(ranks <= k, i / ranks, 0.0)
     return np.bincount(query_index, weights=precision, minlength=number_of_queries) / counts
 
 
 def best_ranks(ranks: Indices, query_index: Indices, number_of_queries: int) -> Indices:
     """(Q,) int64 rank of each query's best relevant item, from 1; lower is better."""
-    _relevant_counts(ranks, query_index, number_of_queries)
+    relevant_counts(ranks, query_index, number_of_queries)
     best = np.full(number_of_queries, np.iinfo(np.int64).max)
     np.minimum.at(best, query_index, ranks)
     return best
@@ -101,28 +134,10 @@ def median_rank(ranks: Indices, query_index: Indices, number_of_queries: int) ->
 
 def hit_at_k(ranks: Indices, query_index: Indices, number_of_queries: int, k: int) -> Values:
     """(Q,) 1.0 if any relevant item of the query has rank <= k, else 0.0; higher is better."""
-    _relevant_counts(ranks, query_index, number_of_queries, k)
+    relevant_counts(ranks, query_index, number_of_queries, k)
     return (best_ranks(ranks, query_index, number_of_queries) <= k).astype(np.float64)
 
 
 def accuracy_at_k(ranks: Indices, query_index: Indices, number_of_queries: int, k: int) -> float:
     """Share of queries with a relevant item among the first k, in [0, 1]; higher is better."""
     return float(hit_at_k(ranks, query_index, number_of_queries, k).mean())
-
-
-def _relevant_counts(ranks: Indices, query_index: Indices, number_of_queries: int, k: int = 1) -> Indices:
-    """(Q,) relevant items of each query; raises what the head of this file says."""
-    if ranks.shape != query_index.shape or ranks.ndim != 1:
-        raise ValueError(f"ranks are {ranks.shape}, query_index is {query_index.shape}; expected (R,) for both")
-    if k < 1:
-        raise ValueError(f"k is {k}; expected at least 1")
-    if len(ranks) and ranks.min() < 1:
-        raise ValueError(f"a rank is {ranks.min()}; ranks start at 1")
-    if number_of_queries < 1:
-        raise ValueError("no queries: the metrics are undefined")
-    counts = np.bincount(query_index, minlength=number_of_queries)
-    if len(counts) > number_of_queries:
-        raise ValueError(f"query_index holds {query_index.max()}; expected 0 to {number_of_queries - 1}")
-    if counts.min() < 1:
-        raise ValueError(f"query {counts.argmin()} has no relevant item")
-    return counts

@@ -155,6 +155,35 @@ class MatrixScores:
             yield start, self._scores[start : start + self._block_rows]
 
 
+class SelectedQueries:
+    """Some rows of a score source, ascending, as a `ScoreSource` of its own.
+
+    Args:
+        source: the scores.
+        rows: (Q',) ascending.
+    Raises:
+        ValueError: no rows, or rows that do not ascend.
+    """
+
+    def __init__(self, source: ScoreSource, rows: NDArray[np.int64]) -> None:
+        if not len(rows) or (np.diff(rows) <= 0).any():
+            raise ValueError("rows must be at least one, and ascend")
+        self._source = source
+        self._rows = rows
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Q', C)."""
+        return len(self._rows), self._source.shape[1]
+
+    def blocks(self) -> Iterator[tuple[int, Scores]]:
+        """(first of the selected queries, (q, C) scores)."""
+        for start, block in self._source.blocks():
+            first, last = np.searchsorted(self._rows, [start, start + len(block)])
+            if first < last:
+                yield int(first), block[self._rows[first:last] - start]
+
+
 def checked_blocks(source: ScoreSource) -> Iterator[tuple[int, Scores]]:
     """The blocks of `source`, every score finite and every query there once.
 

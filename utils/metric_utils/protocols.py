@@ -1,0 +1,47 @@
+"""The protocols of the DCASE challenge's retrieval task, year by year: what is measured, and what leads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from utils.metric_utils.retrieval import AUDIO_TO_TEXT, Cutoffs
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a year's systems are ranked.
+
+    Attributes:
+        name: as `--protocol` spells it.
+        leading: the metric that ranks systems, text to audio.
+        text_to_audio: what is measured of captions as queries.
+        audio_to_text: what is measured of clips as queries; not part of the challenge.
+        several_relevant: whether queries have lists of relevant clips, not one clip each.
+    """
+
+    name: str
+    leading: str
+    text_to_audio: Cutoffs
+    audio_to_text: Cutoffs = AUDIO_TO_TEXT
+    several_relevant: bool = False
+
+
+_ONE_CLIP = Cutoffs(recall=(1, 5, 10), average_precision=(10, 16))
+
+# Source: DCASE 2022-2024 task 6B / 8 and DCASE 2025 task 6, dcase.community; 2022 reports jackknife intervals beside
+# its metrics. The organisers' code of 2025 logs k = 10 for several relevant clips, while its README and ranking use 16.
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("dcase2022", "mAP@10", _ONE_CLIP),
+        Protocol("dcase2023", "mAP@10", _ONE_CLIP),
+        Protocol("dcase2024", "mAP@10", _ONE_CLIP),
+        Protocol(
+            "dcase2025",
+            "mAP@16",
+            Cutoffs(recall=(1, 5, 10), average_precision=(10, 16), ndcg=(10, 16)),
+            several_relevant=True,
+        ),
+    )
+}
+DEFAULT_PROTOCOL = "dcase2023"
