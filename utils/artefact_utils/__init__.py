@@ -9,10 +9,19 @@ from utils.artefact_utils.audio_embeddings import (
     read_audio_embeddings,
 )
 from utils.artefact_utils.clip_arrays import ClipArrayReader
+from utils.artefact_utils.foreign_scores import ForeignScores, read_foreign_scores
 from utils.artefact_utils.logmels import LogMelParts, LogMelReader, LogMelSettings
 from utils.artefact_utils.pairs import Pairs, read_pairs, write_pairs
 from utils.artefact_utils.pickles import dump_pickle, load_pickle
+from utils.artefact_utils.relevance import RelevanceList, read_relevance
 from utils.artefact_utils.scores import ScoreReader, write_scores
+from utils.artefact_utils.submissions import (
+    SUBMISSION_YEARS,
+    CheckedSubmission,
+    check_submission,
+    write_matrix_submission,
+    write_ranked_submission,
+)
 from utils.artefact_utils.tables import (
     Caption,
     Clip,
@@ -26,31 +35,40 @@ from utils.artefact_utils.tables import (
 from utils.artefact_utils.text_embeddings import TextEmbeddings, read_text_embeddings, write_text_embeddings
 
 __all__ = [
+    "SUBMISSION_YEARS",
     "AudioEmbeddingParts",
     "AudioEmbeddingSettings",
     "AudioSource",
     "AudioTable",
     "Caption",
+    "CheckedSubmission",
     "Clip",
     "ClipArrayReader",
+    "ForeignScores",
     "LogMelParts",
     "LogMelReader",
     "LogMelSettings",
     "Pairs",
+    "RelevanceList",
     "ScoreReader",
     "TextEmbeddings",
+    "check_submission",
     "dump_pickle",
     "load_pickle",
     "read_audio_embeddings",
     "read_clips",
+    "read_foreign_scores",
     "read_pairs",
+    "read_relevance",
     "read_text_embeddings",
     "read_text_table",
     "remove_leftovers",
     "replacing",
     "write_audio_info",
     "write_json",
+    "write_matrix_submission",
     "write_pairs",
+    "write_ranked_submission",
     "write_rows",
     "write_scores",
     "write_text_embeddings",

@@ -43,6 +43,7 @@ class AudioTable(NamedTuple):
     kept: NDArray[np.bool_]  # (N,) False: the encoder refused the clip
     left_out: dict[str, str]  # fid -> reason
     keyed_by: str  # what the file calls its clips by: "fid", "file name", ...
+    revision: str = ""  # tells two states of the encoder apart; empty: another program's, which does not say
 
 
 class AudioEmbeddingSettings(NamedTuple):
@@ -117,7 +118,7 @@ def read_audio_embeddings(source: AudioSource, clips: Sequence[Clip], split: str
     fids = [clip.fid if keep else "" for clip, keep in zip(clips, kept, strict=True)]
     table = VectorTable(len(clips), source.path, source.repair, source.scratch)
     reader.fill(fids, table)
-    return AudioTable(table.checked(), kept, _of(clips, left_out), "fid")
+    return AudioTable(table.checked(), kept, _of(clips, left_out), "fid", reader.attributes.get("revision", ""))
 
 
 def _read_foreign(source: AudioSource, clips: Sequence[Clip], split: str) -> AudioTable:
@@ -127,7 +128,7 @@ def _read_foreign(source: AudioSource, clips: Sequence[Clip], split: str) -> Aud
         held = [clip for clip, keep in zip(clips, kept, strict=True) if keep]
         keyed_by, keys = _matching_keys(foreign, held, split, source)
         table = VectorTable(len(clips), source.path, source.repair, source.scratch)
-        with reading(source.path, source.repair):
+        with reading(source.path, f"with the program that made it, or {source.repair}"):
             for row, key in zip(np.flatnonzero(kept), keys, strict=True):
                 table.put(int(row), key, foreign[key])
     return AudioTable(table.checked(), kept, _of(clips, left_out), keyed_by)

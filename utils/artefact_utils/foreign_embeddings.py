@@ -20,6 +20,9 @@ from utils.cli_utils import ArtefactError
 _DICT_KEYS = ("fid", "audio_path", "fname", "file_name", "uniq_id")
 
 
+_MAKER = "with the program that made it"
+
+
 class ForeignVectors(Protocol):
     """An open file of vectors by key."""
 
@@ -109,7 +112,7 @@ class _MappedVectors:
 
 @contextlib.contextmanager
 def _open_hdf5(path: Path, repair: str) -> Iterator[ForeignVectors]:
-    with open_hdf5(path, repair) as file:
+    with open_hdf5(path, f"{_MAKER}, or {repair}") as file:
         yield _HDF5Vectors(path, file)
 
 
@@ -119,13 +122,13 @@ def _open_npz(path: Path, repair: str) -> Iterator[ForeignVectors]:
         with np.load(path, allow_pickle=False) as arrays:
             yield _MappedVectors(arrays)
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).partition(". If you")[0]  # numpy advises to load it unsafely
         raise ArtefactError(f"{path}: not a complete npz file of plain arrays ({reason}); {repair}") from error
 
 
 @contextlib.contextmanager
 def _open_pickle(path: Path, repair: str) -> Iterator[ForeignVectors]:
-    data, _ = load_pickle(path, repair)
+    data, _ = load_pickle(path, f"{_MAKER}, or {repair}")
     vectors = _by_key(data, path, repair) if isinstance(data, list) else data
     if not isinstance(vectors, dict):
         raise ArtefactError(

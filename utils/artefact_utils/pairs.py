@@ -58,7 +58,7 @@ def read_pairs(path: Path) -> Pairs:
     repair = "correct data.pairs"
     if not path.is_file():
         raise ArtefactError(f"{path}: no such file; {repair}")
-    rows, _ = load_pickle(path, repair)
+    rows, _ = load_pickle(path, f"with the program that made it, or {repair}")
     _refuse_bad_rows(rows, path, repair)
     first_rows: dict[str, int] = {}  # audio_path -> row
     for number, row in enumerate(rows):
@@ -85,6 +85,8 @@ def _refuse_bad_rows(rows: Any, path: Path, repair: str) -> None:
             raise ArtefactError(
                 f"{path}: row {number} has no {', '.join(missing)}, expected {', '.join(KEYS)}; {repair}"
             )
+        if not isinstance(row["text"], str) or not row["text"].strip():
+            raise ArtefactError(f"{path}: row {number} has the text {row['text']!r}, expected words; {repair}")
 
 
 def _clip(audio_path: str) -> Clip:

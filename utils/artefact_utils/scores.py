@@ -1,4 +1,4 @@
-"""The score matrix of a split: one HDF5 file with scores, ids and the embeddings behind them."""
+"""The score matrix of a split: one HDF5 file with scores, ids and, of a single run, the embeddings behind them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_scores(
         path: the HDF5 file.
         ids: `tid` (Q) and `fid` (C), in the order of rows and columns.
         blocks: (first row, (q, C) float32) in any order, together all rows.
-        embeddings: `text` (Q, E) and `audio` (C, E) float32.
+        embeddings: `text` (Q, E) and `audio` (C, E) float32; empty where none stand behind the scores.
         notes: which checkpoint and split made them.
     """
     shape = (len(ids["tid"]), len(ids["fid"]))
@@ -63,7 +63,8 @@ class ScoreReader:
             ArtefactError: missing, not HDF5, or not a score matrix.
         """
         self._file = open_hdf5(path, repair)
-        missing = {"scores", "tid", "fid", "text_embeddings", "audio_embeddings"} - set(self._file)
+        self._path, self._repair = path, repair
+        missing = {"scores", "tid", "fid"} - set(self._file)
         if missing or self._file.attrs.get("format_version") != FORMAT_VERSION:
             self._file.close()
             raise ArtefactError(f"{path}: not a score matrix of format {FORMAT_VERSION}; write it again: {repair}")
@@ -93,7 +94,16 @@ class ScoreReader:
         return set(json.loads(self.notes.get("left_out", "[]")))
 
     def embeddings(self, name: str) -> Array:
-        """The `text` (Q, E) or `audio` (C, E) embeddings behind the scores, float32."""
+        """The `text` (Q, E) or `audio` (C, E) embeddings behind the scores, float32.
+
+        Raises:
+            ArtefactError: the file has none: an ensemble's scores are not products of embeddings.
+        """
+        if f"{name}_embeddings" not in self._file:
+            raise ArtefactError(
+                f"{self._path}: holds scores without {name}_embeddings, which are needed here; take the scores of a "
+                f"single run: {self._repair}"
+            )
         table: Array = self._file[f"{name}_embeddings"][:]
         return table
 

@@ -66,3 +66,12 @@ def test_a_full_disk_leaves_the_old_scores(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["x.hdf5"]
     with ScoreReader(tmp_path / "x.hdf5", "again") as reader:
         np.testing.assert_array_equal(next(reader.text_to_audio().blocks())[1], matrix)
+
+
+def test_scores_without_embeddings_are_read_and_the_lack_is_told(tmp_path):
+    path = tmp_path / "x.hdf5"
+    write_scores(path, {"tid": ["t"], "fid": ["f"]}, [(0, np.ones((1, 1), np.float32))], {}, {"split": "evaluation"})
+    with ScoreReader(path, "again") as reader:
+        np.testing.assert_array_equal(next(reader.text_to_audio().blocks())[1], [[1]])
+        with pytest.raises(ArtefactError, match=r"x\.hdf5: holds scores without audio_embeddings.*single run: again"):
+            reader.embeddings("audio")

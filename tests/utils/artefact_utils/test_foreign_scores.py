@@ -1,0 +1,186 @@
+"""Scores of other programs: every form gives the same matrix, every fault is told in one line."""
+
+import numpy as np
+import pytest
+
+from utils.artefact_utils import foreign_scores as module
+from utils.artefact_utils import read_foreign_scores
+from utils.cli_utils import ArtefactError
+
+QUERIES = ["a dog, barking", "rain", "été"]
+FILES = ["b.wav", "a, b.wav"]
+SCORES = np.array([[0.1, -2.0], [1e-30, 3.5], [7.0, 7.0]], np.float32)
+MATRIX = 'query,b.wav,"a, b.wav"\n"a dog, barking",0.1,-2\nrain,1e-30, 3.5\nété,7,7\n'
+
+
+def write_lists(tmp_path, queries=QUERIES, files=FILES):
+    paths = tmp_path / "queries.txt", tmp_path / "files.txt"
+    for path, lines in zip(paths, (queries, files), strict=True):
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return paths
+
+
+def write(tmp_path, text, name="x.csv"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def message_of(*given):
+    with pytest.raises(ArtefactError) as error:
+        read_foreign_scores(*given)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_every_form_gives_the_same_matrix(tmp_path):
+    lists = write_lists(tmp_path)
+    np.save(tmp_path / "x.npy", SCORES)
+    np.savez(tmp_path / "x.npz", scores=SCORES, queries=np.array(QUERIES), files=np.array([f.encode() for f in FILES]))
+    for found in (
+        read_foreign_scores(write(tmp_path, MATRIX)),
+        read_foreign_scores(tmp_path / "x.npy", *lists),
+        read_foreign_scores(tmp_path / "x.npz"),
+    ):
+        np.testing.assert_array_equal(found.scores, SCORES)
+        assert found.scores.dtype == np.float32
+        assert (found.queries, found.files, found.depth) == (QUERIES, FILES, None)
+
+
+def test_npy_is_mapped_and_keeps_its_type(tmp_path):
+    for dtype in (np.float16, np.float64):
+        np.save(tmp_path / "x.npy", SCORES.astype(dtype))
+        found = read_foreign_scores(tmp_path / "x.npy", *write_lists(tmp_path))
+        assert isinstance(found.scores, np.memmap)
+        assert found.scores.dtype == dtype
+
+
+def test_ranked_names_score_by_their_place(tmp_path):
+    text = "caption,file_name_1,file_name_2,file_name_3\nrain,c.wav,a.wav,b.wav\ndog,a.wav,d.wav,c.wav\n"
+    found = read_foreign_scores(write(tmp_path, text))
+    assert found.files == ["c.wav", "a.wav", "b.wav", "d.wav"]
+    np.testing.assert_array_equal(found.scores, [[3, 2, 1, 0], [1, 3, 0, 2]])
+    assert found.depth == 3
+    assert found.queries == ["rain", "dog"]
+
+
+def test_a_submission_of_2022_has_depth_ten(tmp_path):
+    header = ",".join(["caption", *(f"file_name_{n}" for n in range(1, 11))])
+    names = [f"{n}.wav" for n in range(10)]
+    found = read_foreign_scores(write(tmp_path, f"{header}\nrain,{','.join(names)}\n"))
+    assert found.depth == 10
+    np.testing.assert_array_equal(found.scores, [np.arange(10, 0, -1)])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1: 0 columns, expected a query and the names of the files"),
+        ("query\nrain\n", "line 1: 1 columns, expected a query and the names of the files"),
+        ("query,a.wav\n", "holds no queries, only a header; write a row for every query"),
+        ("caption,file_name_1\n", "holds no queries, only a header"),
+        ("query,a.wav,b.wav\nrain,1\n", "line 2: 2 cells, expected 3 as in the header"),
+        ("query,a.wav\nrain,1,2\n", "line 2: 3 cells, expected 2 as in the header; quote cells that hold a comma"),
+        ("query,a.wav,b.wav,a.wav\n", "line 1: 'a.wav' stands twice, as file 1 and 3; remove one"),
+        ("query,a.wav,\n", "line 1: file 2 has no name"),
+        ("query,a.wav,b.wav\nrain,1,2\ndog,1,x\n", "line 3: the score of 'b.wav' is 'x', expected a number"),
+        ("query,a.wav\nrain,\n", "line 2: the score of 'a.wav' is '', expected a number"),
+        ("query,a.wav\nrain,nan\n", "line 2: the score of 'a.wav' is nan, expected a finite float32 number"),
+        ("query,a.wav\nrain,-inf\n", "the score of 'a.wav' is -inf, expected a finite"),
+        ("query,a.wav\nrain,1e39\n", "the score of 'a.wav' is 1e39, expected a finite float32 number"),
+        ("caption,file_name_1,file_name_2\nrain,a,a\n", "line 2: names 'a' twice; name 2 different files"),
+        ("caption,file_name_1,file_name_2\nrain,a,\n", "line 2: file_name_2 is empty, expected 2 file names"),
+    ],
+)
+def test_a_broken_csv_is_refused_with_its_line(tmp_path, text, message):
+    found = message_of(write(tmp_path, text))
+    assert message in found
+    assert "x.csv" in found
+
+
+def test_bytes_that_are_not_utf8_are_refused(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"query,a.wav\nrain,1\ncaf\xe9,2\n")
+    assert "x.csv, line 3: byte 0xe9 is not UTF-8" in message_of(path)
+
+
+def test_shapes_must_be_those_of_the_lists(tmp_path):
+    np.save(tmp_path / "x.npy", SCORES.T)
+    message = message_of(tmp_path / "x.npy", *write_lists(tmp_path))
+    assert "x.npy: scores are (2, 3), but" in message
+    assert "queries.txt holds 3 names and" in message
+    assert "files.txt holds 2; expected a row a query and a column a file" in message
+    np.savez(tmp_path / "x.npz", scores=SCORES, queries=np.array(QUERIES), files=np.array(FILES[:1]))
+    assert "scores are (3, 2), but queries holds 3 names and files holds 1" in message_of(tmp_path / "x.npz")
+    np.save(tmp_path / "x.npy", SCORES[0])
+    assert "scores are (2,)" in message_of(tmp_path / "x.npy", *write_lists(tmp_path))
+
+
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
+def test_arrays_must_be_finite(tmp_path, monkeypatch, value, word):
+    monkeypatch.setattr(module, "_BLOCK_SCORES", 2)  # the bad one is not in the first block
+    scores = SCORES.copy()
+    scores[2, 1] = value
+    np.save(tmp_path / "x.npy", scores)
+    np.savez(tmp_path / "x.npz", scores=scores, queries=np.array(QUERIES), files=np.array(FILES))
+    expected = f"the score of query 3 'été' and file 'a, b.wav' is {word}, expected a finite number"
+    assert expected in message_of(tmp_path / "x.npy", *write_lists(tmp_path))
+    assert expected in message_of(tmp_path / "x.npz")
+
+
+def test_names_in_lists_must_differ(tmp_path):
+    np.save(tmp_path / "x.npy", SCORES)
+    message = message_of(tmp_path / "x.npy", *write_lists(tmp_path, files=["a", "a"]))
+    assert "files.txt: 'a' stands twice, as file 1 and 2" in message
+    np.savez(tmp_path / "x.npz", scores=SCORES, queries=np.array(QUERIES), files=np.array(["a", "a"]))
+    assert "x.npz, files: 'a' stands twice" in message_of(tmp_path / "x.npz")
+
+
+def test_python_objects_are_never_loaded(tmp_path):
+    objects = np.array([["a", 1], ["b", 2]], object)
+    np.save(tmp_path / "x.npy", objects, allow_pickle=True)
+    np.savez(tmp_path / "x.npz", scores=objects, queries=objects[0], files=objects[0], allow_pickle=True)
+    for given in ((tmp_path / "x.npy", *write_lists(tmp_path)), (tmp_path / "x.npz",)):
+        assert "not a complete file of plain numpy arrays" in message_of(*given)
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+def test_a_truncated_file_is_refused(tmp_path, name):
+    if name == "x.npy":
+        np.save(tmp_path / name, SCORES)
+    else:
+        np.savez(tmp_path / name, scores=SCORES, queries=np.array(QUERIES), files=np.array(FILES))
+    whole = (tmp_path / name).read_bytes()
+    lists = write_lists(tmp_path) if name == "x.npy" else ()
+    for kept in (0, 20, len(whole) - 9):
+        (tmp_path / name).write_bytes(whole[:kept])
+        assert f"{name}: not a complete file of plain numpy arrays" in message_of(tmp_path / name, *lists)
+
+
+def test_what_an_array_must_be(tmp_path):
+    np.save(tmp_path / "x.npy", SCORES.astype(int))
+    assert "scores are int64, expected float16, float32 or float64" in message_of(
+        tmp_path / "x.npy", *write_lists(tmp_path)
+    )
+    np.savez(tmp_path / "x.npz", scores=SCORES, names=np.array(QUERIES))
+    assert "array queries, files is missing, found scores" in message_of(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", scores=SCORES, queries=np.arange(3), files=np.array(FILES))
+    assert "queries is int64 (3,), expected a list of texts" in message_of(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", scores=SCORES, queries=np.array([b"a", b"b", b"\xe9"]), files=np.array(FILES))
+    assert "queries holds bytes that are not UTF-8" in message_of(tmp_path / "x.npz")
+    none = np.zeros((0, 2), np.float32)
+    np.savez(tmp_path / "x.npz", scores=none, queries=np.array([], str), files=np.array(FILES))
+    assert "scores are (0, 2), expected at least one query and one file" in message_of(tmp_path / "x.npz")
+
+
+def test_which_files_are_taken(tmp_path):
+    assert "x.tsv: suffix '.tsv' is none of .csv, .npy, .npz" in message_of(tmp_path / "x.tsv")
+    assert "x.npz: no such file; name a file of scores" in message_of(tmp_path / "x.npz")
+    (tmp_path / "folder.csv").mkdir()
+    assert "folder.csv: is a folder" in message_of(tmp_path / "folder.csv")
+    np.save(tmp_path / "x.npy", SCORES)
+    queries, files = write_lists(tmp_path)
+    assert "give --queries and --files FILE, one id a line" in message_of(tmp_path / "x.npy")
+    assert "give --files FILE" in message_of(tmp_path / "x.npy", queries)
+    message = message_of(write(tmp_path, MATRIX), queries, files)
+    assert "x.csv: names its own queries and files; leave out --queries and --files" in message

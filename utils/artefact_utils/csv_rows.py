@@ -1,0 +1,94 @@
+"""Rows of a CSV that somebody else wrote, each with its line in the file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from utils.cli_utils import ArtefactError
+
+BYTE_ORDER_MARK = "\ufeff"
+Row = tuple[int, list[str]]  # the line on which it begins, from 1; its cells
+
+
+def check_text_file(path: Path) -> None:
+    """Make sure that there is a file to read, and that it is no UTF-16, of which every line would be wrong.
+
+    Raises:
+        ArtefactError: there is none, or it is UTF-16.
+    """
+    if not path.is_file():
+        found = "is a folder" if path.is_dir() else "no such file"
+        raise ArtefactError(f"{path}: {found}; name a CSV file")
+    with path.open("rb") as stream:
+        if stream.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise ArtefactError(f"{path}: is UTF-16, expected UTF-8; save it as UTF-8")
+
+
+def begins_with_mark(path: Path) -> bool:
+    """Whether the file begins with a byte order mark, as spreadsheets write it."""
+    with path.open("rb") as stream:
+        return stream.read(3) == BYTE_ORDER_MARK.encode()
+
+
+def loose_rows(path: Path) -> Iterator[Row]:
+    """The rows, blank lines and a byte order mark passed over; bytes that are not UTF-8 stay, as surrogates.
+
+    Raises:
+        csv.Error: a cell is too long to be one, since a quote is never closed.
+    """
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
+        if stream.read(1) != BYTE_ORDER_MARK:
+            stream.seek(0)
+        reader = csv.reader(stream)
+        line = 1
+        for cells in reader:
+            if cells:
+                yield line, cells
+            line = reader.line_num + 1
+
+
+def strict_rows(path: Path) -> Iterator[Row]:
+    """The rows, as `loose_rows`, all UTF-8.
+
+    Raises:
+        ArtefactError: the file is missing, not UTF-8, or not CSV.
+    """
+    check_text_file(path)
+    try:
+        for line, cells in loose_rows(path):
+            strange = not_utf8(cells)
+            if strange:
+                raise ArtefactError(f"{path}, line {line}: {strange}, expected UTF-8; save it as UTF-8")
+            yield line, cells
+    except csv.Error as error:
+        raise ArtefactError(f"{path}: not a CSV table ({error}); close every quote") from error
+
+
+def not_utf8(cells: list[str]) -> str | None:
+    """Which byte of these cells is not UTF-8, such as 'byte 0xe9'; None if all are."""
+    try:
+        "".join(cells).encode()
+    except UnicodeEncodeError as error:
+        return f"byte 0x{ord(error.object[error.start]) - 0xDC00:02x} is not UTF-8"
+    return None
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a list of ids, one an id; blanks around an id stay, since they may belong to it.
+
+    Raises:
+        ArtefactError: the file is missing, not UTF-8, or has an empty line.
+    """
+    if not path.is_file():
+        raise ArtefactError(f"{path}: no such file; give a list of ids, one a line")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ArtefactError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+    lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    empty = next((number for number, line in enumerate(lines, 1) if not line.strip()), None)
+    if empty is not None:
+        raise ArtefactError(f"{path}, line {empty}: is empty, expected an id; remove the line, or write the id")
+    return lines

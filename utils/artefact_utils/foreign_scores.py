@@ -1,0 +1,235 @@
+"""Scores that another program wrote: a CSV matrix, npy, npz, or a submission file of DCASE."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.artefact_utils.csv_rows import Row, read_lines, strict_rows
+from utils.cli_utils import ArtefactError
+
+_DTYPES = (np.float16, np.float32, np.float64)
+_BLOCK_SCORES = 2**22  # checked at a time, whatever the size of the matrix
+_NPZ_ARRAYS = ("scores", "queries", "files")
+_Scores = NDArray[Any]
+
+
+class ForeignScores(NamedTuple):
+    """The scores of a file, in its own order."""
+
+    scores: _Scores  # (Q, C) float16, float32 or float64, finite, higher = more similar; a memory map for npy
+    queries: list[str]  # Q texts or tids
+    files: list[str]  # C file names or fids, none twice
+    depth: int | None  # None: every score is known; n: only the n best of each query are, n the first one's score
+    path: Path
+
+
+def read_foreign_scores(path: Path, queries: Path | None = None, files: Path | None = None) -> ForeignScores:
+    """Read scores; the suffix says what the file is.
+
+    - CSV: the file names in the header, then a row a query: the query (its text or tid) and its scores. So is a
+      submission of 2025. Rows are streamed into float32.
+    - CSV with the header `caption,file_name_1,...,file_name_n`, a submission of 2022 to 2024: names, the best first.
+      They score n, n - 1, ..., 1 and all other files 0; `depth` is n.
+    - npy: the matrix, mapped and not read whole, with two lists, one id a line.
+    - npz: the arrays `scores`, `queries` and `files`.
+
+    Args:
+        path: the file.
+        queries: the list of an npy's queries.
+        files: the list of an npy's files.
+    Raises:
+        ArtefactError: missing, of another kind, broken, or a score is not finite; one line says where.
+    """
+    read = {".csv": _read_csv, ".npz": _read_npz}.get(path.suffix.lower())
+    if read is None and path.suffix.lower() != ".npy":
+        raise ArtefactError(f"{path}: suffix '{path.suffix}' is none of .csv, .npy, .npz; name another file")
+    if not path.is_file():
+        found = "is a folder" if path.is_dir() else "no such file"
+        raise ArtefactError(f"{path}: {found}; name a file of scores")
+    if read is None:
+        return _read_npy(path, queries, files)
+    if queries is not None or files is not None:
+        raise ArtefactError(f"{path}: names its own queries and files; leave out --queries and --files")
+    return read(path)
+
+
+def ranked_header(width: int) -> list[str]:
+    """The columns of a submission of 2022 to 2024."""
+    return ["caption", *(f"file_name_{n}" for n in range(1, width + 1))]
+
+
+def _read_csv(path: Path) -> ForeignScores:
+    rows = strict_rows(path)
+    _, header = next(rows, (1, []))
+    if len(header) < 2:
+        raise ArtefactError(f"{path}, line 1: {len(header)} columns, expected a query and the names of the files")
+    read = _ranked_names if header == ranked_header(len(header) - 1) else _matrix
+    found = read(path, header, _even_rows(path, header, rows))
+    if not found.queries:
+        raise ArtefactError(f"{path}: holds no queries, only a header; write a row for every query")
+    return found
+
+
+def _even_rows(path: Path, header: Sequence[str], rows: Iterator[Row]) -> Iterator[Row]:
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise ArtefactError(
+                f"{path}, line {line}: {len(cells)} cells, expected {len(header)} as in the header; quote cells that "
+                "hold a comma"
+            )
+        yield line, cells
+
+
+def _matrix(path: Path, header: list[str], rows: Iterator[Row]) -> ForeignScores:
+    files = header[1:]
+    _check_files(files, f"{path}, line 1")
+    queries: list[str] = []
+    values = array("f")  # grows in place, unlike a list of rows that is stacked in the end
+    for line, cells in rows:
+        queries.append(cells[0])
+        values.frombytes(_numbers(cells[1:], files, f"{path}, line {line}").tobytes())
+    flat = np.frombuffer(values, np.float32) if values else np.zeros(0, np.float32)
+    scores = flat.reshape(len(queries), len(files))
+    return ForeignScores(scores, queries, files, None, path)
+
+
+def _numbers(cells: list[str], files: Sequence[str], where: str) -> NDArray[np.float32]:
+    """(C,) scores of a row."""
+    try:
+        with np.errstate(over="ignore"):  # too large for float32: infinite, and told below
+            values = np.fromiter(map(float, cells), np.float32, len(cells))
+    except ValueError:
+        column = next(number for number, cell in enumerate(cells) if number_in(cell) is None)
+        found = f"{cells[column]!r}, expected a number; correct it"
+        raise ArtefactError(f"{where}: the score of '{files[column]}' is {found}") from None
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        found = f"{cells[bad[0]].strip()}, expected a finite float32 number; correct it"
+        raise ArtefactError(f"{where}: the score of '{files[bad[0]]}' is {found}")
+    return values
+
+
+def number_in(cell: str) -> float | None:
+    """The number that a cell holds, which may be NaN or infinite; None if it holds none."""
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def _ranked_names(path: Path, header: list[str], rows: Iterator[Row]) -> ForeignScores:
+    depth = len(header) - 1
+    queries: list[str] = []
+    columns: dict[str, int] = {}
+    ranked = array("q")  # depth columns a query
+    for line, cells in rows:
+        queries.append(cells[0])
+        names = cells[1:]
+        empty = next((header[n] for n, name in enumerate(names, 1) if not name.strip()), None)
+        if empty is not None:
+            raise ArtefactError(f"{path}, line {line}: {empty} is empty, expected {depth} file names; add it")
+        if len(set(names)) < depth:
+            twice = next(name for number, name in enumerate(names) if name in names[:number])
+            raise ArtefactError(f"{path}, line {line}: names '{twice}' twice; name {depth} different files")
+        ranked.extend(columns.setdefault(name, len(columns)) for name in names)
+    scores = np.zeros((len(queries), len(columns)), np.float32)
+    index = np.frombuffer(ranked, np.int64).reshape(len(queries), depth) if queries else np.zeros((0, depth), np.int64)
+    np.put_along_axis(scores, index, np.arange(depth, 0, -1, dtype=np.float32)[None], axis=1)
+    return ForeignScores(scores, queries, list(columns), depth, path)
+
+
+def _read_npy(path: Path, queries: Path | None, files: Path | None) -> ForeignScores:
+    if queries is None or files is None:
+        missing = " and ".join(name for name, given in (("--queries", queries), ("--files", files)) if given is None)
+        raise ArtefactError(f"{path}: has no names of its rows and columns; give {missing} FILE, one id a line")
+    scores = _plain(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
+    row_names, column_names = read_lines(queries), read_lines(files)
+    _check_matrix(path, scores, len(row_names), len(column_names), (str(queries), str(files)))
+    _check_files(column_names, str(files))
+    _check_finite(path, scores, row_names, column_names)
+    return ForeignScores(scores, row_names, column_names, None, path)
+
+
+def _read_npz(path: Path) -> ForeignScores:
+    arrays = _plain(path, lambda: _load_npz(path))
+    missing = [name for name in _NPZ_ARRAYS if name not in arrays]
+    if missing:
+        found = ", ".join(arrays) or "none"
+        raise ArtefactError(f"{path}: array {', '.join(missing)} is missing, found {found}; write it with np.savez")
+    scores = arrays["scores"]
+    queries, files = (_texts(path, name, arrays[name]) for name in ("queries", "files"))
+    _check_matrix(path, scores, len(queries), len(files), ("queries", "files"))
+    _check_files(files, f"{path}, files")
+    _check_finite(path, scores, queries, files)
+    return ForeignScores(scores, queries, files, None, path)
+
+
+def _load_npz(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files if name in _NPZ_ARRAYS}
+
+
+def _plain(path: Path, load: Callable[[], Any]) -> Any:
+    """What `load` gives; pickled objects are refused, since they could run code."""
+    try:
+        return load()
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise ArtefactError(
+            f"{path}: not a complete file of plain numpy arrays ({reason}); write it again, without Python objects"
+        ) from error
+
+
+def _texts(path: Path, name: str, values: NDArray[Any]) -> list[str]:
+    if values.ndim != 1 or values.dtype.kind not in "US":
+        found = f"{values.dtype} {values.shape}"
+        raise ArtefactError(f"{path}: {name} is {found}, expected a list of texts; write np.array(names)")
+    if values.dtype.kind == "U":
+        return [str(value) for value in values]
+    try:
+        return [value.decode() for value in values.tolist()]
+    except UnicodeDecodeError as error:
+        raise ArtefactError(f"{path}: {name} holds bytes that are not UTF-8; write them as texts") from error
+
+
+def _check_matrix(path: Path, scores: Any, rows: int, columns: int, named_by: tuple[str, str]) -> None:
+    if not isinstance(scores, np.ndarray) or scores.dtype not in _DTYPES:
+        found = scores.dtype if isinstance(scores, np.ndarray) else type(scores).__name__
+        raise ArtefactError(f"{path}: scores are {found}, expected float16, float32 or float64; convert them")
+    if scores.shape != (rows, columns):
+        found = f"scores are {scores.shape}, but {named_by[0]} holds {rows} names and {named_by[1]} holds {columns}"
+        raise ArtefactError(f"{path}: {found}; expected a row a query and a column a file")
+    if not scores.size:
+        raise ArtefactError(f"{path}: scores are {scores.shape}, expected at least one query and one file")
+
+
+def _check_files(files: Sequence[str], where: str) -> None:
+    seen: dict[str, int] = {}
+    for number, name in enumerate(files, 1):
+        if not name.strip():
+            raise ArtefactError(f"{where}: file {number} has no name; name it, or remove its scores")
+        if name in seen:
+            raise ArtefactError(f"{where}: '{name}' stands twice, as file {seen[name]} and {number}; remove one")
+        seen[name] = number
+
+
+def _check_finite(path: Path, scores: _Scores, queries: Sequence[str], files: Sequence[str]) -> None:
+    step = max(1, _BLOCK_SCORES // scores.shape[1])
+    for start in range(0, len(scores), step):
+        bad = np.argwhere(~np.isfinite(scores[start : start + step]))
+        if len(bad):
+            row, column = start + int(bad[0][0]), int(bad[0][1])
+            value = float(scores[row, column])
+            word = "nan" if math.isnan(value) else str(value)
+            raise ArtefactError(
+                f"{path}: the score of query {row + 1} '{queries[row]}' and file '{files[column]}' is {word}, expected "
+                "a finite number; correct it"
+            )

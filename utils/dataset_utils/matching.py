@@ -1,0 +1,212 @@
+"""What other files call captions and clips, matched to those of a split: by id, by text, by name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.artefact_utils import Caption, Clip, ForeignScores, RelevanceList
+from utils.cli_utils import ArtefactError
+from utils.dataset_utils.clips import match_key
+from utils.text_utils import normalise_caption
+
+Indices = NDArray[np.int64]
+
+
+class MatchedQueries(NamedTuple):
+    """Queries that are captions of a split, with their relevant clips: Q' queries, R pairs."""
+
+    rows: Indices  # (Q',) the caption of each query; none twice
+    query_index: Indices  # (R,) in [0, Q')
+    item_index: Indices  # (R,) the clip
+    gains: NDArray[np.float64]  # (R,) above 0
+    unmatched: list[str]  # queries that are no caption
+    duplicates: list[str]  # queries that several captions share, or that stand in the lists again
+    unknown_files: list[str]  # relevant files that are no clip of the split, once each
+    without_clips: list[str]  # queries whose files are all unknown
+
+
+class AlignedScores(NamedTuple):
+    """Foreign scores in the order of a split."""
+
+    scores: NDArray[Any]  # (Q, C), rows as the captions, columns as the clips
+    depth: int | None  # as in ForeignScores
+    duplicate_queries: list[str]  # queries that stand in the file again; their first row counts
+    surplus_queries: int  # rows of the file that are no caption of the split
+    surplus_files: int  # its columns that are no clip
+
+
+def match_queries(lists: Sequence[RelevanceList], captions: Sequence[Caption], clips: Sequence[Clip]) -> MatchedQueries:
+    """Find the caption of each query and the clips of each list.
+
+    A query is the caption with the same text, outer blanks aside; where there is none, that with the same
+    `normalise_caption`. Where several captions share the text, the first in table order wins; where a query stands
+    in the lists again, its first list wins; both are reported in `duplicates`. A query that is no caption is left
+    out, and so is one whose files are all unknown.
+
+    Args:
+        lists: the relevant files of each query.
+        captions: of the split, the rows of its scores.
+        clips: of the split, the columns of its scores.
+    """
+    texts = _Texts([caption.raw_text for caption in captions])
+    columns = _columns([clip_names(clip) for clip in clips])
+    matched = MatchedQueries(*(np.zeros(0, np.int64),) * 3, np.zeros(0), [], [], [], [])
+    rows: list[int] = []
+    pairs: list[tuple[int, int, float]] = []
+    taken: set[int] = set()
+    unknown: dict[str, None] = {}
+    for query, names, gains in lists:
+        found = texts.find(query)
+        if not found:
+            matched.unmatched.append(query)
+            continue
+        if len(found) > 1 or found[0] in taken:
+            matched.duplicates.append(query)
+        if found[0] in taken:
+            continue
+        items = {c: gain for name, gain in zip(names, gains, strict=True) if (c := _find(columns, name)) is not None}
+        unknown |= dict.fromkeys(name for name in names if _find(columns, name) is None)
+        taken.add(found[0])
+        if not items:
+            matched.without_clips.append(query)
+            continue
+        pairs += [(len(rows), column, gain) for column, gain in items.items()]
+        rows.append(found[0])
+    query_index, item_index, gains_of_pairs = zip(*pairs, strict=True) if pairs else ((), (), ())
+    return matched._replace(
+        rows=np.array(rows, np.int64),
+        query_index=np.array(query_index, np.int64),
+        item_index=np.array(item_index, np.int64),
+        gains=np.array(gains_of_pairs, np.float64),
+        unknown_files=list(unknown),
+    )
+
+
+def caption_rows(queries: Sequence[str], captions: Sequence[Caption]) -> Indices:
+    """(N,) the caption that each query is, as in `match_queries`; -1 where it is none."""
+    texts = _Texts([caption.raw_text for caption in captions])
+    return np.array([next(iter(texts.find(query)), -1) for query in queries], np.int64)
+
+
+def captions_among(queries: Sequence[str], captions: Sequence[Caption]) -> Indices:
+    """Which captions (by row, ascending) a file of scores has: those that `align_scores` finds there."""
+    return np.flatnonzero(_query_rows(queries, captions) >= 0)
+
+
+def align_scores(foreign: ForeignScores, captions: Sequence[Caption], clips: Sequence[Clip]) -> AlignedScores:
+    """Foreign scores in the order of a split.
+
+    A row belongs to a caption by its tid, or by its text as in `match_queries`; captions of one text get the same row.
+    A column belongs to a clip by its fid, its path in data.root, or its file name where only one clip has it. A clip
+    that a list of ranked names (`depth`) never names scores 0, below all names. Scores that are in order already are
+    not copied, so that a memory map stays one.
+
+    Raises:
+        ArtefactError: a caption or a clip is not in the file.
+    """
+    rows = _query_rows(foreign.queries, captions)
+    missing = np.flatnonzero(rows < 0)
+    if len(missing):
+        raise ArtefactError(
+            f"{foreign.path}: {len(missing)} of {len(captions)} captions have no row, the first is "
+            f"'{captions[missing[0]].raw_text}'; name each row by the caption's text or tid"
+        )
+    columns = _clip_columns(foreign, clips)
+    again = Counter(query.strip() for query in foreign.queries)
+    return AlignedScores(
+        _taken(foreign.scores, rows, columns),
+        foreign.depth,
+        [query for query, count in again.items() if count > 1],
+        len(foreign.queries) - len(np.unique(rows)) - sum(again.values()) + len(again),
+        len(foreign.files) - int(np.count_nonzero(np.unique(columns) >= 0)),
+    )
+
+
+def clip_names(clip: Clip) -> tuple[str, str, str]:
+    """What a file may call a clip by, the surest first."""
+    return clip.fid, clip.path, clip.fname
+
+
+class _Texts:
+    """Texts, to be found by their spelling, or else by their words."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+        self._exact = _positions([text.strip() for text in texts])
+        self._normalised: dict[str, list[int]] | None = None  # made when it is first needed
+
+    def find(self, text: str) -> list[int]:
+        """Positions of the texts that are the same; ascending, empty if there is none."""
+        exact = self._exact.get(text.strip())
+        if exact:
+            return exact
+        if self._normalised is None:
+            self._normalised = _positions([normalise_caption(text) for text in self._texts])
+        words = normalise_caption(text)
+        return self._normalised.get(words, []) if words else []
+
+
+def _positions(keys: Sequence[str]) -> dict[str, list[int]]:
+    positions: dict[str, list[int]] = {}
+    for number, key in enumerate(keys):
+        positions.setdefault(key, []).append(number)
+    return positions
+
+
+def _columns(names: Sequence[Sequence[str]]) -> dict[str, int]:
+    """Name -> column; a name that two columns share means neither."""
+    columns: dict[str, int] = {}
+    shared: set[str] = set()
+    for column, given in enumerate(names):
+        for name in {*given, *map(match_key, given)}:
+            if columns.setdefault(name, column) != column:
+                shared.add(name)
+    return {name: column for name, column in columns.items() if name not in shared}
+
+
+def _find(columns: dict[str, int], name: str) -> int | None:
+    return columns.get(name, columns.get(match_key(name)))
+
+
+def _query_rows(queries: Sequence[str], captions: Sequence[Caption]) -> Indices:
+    """(Q,) the row of each caption, -1 where there is none."""
+    texts = _Texts(queries)
+    by_tid = {query.strip(): row for row, query in reversed(list(enumerate(queries)))}  # the first one wins
+    rows = np.full(len(captions), -1, np.int64)
+    for number, caption in enumerate(captions):
+        found = [by_tid[caption.tid]] if caption.tid in by_tid else texts.find(caption.raw_text)
+        if found:
+            rows[number] = found[0]
+    return rows
+
+
+def _clip_columns(foreign: ForeignScores, clips: Sequence[Clip]) -> Indices:
+    """(C,) the column of each clip; -1 where a list of ranked names does not name it."""
+    shared = Counter(clip.fname for clip in clips)
+    by_name = _columns([(name,) for name in foreign.files])
+    columns = np.full(len(clips), -1, np.int64)
+    for number, clip in enumerate(clips):
+        names = clip_names(clip) if shared[clip.fname] == 1 else clip_names(clip)[:2]
+        columns[number] = next((c for name in names if (c := _find(by_name, name)) is not None), -1)
+    missing = np.flatnonzero(columns < 0)
+    if len(missing) and foreign.depth is None:
+        raise ArtefactError(
+            f"{foreign.path}: {len(missing)} of {len(clips)} clips have no column, the first is "
+            f"'{clips[missing[0]].fname}'; name each column by the file name or fid of a clip"
+        )
+    return columns
+
+
+def _taken(scores: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]:
+    if scores.shape == (len(rows), len(columns)) and all(
+        np.array_equal(index, np.arange(len(index))) for index in (rows, columns)
+    ):
+        return scores
+    taken = scores[np.ix_(rows, np.maximum(columns, 0))]
+    taken[:, columns < 0] = 0
+    return taken
