@@ -1,6 +1,47 @@
-"""Tables and progress bars on the terminal; plots as PNG."""
+"""Tables and progress bars on the terminal; plots as PNG; HTML pages with charts, players and images."""
 
+from utils.report_utils.charts import BarChart
+from utils.report_utils.pages import (
+    Block,
+    Card,
+    Content,
+    Details,
+    Figure,
+    Grid,
+    Html,
+    Link,
+    Note,
+    Number,
+    Page,
+    Paragraph,
+    Picture,
+    Player,
+    Table,
+    Thumbnail,
+)
 from utils.report_utils.plots import Panel, plot_curves
 from utils.report_utils.terminal import print_table, progress_bar
 
-__all__ = ["Panel", "plot_curves", "print_table", "progress_bar"]
+__all__ = [
+    "BarChart",
+    "Block",
+    "Card",
+    "Content",
+    "Details",
+    "Figure",
+    "Grid",
+    "Html",
+    "Link",
+    "Note",
+    "Number",
+    "Page",
+    "Panel",
+    "Paragraph",
+    "Picture",
+    "Player",
+    "Table",
+    "Thumbnail",
+    "plot_curves",
+    "print_table",
+    "progress_bar",
+]
