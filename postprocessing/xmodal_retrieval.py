@@ -1,8 +1,11 @@
-"""Scores -> R@1/5/10, mAP@10 and median rank, text to audio and audio to text, beside chance.
+"""Scores -> R@1/5/10, mAP@10 and median rank, text to audio and audio to text, beside chance, with 95 % intervals.
 
     python -m postprocessing.xmodal_retrieval
+    python -m postprocessing.xmodal_retrieval --protocol dcase2025
+    python -m postprocessing.xmodal_retrieval --scores other_system.csv
 
-Reads <split>_xmodal_scores.hdf5 of the best trial; writes <split>_retrieval_metrics.json, <split>.t2a_retrieval.csv
+Reads <split>_xmodal_scores.hdf5 of the best trial, or the scores of any other system; writes
+<split>_retrieval_metrics.json (with --protocol: <split>_retrieval_metrics_<protocol>.json), <split>.t2a_retrieval.csv
 (the raw caption and its ten best clips) and learning_curves.png. A CLAP projection is also measured by accuracy@1/3/10
 of each clip's own caption among one caption a clip.
 """
@@ -10,28 +13,21 @@ of each clip's own caption among one caption a clip.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tasks import Trained, load_trained
-from utils.artefact_utils import Caption, ScoreReader, write_json, write_rows
-from utils.cli_utils import ArtefactError, UserError, command
-from utils.data_utils import read_tables
+from tasks import Run
+from tasks.evaluation import Direction, Evaluation, evaluate_split
+from tasks.scored import ScoredSplit, open_scored
+from utils.artefact_utils import write_json, write_rows
+from utils.cli_utils import command
 from utils.metric_utils import (
-    AUDIO_TO_TEXT,
-    TEXT_TO_AUDIO,
-    Cutoffs,
-    NonFiniteScoreError,
-    Relevance,
+    DEFAULT_PROTOCOL,
+    PROTOCOLS,
     SelectedCandidates,
-    chance_metrics,
     first_caption_of_each_clip,
     pairing_accuracy,
-    rank_and_top_k,
-    retrieval_metrics,
 )
 from utils.model_utils import read_history
 from utils.report_utils import Panel, plot_curves, print_table
@@ -42,6 +38,7 @@ TOP = 10
 _ROWS = (
     "R",
     "mAP",
+    "nDCG",
     "hit",
     "accuracy",
     "batch_accuracy",
@@ -51,151 +48,152 @@ _ROWS = (
     "accuracy_candidates",
     "accuracy_batch",
 )
-
-Indices = NDArray[np.int64]
+_NOTES = {
+    "R": "recall over all of a clip's captions; with five, R@1 cannot exceed 0.2 (DCASE)",
+    "hit": "whether the best of a clip's captions is among the first k (LAION-CLAP, WavCaps)",
+}
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Rank, measure, print and write."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
-    trained, _ = load_trained(argv, parser)
-    with ScoreReader(trained.scores, trained.command_for("postprocessing.xmodal_scores")) as reader:
-        _check_origin(reader, trained)
-        write_metrics(reader, trained)
+    parser.add_argument("--protocol", choices=sorted(PROTOCOLS), help=f"of which year (default {DEFAULT_PROTOCOL})")
+    parser.add_argument(
+        "--relevance", type=Path, help="CSV with the relevant clips of every query (query, audio_filenames)"
+    )
+    with open_scored(argv, parser) as (scored, run, args):
+        protocol = PROTOCOLS[args.protocol or DEFAULT_PROTOCOL]
+        evaluation = evaluate_split(scored, run, protocol, args.relevance, TOP)
+        report = report_of(evaluation, scored, run)
+        suffix = f"_{args.protocol}" if args.protocol else ""
+        write_results(scored, evaluation, report, suffix)
 
 
-def _check_origin(reader: ScoreReader, trained: Trained) -> None:
-    found = reader.notes["checkpoint"]
-    if found != trained.checkpoint:
-        raise ArtefactError(
-            f"{trained.scores}: made by {found}, this run wants {trained.checkpoint}; write it again: "
-            f"{trained.command_for('postprocessing.xmodal_scores')}"
-        )
-
-
-def write_metrics(reader: ScoreReader, trained: Trained) -> None:
-    """Measure both directions; print the table, write the JSON and the CSV.
-
-    Raises:
-        UserError: a score is not finite, or the tables of the split are not those that were scored.
-    """
-    captions, fnames = _names(reader, trained)
-    columns = {fid: column for column, fid in enumerate(reader.fids)}
-    rows = np.arange(len(captions))
-    clips = np.array([columns[caption.fid] for caption in captions], np.int64)
-    shape = (len(captions), len(fnames))
-    try:
-        t2a = rank_and_top_k(reader.text_to_audio(), Relevance(rows, clips, *shape), TOP)
-    except NonFiniteScoreError as error:
-        raise UserError(
-            f"{trained.scores}: the score of caption '{captions[error.query].raw_text}' and clip "
-            f"'{fnames[error.candidate]}' is {error.value}, expected a finite number; write it again: "
-            f"{trained.command_for('postprocessing.xmodal_scores')}"
-        ) from error
-    backward = Relevance(clips, rows, *shape[::-1])
-    a2t = rank_and_top_k(reader.audio_to_text(), backward, 0)
+def report_of(evaluation: Evaluation, scored: ScoredSplit, run: Run) -> dict[str, Any]:
+    """Everything that was measured, as JSON holds it."""
+    directions = _directions(evaluation)
     report: dict[str, Any] = {
-        "text_to_audio": _direction(t2a.ranks, rows, shape, TEXT_TO_AUDIO),
-        "audio_to_text": _direction(a2t.ranks, clips, shape[::-1], AUDIO_TO_TEXT),
-        "chance": {
-            "text_to_audio": chance_metrics(np.ones(shape[0], np.int64), shape[1], TEXT_TO_AUDIO),
-            "audio_to_text": chance_metrics(backward.counts, shape[0], AUDIO_TO_TEXT),
-        },
-        "made_from": {"split": trained.split, "checkpoint": trained.checkpoint, "scores": str(trained.scores)},
+        **{name: direction.metrics() for name, direction in directions.items()},
+        "chance": {name: direction.chance() for name, direction in directions.items()},
+        "intervals": {"level": 0.95, **{name: direction.intervals() for name, direction in directions.items()}},
+        "protocol": {"name": evaluation.protocol.name, "leading": evaluation.protocol.leading},
+        "made_from": {"split": scored.split, "checkpoint": scored.label, "scores": str(scored.path)},
     }
-    if trained.run.accuracy_cutoffs:
-        _add_accuracy(report, reader, trained, clips)
-    _write(trained, report, captions, [[fnames[i] for i in row] for row in t2a.top_index])
+    if run.accuracy_cutoffs and "audio_to_text" in directions:
+        _add_accuracy(report, scored, run)
+    matched = evaluation.judgements.matched
+    if matched is not None:
+        report["relevance"] = {
+            "file": str(evaluation.judgements.file),
+            "queries": len(matched.rows),
+            "relevant_pairs": len(matched.item_index),
+            "mean_relevant": len(matched.item_index) / len(matched.rows),
+            "unmatched": matched.unmatched,
+            "duplicates": matched.duplicates,
+            "unknown_files": matched.unknown_files,
+            "without_clips": matched.without_clips,
+        }
+    return report
 
 
-def _add_accuracy(report: dict[str, Any], reader: ScoreReader, trained: Trained, clips: Indices) -> None:
+def _directions(evaluation: Evaluation) -> dict[str, Direction]:
+    directions = {"text_to_audio": evaluation.text_to_audio}
+    if evaluation.audio_to_text is not None:
+        directions["audio_to_text"] = evaluation.audio_to_text
+    return directions
+
+
+def _add_accuracy(report: dict[str, Any], scored: ScoredSplit, run: Run) -> None:
     """Put accuracy@k of each clip's own caption, and its chance, beside the other numbers of audio to text."""
-    first = first_caption_of_each_clip(clips, len(reader.fids))
-    batch_size = min(trained.run.training.batch_size, len(first))
-    source = SelectedCandidates(reader.audio_to_text(), first)
-    accuracy = pairing_accuracy(source, batch_size, cutoffs=trained.run.accuracy_cutoffs)
+    first = first_caption_of_each_clip(scored.clip_of_caption, len(scored.clips))
+    batch_size = min(run.training.batch_size, len(first))
+    source = SelectedCandidates(scored.audio_to_text(), first)
+    accuracy = pairing_accuracy(source, batch_size, cutoffs=run.accuracy_cutoffs)
     report["audio_to_text"] |= {**accuracy.measured, "accuracy_candidates": len(first), "accuracy_batch": batch_size}
     report["chance"]["audio_to_text"] |= accuracy.chance
     report["chance_drawn"] = {"audio_to_text": accuracy.chance_drawn}
     report["factor_over_chance"] = {"audio_to_text": accuracy.factor}
 
 
-def _names(reader: ScoreReader, trained: Trained) -> tuple[list[Caption], list[str]]:
-    """The captions of the rows and the file names of the columns."""
-    repair = trained.command_for("postprocessing.xmodal_scores")
-    tables = read_tables(trained.run.data, trained.split)
-    left_out = reader.left_out()
-    captions = {c.tid: c for c in tables.captions if c.fid not in left_out}
-    fnames = {c.fid: c.fname for c in tables.clips if c.fid not in left_out}
-    changed = (set(reader.tids) ^ set(captions)) | (set(reader.fids) ^ set(fnames))
-    if changed:
-        raise ArtefactError(
-            f"{trained.scores}: the scores and the tables of '{trained.split}', which have changed since, differ in "
-            f"{len(changed)} ids, such as {min(changed)}; write it again: {repair}"
+def write_results(scored: ScoredSplit, evaluation: Evaluation, report: dict[str, Any], suffix: str) -> None:
+    """Write the JSON, the CSV and the curves; print the table and the next command."""
+    metrics = scored.folder / f"{scored.split}_retrieval_metrics{suffix}.json"
+    table = scored.folder / f"{scored.split}.t2a_retrieval.csv"
+    if len(evaluation.judgements.rows) == len(scored.captions):
+        width = evaluation.best_clips.shape[1]
+        names = [clip.fname for clip in scored.clips]
+        rows = zip(scored.captions, evaluation.best_clips, strict=True)
+        write_rows(
+            table,
+            ["caption", *(f"file_name_{n}" for n in range(1, width + 1))],
+            ([caption.raw_text, *(names[column] for column in best)] for caption, best in rows),
         )
-    return [captions[tid] for tid in reader.tids], [fnames[fid] for fid in reader.fids]
-
-
-def _direction(ranks: Indices, queries: Indices, shape: tuple[int, int], cutoffs: Cutoffs) -> dict[str, float]:
-    return {**retrieval_metrics(ranks, queries, shape[0], cutoffs), "queries": shape[0], "candidates": shape[1]}
-
-
-def _write(trained: Trained, report: dict[str, Any], captions: Sequence[Caption], best: Sequence[list[str]]) -> None:
-    metrics = trained.trial.folder / f"{trained.split}_retrieval_metrics.json"
-    table = trained.trial.folder / f"{trained.split}.t2a_retrieval.csv"
-    width = len(best[0])
-    write_rows(
-        table,
-        ["caption", *(f"file_name_{n}" for n in range(1, width + 1))],
-        ([caption.raw_text, *names] for caption, names in zip(captions, best, strict=True)),
-    )
+        print(f"wrote {scored.publish(table)}")
+    _plot(scored)
     write_json(metrics, report)
-    _print(trained, report)
-    print(f"wrote {trained.publish(table)}")
-    _plot(trained)
-    print(f"wrote {trained.publish(metrics)}")
-    print(f"next: {trained.command_for('postprocessing.search', 'a dog barks twice')}")
+    _print(scored, evaluation, report)
+    print(f"wrote {scored.publish(metrics)}")
+    print(f"next: {scored.command_for('postprocessing.error_analysis')}")
 
 
-def _plot(trained: Trained) -> None:
+def _plot(scored: ScoredSplit) -> None:
     """Write learning_curves.png: what the trial's epochs measured, loss and accuracy side by side."""
-    history = read_history(trained.trial.folder)
-    if not history:
-        return  # a trial that was not trained under Ray Tune keeps none
+    trained = scored.trained
+    history = [] if trained is None else read_history(trained.trial.folder)
+    if trained is None or not history:
+        return  # scores of another system, or a trial that was not trained under Ray Tune
     path = trained.trial.folder / "learning_curves.png"
+    accuracies = [f"a2t_accuracy@{k}" for k in trained.run.accuracy_cutoffs]
     panels = [
         Panel("loss", _lines(history, ["train_loss", "val_loss"])),
         Panel("validation, text to audio", _lines(history, ["mAP@10", "R@1", "R@10"])),
-        Panel(
-            "validation, clip to its own caption",
-            _lines(history, [f"a2t_accuracy@{k}" for k in trained.run.accuracy_cutoffs]),
-        ),
+        Panel("validation, clip to its own caption", _lines(history, accuracies)),
     ]
     title = f"{trained.trial.folder.parent.name}, {trained.trial.folder.name}"
     plot_curves(path, title, [row["epoch"] for row in history], panels, trained.trial.checkpoint.epoch)
-    print(f"wrote {trained.publish(path)}")
+    print(f"wrote {scored.publish(path)}")
 
 
 def _lines(history: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, list[float]]:
     return {key: [row[key] for row in history] for key in keys if all(key in row for row in history)}
 
 
-def _print(trained: Trained, report: dict[str, Any]) -> None:
-    """The table: a column for each direction, chance beside it."""
-    chance = report["chance"]
-    rows = []
-    for key in sorted({*report["text_to_audio"], *report["audio_to_text"]}, key=_order):
-        cells = [key]
-        for direction in ("text_to_audio", "audio_to_text"):
-            cells += [_cell(report[direction].get(key)), _cell(chance[direction].get(key))]
-        rows.append(cells)
+def _print(scored: ScoredSplit, evaluation: Evaluation, report: dict[str, Any]) -> None:
+    """A table for each direction: the number, its interval, and chance."""
+    leading = evaluation.protocol.leading
+    print(f"\n'{scored.split}', {scored.label}; {evaluation.protocol.name}, {leading} of text to audio leads")
+    for name in _directions(evaluation):
+        rows = [[key, *_cells(report, name, key)] for key in sorted(report[name], key=_order)]
+        print_table(f"Retrieval, {name.replace('_', ' ')}", ["", "", "95 % interval", "chance"], rows)
+    if evaluation.audio_to_text is not None:
+        for metric, note in _NOTES.items():
+            print(f"{metric}@k of audio to text: {note}")
     factors = report.get("factor_over_chance", {}).get("audio_to_text", {})
-    columns = ["", "text to audio", "chance", "audio to text", "chance"]
-    print_table(f"Retrieval on '{trained.split}', {trained.checkpoint}", columns, rows)
     if factors:
-        shown = ", ".join(f"{key} {factor:.1f} x" for key, factor in factors.items())
-        print(f"over chance: {shown}")
+        print("over chance: " + ", ".join(f"{key} {factor:.1f} x" for key, factor in factors.items()))
+    _print_relevance(report.get("relevance", {}))
+
+
+def _print_relevance(relevance: Mapping[str, Any]) -> None:
+    """What of the relevance lists could not be used."""
+    if not relevance:
+        return
+    print(f"{relevance['file']}: {relevance['queries']} queries, {relevance['mean_relevant']:.2f} relevant clips each")
+    for key, what in (
+        ("unmatched", "queries are no caption of the split"),
+        ("duplicates", "queries stand twice or are shared by captions; the first one counts"),
+        ("unknown_files", "relevant files are no clip of the split"),
+        ("without_clips", "queries have no relevant clip in the split"),
+    ):
+        if relevance[key]:
+            print(f"  {len(relevance[key])} {what}, such as '{relevance[key][0]}'")
+
+
+def _cells(report: dict[str, Any], direction: str, key: str) -> list[str]:
+    interval = report["intervals"][direction]["bootstrap"].get(key)
+    between = "" if interval is None else f"{_cell(interval[0])} - {_cell(interval[1])}"
+    return [_cell(report[direction].get(key)), between, _cell(report["chance"][direction].get(key))]
 
 
 def _order(key: str) -> tuple[int, int]:
@@ -207,7 +205,9 @@ def _order(key: str) -> tuple[int, int]:
 def _cell(value: float | None) -> str:
     if value is None:
         return ""
-    return str(value) if isinstance(value, int) else f"{value:.4f}"
+    if isinstance(value, int) or value >= 100:
+        return f"{value:.10g}"
+    return f"{value:.4f}" if value < 2 else f"{value:.2f}"
 
 
 if __name__ == "__main__":

@@ -82,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             _pairs_of(data, split, None)
     job = _job(run, args)
     encoder = job.encoder
+    if encoder.precision != (args.precision or run.training.precision):
+        print(f"on a {encoder.device.type} the encoder computes in {encoder.precision}")
     print(
         f"{encoder.name}: {encoder.width(args.frames)} dimensions, {encoder.describe_input()}, on {encoder.device.type}"
     )
@@ -91,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.pickle:
         for split in splits:
             write_pickle(data, split, job.settings)
-    print(f"next: {command_for('preprocessing.clip_embeddings')}")
+    print(f"next: {command_for('main.py' if args.pickle else 'preprocessing.clip_embeddings')}")
 
 
 def _job(run: Run, args: argparse.Namespace) -> Job:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from tasks import load_run
 from utils.artefact_utils import read_text_table
 from utils.cli_utils import command, command_for, positive
+from utils.model_utils import choose_device
 from utils.text_utils import write_caption_vectors
 
 SCRIPT = "preprocessing.sbert_embeddings"
@@ -24,10 +25,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     parser.add_argument("--batch-size", type=positive, default=64, help="captions a batch (default 64)")
     run, args = load_run(argv, parser)
-    data = run.data
+    data, device = run.data, choose_device(run.training.device, "fp32")
     script = command_for(data.dataset_script)
     captions = [c for split in data.splits.names() for c in read_text_table(data.text_table(split), script)]
-    write_caption_vectors(data.text_vectors, captions, data.text_embeddings.model, command_for(SCRIPT), args.batch_size)
+    write_caption_vectors(
+        data.text_vectors, captions, data.text_embeddings.model, command_for(SCRIPT), args.batch_size, device
+    )
     print(f"next: {command_for('main.py')}")
 
 

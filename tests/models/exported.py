@@ -11,12 +11,12 @@ from utils.weight_utils import write_weights
 FRONT_END = FrontEnd.model_validate({"name": "panns"})
 
 
-def write_panns(folder, kind, export=True, front_end=FRONT_END, name="audio_encoder"):
+def write_panns(folder, kind, export=True, front_end=FRONT_END, name="audio_encoder", seed=0):
     """audio_encoder.json and .pth as postprocessing.export writes them, or a .pth as cnn14_transfer does."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     encoder = kind(5, front_end.n_mels, 2)
-    randomise(encoder, 0)
+    randomise(encoder, seed)
     write_weights(folder / f"{name}.pth", encoder.state_dict(), {"encoder": kind.__name__, "out_dim": 5})
     if not export:
         return folder / f"{name}.pth"

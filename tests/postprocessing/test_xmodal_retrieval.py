@@ -69,7 +69,7 @@ def test_metrics_equal_an_independent_computation(scored, capsys):
 def test_the_report_has_these_keys(scored, capsys):
     run(xmodal_retrieval.main, capsys, scored)
     report = report_of(scored)
-    assert set(report) == {"text_to_audio", "audio_to_text", "chance", "made_from"}
+    assert set(report) == {"text_to_audio", "audio_to_text", "chance", "intervals", "protocol", "made_from"}
     shared = {"R@1", "R@5", "R@10", "mAP@10", "mAP@16", "median_rank"}
     hits = {"hit@1", "hit@5", "hit@10"}
     assert set(report["text_to_audio"]) == shared | {"queries", "candidates"}
@@ -78,6 +78,15 @@ def test_the_report_has_these_keys(scored, capsys):
     assert set(report["chance"]["text_to_audio"]) == shared
     assert set(report["chance"]["audio_to_text"]) == shared | hits
     assert set(report["made_from"]) == {"split", "checkpoint", "scores"}
+    assert report["protocol"] == {"name": "dcase2023", "leading": "mAP@10"}
+    intervals = report["intervals"]
+    assert (intervals["level"], set(intervals)) == (0.95, {"level", "text_to_audio", "audio_to_text"})
+    assert set(intervals["text_to_audio"]["bootstrap"]) == shared
+    assert set(intervals["text_to_audio"]["jackknife"]) == shared - {"median_rank"}
+    assert set(intervals["audio_to_text"]["bootstrap"]) == shared | hits
+    for direction in ("text_to_audio", "audio_to_text"):
+        for key, (low, high) in intervals[direction]["bootstrap"].items():
+            assert low <= report[direction][key] <= high
 
 
 def test_chance_by_hand(scored, capsys):
@@ -166,3 +175,114 @@ def test_tables_that_are_gone_are_made_by_stage_1(scored, capsys):
     (scored / "features" / "evaluation_text.csv").unlink()
     message = error_of(run(xmodal_retrieval.main, capsys, scored))
     assert f"evaluation_text.csv: no such file; write it: {command_for('preprocessing.clotho_dataset')}" in message
+
+
+def write_relevance(folder, rows):
+    with (folder / "corpus" / "metadata_eval.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["query", "audio_filenames"])
+        writer.writerows(rows)
+
+
+def test_dcase2025_by_hand(scored, capsys):
+    captions, clips = tables(scored)
+    names = [clip.fname for clip in clips]
+    texts = [caption.raw_text for caption in captions]
+    rows = [
+        [texts[4].upper() + ".", str([names[0], names[3]])],  # found by its words
+        [texts[1], str([names[2], "elsewhere.wav"])],
+        ["a text of no caption", str(names[:1])],
+        [texts[1], str(names[:1])],  # a second time
+    ]
+    write_relevance(scored, rows)
+    scores = rewrite_scores(scored, lambda scores: None)
+    result = run(xmodal_retrieval.main, capsys, scored, "--protocol", "dcase2025")
+    path = scored / "runs" / "tiny" / "evaluation_retrieval_metrics_dcase2025.json"
+    report = json.loads(path.read_text())
+
+    def ranks(caption, relevant):
+        order = sorted(range(4), key=lambda clip: (-scores[caption, clip], clip))
+        return sorted(order.index(clip) + 1 for clip in relevant)
+
+    one, two = ranks(4, [0, 3]), ranks(1, [2])
+    ap = [(1 / one[0] + 2 / one[1]) / 2, 1 / two[0]]
+    gain = [sum(1 / np.log2(rank + 1) for rank in one) / (1 + 1 / np.log2(3)), 1 / np.log2(two[0] + 1)]
+    measured = report["text_to_audio"]
+    assert measured["mAP@16"] == pytest.approx(np.mean(ap))
+    assert measured["R@1"] == pytest.approx(np.mean([(one[0] == 1) / 2, two[0] == 1]))
+    assert measured["nDCG@10"] == pytest.approx(np.mean(gain))
+    assert (measured["queries"], measured["candidates"]) == (2, 4)
+    assert report["protocol"] == {"name": "dcase2025", "leading": "mAP@16"}
+    relevance = report["relevance"]
+    assert (relevance["queries"], relevance["relevant_pairs"], relevance["mean_relevant"]) == (2, 3, 1.5)
+    assert relevance["unmatched"] == ["a text of no caption"]
+    assert relevance["duplicates"] == [texts[1]]
+    assert relevance["unknown_files"] == ["elsewhere.wav"]
+    assert "1 queries are no caption of the split, such as 'a text of no caption'" in result.out
+    assert "1 relevant files are no clip of the split, such as 'elsewhere.wav'" in result.out
+
+
+def test_dcase2025_without_its_lists_is_refused(scored, capsys):
+    message = error_of(run(xmodal_retrieval.main, capsys, scored, "--protocol", "dcase2025"))
+    assert message.endswith(
+        "needs the relevant clips of every query (query, audio_filenames): name the file with --relevance"
+    )
+    write_relevance(scored, [["no caption at all", "['a.wav']"]])
+    message = error_of(run(xmodal_retrieval.main, capsys, scored, "--protocol", "dcase2025"))
+    assert "none of its queries is a caption of 'evaluation', such as 'no caption at all'" in message
+
+
+@pytest.mark.parametrize("year", [2022, 2023, 2024])
+def test_years_of_one_clip_a_caption_measure_the_same(year, scored, capsys):
+    run(xmodal_retrieval.main, capsys, scored)
+    run(xmodal_retrieval.main, capsys, scored, "--protocol", f"dcase{year}")
+    named = json.loads((scored / "runs" / "tiny" / f"evaluation_retrieval_metrics_dcase{year}.json").read_text())
+    assert named["text_to_audio"] == report_of(scored)["text_to_audio"]
+    assert named["protocol"]["leading"] == "mAP@10"
+
+
+def write_matrix(path, captions, clips, scores):
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["query", *(clip.fname for clip in clips)])
+        writer.writerows([caption.raw_text, *row] for caption, row in zip(captions, scores.tolist(), strict=True))
+
+
+def test_scores_of_another_system_are_measured_by_the_same_code(scored, capsys):
+    run(xmodal_retrieval.main, capsys, scored)
+    captions, clips = tables(scored)
+    scores = rewrite_scores(scored, lambda scores: None)
+    write_matrix(scored / "other.csv", captions[::-1], clips[::-1], scores[::-1, ::-1])  # in another order
+    result = run(xmodal_retrieval.main, capsys, scored, "--scores", str(scored / "other.csv"))
+    assert result.code == 0
+    report = json.loads((scored / "runs" / "foreign" / "other" / "evaluation_retrieval_metrics.json").read_text())
+    ours = report_of(scored)
+    assert report["text_to_audio"] == pytest.approx(ours["text_to_audio"])
+    assert report["audio_to_text"] == pytest.approx(ours["audio_to_text"])
+    assert report["made_from"]["checkpoint"] == "other.csv"
+
+
+def test_our_own_lists_of_ten_names_are_scores_too(scored, capsys):
+    run(xmodal_retrieval.main, capsys, scored)
+    table = scored / "runs" / "tiny" / "evaluation.t2a_retrieval.csv"
+    result = run(xmodal_retrieval.main, capsys, scored, "--scores", str(table))
+    assert result.code == 0, result.err
+    folder = scored / "runs" / "foreign" / "evaluation.t2a_retrieval"
+    report = json.loads((folder / "evaluation_retrieval_metrics.json").read_text())
+    assert "audio_to_text" not in report
+    assert "median_rank" not in report["text_to_audio"]
+    ours = report_of(scored)["text_to_audio"]
+    for key in set(report["text_to_audio"]) - {"queries", "candidates"}:
+        assert report["text_to_audio"][key] == pytest.approx(ours[key])
+
+
+def test_a_system_that_scored_some_captions_alone_is_refused_but_by_dcase2025(scored, capsys):
+    captions, clips = tables(scored)
+    scores = rewrite_scores(scored, lambda scores: None)
+    write_matrix(scored / "some.csv", captions[:3], clips, scores[:3])
+    message = error_of(run(xmodal_retrieval.main, capsys, scored, "--scores", str(scored / "some.csv")))
+    assert "5 captions of 'evaluation' have no scores, and dcase2023 asks for all of them" in message
+    write_relevance(scored, [[captions[1].raw_text, str([clips[0].fname])]])
+    run(xmodal_retrieval.main, capsys, scored, "--scores", str(scored / "some.csv"), "--protocol", "dcase2025")
+    path = scored / "runs" / "foreign" / "some" / "evaluation_retrieval_metrics_dcase2025.json"
+    assert json.loads(path.read_text())["text_to_audio"]["queries"] == 1

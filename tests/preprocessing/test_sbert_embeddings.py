@@ -57,8 +57,8 @@ def encoded(monkeypatch):
     calls = []
     load = caption_vectors.load_text_tower
 
-    def counting(model):
-        tower = load(model)
+    def counting(model, **settings):
+        tower = load(model, **settings)
         encode = tower.encode_batch
 
         def counted(texts):

@@ -3,17 +3,23 @@
 import argparse
 import json
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
+from models.audio_encoders import CNN10Encoder
 from postprocessing import xmodal_retrieval, xmodal_scores
-from tasks import load_trained, parse_run
+from preprocessing import audio_embeddings
+from tasks import check_run, load_trained, parse_run, search_of
+from tasks.dual_encoder import check_alike
 from tests import tiny
+from tests.models.exported import write_panns
 from tests.training import fit_of, keep_checkpoints, run_of, write_trial
-from utils.cli_utils import ArtefactError, ConfigError
+from utils.cli_utils import ArtefactError, ConfigError, UserError
 from utils.config_utils import read_yaml, to_mapping
 from utils.model_utils import read_checkpoint
+from utils.tune_utils.folder import prepare_folder, write_record
 
 
 @pytest.fixture
@@ -165,11 +171,10 @@ def test_vectors_of_another_width_than_in_training_are_refused(command, clap):
     run = run_of(clap)
     trial = write_trial(run)
     tiny.write_vectors(clap / "vectors.npz", width=7)
+    trained = load_trained(["--conf", str(clap / "conf.yaml")], argparse.ArgumentParser())[0]
+    commands = {"resume": lambda: fit_of(run).restore([trial / "checkpoint_000001"]), "stage 3": trained.task}
     with pytest.raises(ArtefactError) as caught:
-        if command == "resume":
-            fit_of(run).restore([trial / "checkpoint_000001"])
-        else:
-            load_trained(["--conf", str(clap / "conf.yaml")], argparse.ArgumentParser())[0].task()
+        commands[command]()
     assert "layers.weight is (16, 6), expected (16, 7)" in str(caught.value)
     assert "make them again as they were, or train again" in str(caught.value)
 
@@ -181,3 +186,55 @@ def test_vectors_of_two_widths_are_refused(clap):
     np.savez(clap / "vectors.npz", **vectors)
     with pytest.raises(ArtefactError, match=r"vectors\.npz: .*\b7\b.*\b6\b|vectors\.npz: .*\b6\b.*\b7\b"):
         run_of(clap).build()
+
+
+def test_widths_that_differ_between_splits_are_refused_before_training(clap):
+    tiny.write_vectors(clap / "development.npz", width=6)
+    tiny.write_vectors(clap / "validation.npz", width=7)
+    run = run_of(clap, f"data.audio_embeddings={clap}/{{split}}.npz")
+    message = "the audio vectors of 'development' have 6 dimensions, those of 'validation' 7; make both with one model"
+    with pytest.raises(ArtefactError, match=message):
+        check_run(run, thorough=False)
+
+
+def test_a_file_without_splits_may_not_serve_clips_of_one_name_in_two_splits(clap):
+    """AudioCaps numbers its clips anew in every split: 0.flac, 1.flac, ..."""
+    task = run_of(clap).build()
+    one, two = task.split("train"), task.split("val")
+    two.clips = [two.clips[0]._replace(fname=one.clips[0].fname), *two.clips[1:]]
+    with pytest.raises(ArtefactError, match=r"vectors\.npz: .* both have a clip 'development 0\.wav'"):
+        check_alike(one, two)
+
+
+def test_vectors_of_an_encoder_that_has_changed_are_refused(clap, capsys):
+    """The same name, other weights: in training, between splits, and after it."""
+    path = clap / "exported" / "audio_encoder.json"
+    settings = ["--set", f"data.audio_embeddings={{model: {path}}}"]
+    conf = ["--conf", str(clap / "conf.yaml"), *settings]
+    write_panns(path.parent, CNN10Encoder)
+    audio_embeddings.main([*conf, "--workers", "1"])
+    run = run_of(clap, settings[1])
+    search = search_of(run, check_run(run, thorough=False))
+    assert set(search.revisions) == {"audio", "text"}
+    write_trial(run)
+    write_record(search, finished=True)
+    xmodal_scores.main(conf)
+
+    write_panns(path.parent, CNN10Encoder, seed=1)
+    audio_embeddings.main([*conf, "--workers", "1"])
+    again = search_of(run, check_run(run, thorough=False))
+    assert again.data != search.data
+    with pytest.raises(UserError, match="clips, captions or their vectors have changed since"):
+        prepare_folder(again, resume=True, fresh=False)
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        xmodal_scores.main(conf)
+    error = capsys.readouterr().err
+    assert "the audio vectors of 'evaluation' were made by sha256:" in error
+    assert "the encoder of that name has changed; train again: python main.py" in error
+    with h5py.File(clap / "features" / "validation_audio_embeddings.hdf5", "r+") as file:
+        file.attrs["revision"] = "sha256:other"
+    with pytest.raises(
+        ArtefactError, match=r"were made by sha256:.*, those of 'validation' by sha256:other"
+    ):
+        check_run(run, thorough=False)

@@ -75,7 +75,7 @@ def test_a_good_search_is_accepted(prepared):
     )
     run = run_of(prepared, f"search={search}")
     check_search(run)
-    assert search_of(run).distributions == run.search
+    assert search_of(run, run.build()).distributions == run.search
 
 
 def test_check_run_prints_sizes(prepared, capsys):

@@ -107,5 +107,5 @@ def test_settings_that_no_longer_fit_are_told(trained):
 def test_a_truncated_checkpoint_is_told(trained):
     for path in (trained / "runs" / "tiny" / "trial_00000").glob("checkpoint_*/checkpoint.pt"):
         path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match=r"checkpoint_00000\d/checkpoint\.pt: truncated or changed \(100 bytes.*another"):
+    with pytest.raises(UserError, match=r"00000\d/checkpoint\.pt: truncated or changed \(100 bytes.*another"):
         load(trained)

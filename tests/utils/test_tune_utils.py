@@ -114,7 +114,7 @@ def test_ray_is_told_what_the_yaml_says(prepared):
         "ray={num_samples: 5, grace_epochs: 20, reduction_factor: 4, max_concurrent: 2, keep_checkpoints: 3, "
         "stopper: {std: 0.5, num_results: 7, grace_epochs: 8}}",
     )
-    tuned, told = _tune_config(search_of(run)), _run_config(search_of(run))
+    tuned, told = _tune_config(search_of(run, run.build())), _run_config(search_of(run, run.build()))
     assert (tuned.metric, tuned.mode, tuned.num_samples) == ("val_loss", "min", 5)
     # a grace longer than the run is the run; epochs are those of the trial, which may repeat one after a resume
     assert (tuned.scheduler._time_attr, tuned.scheduler._max_t) == ("epoch", 9)
@@ -124,8 +124,8 @@ def test_ray_is_told_what_the_yaml_says(prepared):
     assert (told.stop._std, told.stop._num_results, told.stop._grace_period) == (0.5, 7, 8)
     assert Path(told.storage_path) / told.name == run.folder
     plain = run_of(prepared, "ray={scheduler: fifo}")
-    assert type(_tune_config(search_of(plain)).scheduler).__name__ == "FIFOScheduler"
-    assert _run_config(search_of(plain)).stop is None
+    assert type(_tune_config(search_of(plain, plain.build())).scheduler).__name__ == "FIFOScheduler"
+    assert _run_config(search_of(plain, plain.build())).stop is None
 
 
 class StartedError(Exception):
@@ -149,7 +149,7 @@ def started(monkeypatch):
 
 
 def start(run: Run, *, resume=False, fresh=False):
-    return launch(search_of(run), build_task, training_parts, resume=resume, fresh=fresh)
+    return launch(search_of(run, run.build()), build_task, training_parts, resume=resume, fresh=fresh)
 
 
 @pytest.mark.parametrize(("address", "passed"), [("null", "local"), ("auto", "auto"), ("10.0.0.1:6379",) * 2])
@@ -162,7 +162,7 @@ def test_a_running_cluster_is_left_alone_unless_it_is_named(address, passed, sta
 
 
 def record(run, *, finished=False, **changes):
-    held = {"run": to_mapping(run) | changes, "data": search_of(run).data, "finished": finished}
+    held = {"run": to_mapping(run) | changes, "data": search_of(run, run.build()).data, "finished": finished}
     write_json(run.folder / "experiment.json", held)
 
 
@@ -205,7 +205,7 @@ def test_an_experiment_on_other_data_is_not_reused(finished, started, prepared):
     record(run, finished=finished)
     table = prepared / "features" / "development_text.csv"
     table.write_text("\n".join(table.read_text().splitlines()[:-1]))
-    with pytest.raises(UserError, match=r"holds an experiment on other data: clips or captions have changed since"):
+    with pytest.raises(UserError, match="holds an experiment on other data: clips, captions or their vectors have"):
         start(run, resume=True)
 
 
@@ -292,7 +292,7 @@ def launched(request, tmp_path_factory):
     remember_conf([])
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        search = search_of(run)
+        search = search_of(run, run.build())
         assert launch(search, build_and_note_threads, training_parts, resume=False, fresh=False)
         print_best(run.folder)
     return Launched(run, out.getvalue())

@@ -1,6 +1,6 @@
 """Decode, resample, log-mel: arrays in, arrays out."""
 
-from utils.audio_utils.decoding import AudioError, ClipFacts, probe, read_wave, wave_blocks
+from utils.audio_utils.decoding import AudioError, ClipFacts, header_duration_s, probe, read_wave, wave_blocks
 from utils.audio_utils.front_end import FrontEnd
 from utils.audio_utils.log_mel import LogMelStream, log_mel, prepare
 
@@ -9,6 +9,7 @@ __all__ = [
     "ClipFacts",
     "FrontEnd",
     "LogMelStream",
+    "header_duration_s",
     "log_mel",
     "prepare",
     "probe",

@@ -48,6 +48,14 @@ def probe(path: Path, block_s: float = 30.0) -> ClipFacts:
     return facts
 
 
+def header_duration_s(path: Path) -> float:
+    """How long a file says it is, unverified: to plan batches by; 0.0 where it does not say."""
+    try:
+        return float(soundfile.info(os.fsencode(path)).duration)
+    except (soundfile.LibsndfileError, OSError):
+        return 0.0
+
+
 def read_wave(path: Path, sample_rate_hz: int) -> Array:
     """The whole clip: mono (the mean of its channels), resampled.
 

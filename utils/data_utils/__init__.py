@@ -1,6 +1,6 @@
 """Datasets, samplers and batches."""
 
-from utils.data_utils.audio_stores import AudioStore, LogMelStore, VectorStore, WaveNeeds, WaveStore
+from utils.data_utils.audio_stores import ArrayStore, AudioStore, LogMelStore, VectorStore, WaveNeeds, WaveStore
 from utils.data_utils.captioned_clips import (
     AudioInput,
     Batch,
@@ -17,6 +17,7 @@ from utils.data_utils.spec import AudioEmbeddingsSpec, DataSpec, SplitsSpec, Tex
 from utils.data_utils.text_stores import TextStore, TokenTexts, VectorTexts
 
 __all__ = [
+    "ArrayStore",
     "AudioBatches",
     "AudioEmbeddingsSpec",
     "AudioInput",

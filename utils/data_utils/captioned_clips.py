@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -65,6 +67,18 @@ def window_edges(length: int, max_length: int) -> list[int]:
     return edges
 
 
+def windows_of(audio: AudioStore) -> Windows:
+    """Every clip of a store in windows as `window_edges` cuts them."""
+    lengths, limit = audio.lengths, audio.max_length
+    count = -(-lengths // limit)  # (N,)
+    clips = np.repeat(np.arange(len(lengths)), count)  # (W,)
+    number = np.arange(len(clips)) - np.repeat(np.cumsum(count) - count, count)
+    step = (lengths / count)[clips]
+    starts = np.round(number * step).astype(np.int64)
+    stops = np.round((number + 1) * step).astype(np.int64)
+    return Windows(clips, starts, stops - starts)
+
+
 def read_tables(data: DataSpec, split: str) -> Tables:
     """The clips and captions of a split, of its tables or of its list of pairs.
 
@@ -94,6 +108,8 @@ class CaptionedClips(Dataset[Batch]):
         """
         self.split = split
         self.left_out: dict[str, str] = {}  # fid -> why a frozen encoder gave no vector
+        self.revisions: dict[str, str] = {}  # audio, text -> which state of a frozen encoder made the vectors
+        self.by_file_name: Path | None = None  # the file whose vectors were found by bare file names
         self.clips: list[Clip]
         self.captions: list[Caption]
         self.audio: AudioStore
@@ -131,6 +147,9 @@ class CaptionedClips(Dataset[Batch]):
         table = read_audio_embeddings(source, self.clips, self.split)
         if source.model is None:
             print(f"{self.split}: vectors of {source.path}, by {table.keyed_by}, {table.vectors.shape[1]} dimensions")
+        if table.revision:
+            self.revisions["audio"] = table.revision
+        self.by_file_name = source.path if table.keyed_by == "file name" else None
         self._leave_out(table.kept, table.left_out)
         return VectorStore(table.vectors if table.kept.all() else table.vectors[table.kept])
 
@@ -172,6 +191,8 @@ class CaptionedClips(Dataset[Batch]):
             return TokenTexts(tokenizer, [caption.raw_text for caption in self.captions])
         script = command_for(data.text_script)
         vectors = read_text_embeddings(data.text_vectors, data.text_embeddings.model, script)
+        if vectors.notes.get("revision"):
+            self.revisions["text"] = str(vectors.notes["revision"])
         return VectorTexts(vectors.table([c.tid for c in self.captions], data.text_vectors, script))
 
     def _match(self, repair: str) -> Ints:
@@ -208,16 +229,18 @@ class CaptionedClips(Dataset[Batch]):
             **self.texts.batch(torch.from_numpy(index.captions)),
         }
 
+    def digest(self) -> str:
+        """What tells two states of the split apart: its clips and captions by their ids, vectors by their content."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update("".join([*self.fids, *(caption.tid for caption in self.captions)]).encode())
+        for store in (self.audio, self.texts):
+            if isinstance(store, VectorStore | VectorTexts):
+                digest.update(store.table.contiguous().numpy().data)
+        return digest.hexdigest()
+
     def windows(self) -> Windows:
         """Every clip in windows as `window_edges` cuts them."""
-        lengths, limit = self.audio.lengths, self.audio.max_length
-        count = -(-lengths // limit)  # (N,)
-        clips = np.repeat(np.arange(len(lengths)), count)  # (W,)
-        number = np.arange(len(clips)) - np.repeat(np.cumsum(count) - count, count)
-        step = (lengths / count)[clips]
-        starts = np.round(number * step).astype(np.int64)
-        stops = np.round((number + 1) * step).astype(np.int64)
-        return Windows(clips, starts, stops - starts)
+        return windows_of(self.audio)
 
     def check(self) -> None:
         """Read every clip once.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -40,7 +40,11 @@ def clip_batches(clips: Sequence[Clip], batch_size: int, budget_s: float) -> Ite
 
 
 def decoded_batches(
-    batches: Iterable[list[Clip]], root: Path, sample_rate_hz: int, workers: int
+    batches: Iterable[list[Clip]],
+    root: Path,
+    sample_rate_hz: int,
+    workers: int,
+    prepare: Callable[[Array], Array] | None = None,
 ) -> Iterator[list[tuple[Clip, Array | AudioError]]]:
     """Each batch with the wave of each clip, or why it has none; the next batch is decoded in the meantime.
 
@@ -49,12 +53,14 @@ def decoded_batches(
         root: the folder that their paths start from.
         sample_rate_hz: of the waves.
         workers: threads.
+        prepare: what to make of a wave, in the same thread; an AudioError that it raises is why there is none.
     """
     waiting: deque[list[tuple[Clip, Future[Array | AudioError]]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for batch in batches:
-                waiting.append([(clip, pool.submit(_decoded, root / clip.path, sample_rate_hz)) for clip in batch])
+                jobs = [(clip, pool.submit(_decoded, root / clip.path, sample_rate_hz, prepare)) for clip in batch]
+                waiting.append(jobs)
                 if len(waiting) > _AHEAD:
                     yield [(clip, wave.result()) for clip, wave in waiting.popleft()]
             while waiting:
@@ -64,8 +70,9 @@ def decoded_batches(
             raise
 
 
-def _decoded(path: Path, sample_rate_hz: int) -> Array | AudioError:
+def _decoded(path: Path, sample_rate_hz: int, prepare: Callable[[Array], Array] | None) -> Array | AudioError:
     try:
-        return read_wave(path, sample_rate_hz)
+        wave = read_wave(path, sample_rate_hz)
+        return wave if prepare is None else prepare(wave)
     except AudioError as error:
         return error

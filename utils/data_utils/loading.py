@@ -9,16 +9,17 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from utils.data_utils.captioned_clips import Batch, CaptionedClips, Windows
+from utils.data_utils.audio_stores import AudioStore
+from utils.data_utils.captioned_clips import Batch, CaptionedClips, Windows, windows_of
 from utils.data_utils.sampling import PairSampler, SamplingSpec
 
 
 class AudioBatches(Dataset[Batch]):
-    """The windows of a split in batches of similar length; each clip's embedding is the mean over its windows."""
+    """The windows of clips in batches of similar length; each clip's embedding is the mean over its windows."""
 
-    def __init__(self, clips: CaptionedClips, batch_size: int) -> None:
-        self._clips = clips
-        windows = clips.windows()
+    def __init__(self, audio: AudioStore, batch_size: int) -> None:
+        self._audio = audio
+        windows = windows_of(audio)
         order = np.argsort(-windows.lengths, kind="stable")
         # as many frames a batch as `batch_size` of the longest windows have
         self._batches: list[Windows] = []
@@ -36,7 +37,7 @@ class AudioBatches(Dataset[Batch]):
         """`audio` (W, T, F), (W, S) or (W, E) float32, `lengths` and `clip` (W,) int64: the clip of each window."""
         windows = self._batches[number]
         return {
-            "audio": self._clips.audio.batch(*windows),
+            "audio": self._audio.batch(*windows),
             "lengths": torch.from_numpy(windows.lengths),
             "clip": torch.from_numpy(windows.clips),
         }
@@ -63,9 +64,9 @@ class TrainLoader:
         return iter(self._loader)
 
 
-def audio_loader(clips: CaptionedClips, batch_size: int, workers: int = 0) -> DataLoader[Batch]:
-    """Batches of every window of a split, longest first."""
-    return _loader(AudioBatches(clips, batch_size), workers, None)
+def audio_loader(audio: AudioStore, batch_size: int, workers: int = 0) -> DataLoader[Batch]:
+    """Batches of every window of the clips, longest first."""
+    return _loader(AudioBatches(audio, batch_size), workers, None)
 
 
 def _loader(dataset: Dataset[Batch], workers: int, sampler: Any) -> DataLoader[Batch]:

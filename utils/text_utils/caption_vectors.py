@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from utils.artefact_utils import Caption, read_text_embeddings, write_text_embeddings
@@ -22,7 +23,12 @@ Vectors = dict[str, NDArray[np.float32]]
 
 
 def write_caption_vectors(
-    path: Path, captions: Sequence[Caption], model: str, made_by: str, batch_size: int = 64
+    path: Path,
+    captions: Sequence[Caption],
+    model: str,
+    made_by: str,
+    batch_size: int = 64,
+    device: torch.device | None = None,
 ) -> dict[str, Any]:
     """Embed the captions that have no vector yet, and write all.
 
@@ -32,6 +38,7 @@ def write_caption_vectors(
         model: of `data.text_embeddings`.
         made_by: the command that makes the file again.
         batch_size: captions a batch.
+        device: where to compute; None: the GPU if there is one.
 
     Returns:
         The notes of the file: `model`, `revision`, `made_by`, `kind` (of the tower), `max_tokens` and `truncated`
@@ -53,7 +60,7 @@ def write_caption_vectors(
         return held_notes
     if len(missing) < len(captions):
         print(f"{len(captions) - len(missing)} of {len(captions)} captions are embedded already")
-    tower = load_text_tower(model)
+    tower = load_text_tower(model, device=device)
     truncated = tower.truncated([caption.raw_text for caption in captions])
     notes |= {"kind": tower.kind, "max_tokens": tower.max_tokens, "truncated": truncated}
     vectors = {tid: held[tid] for tid in wanted if tid in held}

@@ -46,18 +46,19 @@ class ClipTower(TextTower):
         return self._tokenizer.counts(texts)
 
 
-def load_clip_tower(model: str, key: str = KEY) -> ClipTower:
-    """The text tower of a CLIP, frozen, on the GPU if there is one.
+def load_clip_tower(model: str, key: str = KEY, device: torch.device | None = None) -> ClipTower:
+    """The text tower of a CLIP, frozen.
 
     Args:
         model: a folder or a name at a hub, of a whole CLIP or of its text network with the projection.
         key: of the YAML, for messages.
+        device: where it computes; None: the GPU if there is one.
     Raises:
         UserError: see `load_clip_network` and `load_clip_tokenizer`.
     """
     tokenizer = load_clip_tokenizer(model, key)
     network: Any = load_clip_network(model, key).requires_grad_(False)  # Any: mypy misreads transformers' own `to`
-    return ClipTower(network.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer)
+    return ClipTower(network.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer)
 
 
 def load_clip_network(model: str, key: str) -> CLIPTextModelWithProjection:

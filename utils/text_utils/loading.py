@@ -4,40 +4,50 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from utils.cli_utils import UserError
-from utils.pretrained_utils import PACKAGE, find_model, read_config
+from utils.pretrained_utils import PACKAGE, find_model, local_only, read_config
 from utils.text_utils.clip_text import CLIP_TYPES, load_clip_tower
 from utils.text_utils.sentence_encoders import SentenceTower, load_sentence_encoder
 from utils.text_utils.tokens import load_tokenizer
 from utils.text_utils.towers import KEY, TextTower
 
 
-def load_text_tower(model: str, key: str = KEY) -> TextTower:
-    """The frozen network that maps captions to vectors, on the GPU if there is one.
+def load_text_tower(model: str, key: str = KEY, device: torch.device | None = None) -> TextTower:
+    """The frozen network that maps captions to vectors.
 
     Args:
         model: `package:NAME`, a folder, or a name that a hub knows; a CLIP, a sentence-transformers model, or any
             text network of transformers, whose vectors are then the mean over its tokens (a line says so).
         key: of the YAML, for messages.
+        device: where it computes; None: the GPU if there is one.
     Raises:
         UserError: no such model, a partial one, or one that takes no text.
     """
     source = find_model(model, key)
     if model.startswith(PACKAGE) or (isinstance(source, Path) and (source / "modules.json").is_file()):
-        return SentenceTower(load_sentence_encoder(model, key))
-    from sentence_transformers.util import is_sentence_transformer_model
-
+        return SentenceTower(load_sentence_encoder(model, key, device))
     try:
         config = read_config(model, key)
     except UserError:
         # at a hub, some models keep config.json in the folders of their modules
-        if isinstance(source, Path) or not is_sentence_transformer_model(source):
+        if not _is_sentence_model(source):
             raise
-        return SentenceTower(load_sentence_encoder(model, key))
+        return SentenceTower(load_sentence_encoder(model, key, device))
     if config.model_type in CLIP_TYPES:
-        return load_clip_tower(model, key)
-    if isinstance(source, Path) or not is_sentence_transformer_model(source):
+        return load_clip_tower(model, key, device)
+    if not _is_sentence_model(source):
         vocabulary = getattr(config.get_text_config(), "vocab_size", 0)
         load_tokenizer(model, key, vocabulary, vocabulary)  # for its messages: it refuses what takes no text
         print(f"{model}: has no modules.json of sentence-transformers; a caption's vector is the mean over its tokens")
-    return SentenceTower(load_sentence_encoder(model, key))
+    return SentenceTower(load_sentence_encoder(model, key, device))
+
+
+def _is_sentence_model(source: Path | str) -> bool:
+    """Whether a model at a hub has the files of sentence-transformers."""
+    from sentence_transformers.util import is_sentence_transformer_model
+
+    if isinstance(source, Path):
+        return False  # its modules.json was looked for
+    return is_sentence_transformer_model(source, local_files_only=local_only(source))

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.cli_utils import UserError
-from utils.pretrained_utils import find_model, load_pretrained, reason_of
+from utils.pretrained_utils import find_model, load_pretrained, local_only, reason_of
 from utils.text_utils.tokens import check_tokenizer, count_tokens
 from utils.text_utils.towers import KEY, TextTower
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
 
 
@@ -44,14 +45,15 @@ class SentenceTower(TextTower):
         return count_tokens(tokenizer, prompted) if callable(tokenizer) else [len(text.split()) for text in prompted]
 
 
-def load_sentence_encoder(model: str, key: str = KEY) -> SentenceTransformer:
-    """A sentence-transformers model in eval mode, on the GPU if there is one.
+def load_sentence_encoder(model: str, key: str = KEY, device: torch.device | None = None) -> SentenceTransformer:
+    """A sentence-transformers model in eval mode.
 
     Args:
         model: `package:NAME` (an installed package that carries a model's folder), a folder, or a name that
             a hub knows. The vectors of a network without the files of sentence-transformers are the mean over its
             tokens.
         key: of the YAML, for messages.
+        device: where it computes; None: the GPU if there is one.
     Raises:
         UserError: no such package, folder or name, weights other than the package is known for, or a folder that
             misses some of its files or weights.
@@ -65,7 +67,12 @@ def load_sentence_encoder(model: str, key: str = KEY) -> SentenceTransformer:
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # its report of missing weights is ours below, in one line
     try:
-        encoder = SentenceTransformer(str(source), trust_remote_code=False, local_files_only=isinstance(source, Path))
+        encoder = SentenceTransformer(
+            str(source),
+            trust_remote_code=False,
+            local_files_only=local_only(source),
+            device=None if device is None else str(device),
+        )
     # TypeError, KeyError: settings of its modules that are missing
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, SafetensorError) as error:
         raise UserError(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from utils.cli_utils import UserError
-from utils.pretrained_utils import find_model, reason_of
+from utils.pretrained_utils import find_model, local_only, reason_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -131,9 +130,7 @@ def _load(model: str, key: str) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(
-            str(source), trust_remote_code=False, local_files_only=isinstance(source, Path)
-        )
+        return AutoTokenizer.from_pretrained(str(source), trust_remote_code=False, local_files_only=local_only(source))
     except Exception as error:  # the tokenizers library raises plain Exception on a broken file
         raise UserError(
             f"{key}: {model}: its tokenizer cannot be loaded: {reason_of(error)}; name a model with tokenizer files"

@@ -33,7 +33,7 @@ def prepare_folder(search: Search, *, resume: bool, fresh: bool) -> bool | None:
             raise UserError(f"{folder}: holds no experiment of this program; move it, or use --set experiment=NAME")
         if resume:
             print(f"{folder}: nothing to resume; starting")
-        write_json(record, {"format_version": 1, "run": search.run, "data": search.data, "finished": False})
+        write_record(search, finished=False)
         return False
     held = _read_record(record)
     changed = _changed_keys(held["run"], search.run)
@@ -44,7 +44,7 @@ def prepare_folder(search: Search, *, resume: bool, fresh: bool) -> bool | None:
         )
     if held["data"] != search.data:
         raise UserError(
-            f"{folder}: holds an experiment on other data: clips or captions have changed since; "
+            f"{folder}: holds an experiment on other data: clips, captions or their vectors have changed since; "
             "use --set experiment=NAME, or --fresh to move it aside and start again"
         )
     if held["finished"]:
@@ -57,10 +57,27 @@ def prepare_folder(search: Search, *, resume: bool, fresh: bool) -> bool | None:
     return (folder / "tuner.pkl").is_file()
 
 
+def write_record(search: Search, *, finished: bool) -> None:
+    """Write experiment.json: what the experiment is, and whether all its trials have ended."""
+    record = {"run": search.run, "data": search.data, "revisions": dict(search.revisions), "finished": finished}
+    write_json(search.folder / EXPERIMENT_FILE, {"format_version": 1, **record})
+
+
+def read_revisions(folder: Path) -> dict[str, str]:
+    """Which state of each frozen encoder made the vectors of an experiment; empty where that is not known."""
+    record = folder / EXPERIMENT_FILE
+    return _read_record(record)["revisions"] if record.is_file() else {}
+
+
 def _read_record(path: Path) -> dict[str, Any]:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-        return {"run": dict(held["run"]), "data": str(held["data"]), "finished": bool(held["finished"])}
+        return {
+            "run": dict(held["run"]),
+            "data": str(held["data"]),
+            "revisions": dict(held.get("revisions", {})),
+            "finished": bool(held["finished"]),
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not the record of an experiment; move the folder aside with --fresh") from error
 

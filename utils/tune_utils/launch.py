@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from utils.artefact_utils import write_json
 from utils.cli_utils import UserError, command_for
 from utils.config_utils import set_key, value_at
 from utils.model_utils import Fit, LRSchedulerSpec, OptimizerSpec, Task, TrainingSpec, find_trial
 from utils.model_utils.trials import checkpoint_folders
-from utils.tune_utils.folder import EXPERIMENT_FILE, UNSAVED, make_stand_ins, prepare_folder, remove_stand_ins
+from utils.tune_utils.folder import UNSAVED, make_stand_ins, prepare_folder, remove_stand_ins, write_record
 from utils.tune_utils.spec import Distribution, RaySpec, Search, check_resources
 
 _RAY_SETTINGS = {
@@ -278,8 +277,7 @@ def _conclude(search: Search, results: Any, *, interrupted: bool) -> bool:
             f"{len(failed)} of {len(results)} trials failed: {'; '.join(sorted(causes))}; details in "
             f"{failed[0].path}/error.txt; repair the cause, then: {command_for('main.py', '--resume')}"
         )
-    record = {"format_version": 1, "run": search.run, "data": search.data, "finished": True}
-    write_json(search.folder / EXPERIMENT_FILE, record)
+    write_record(search, finished=True)
     return True
 
 

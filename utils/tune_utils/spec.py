@@ -96,6 +96,7 @@ class Search(NamedTuple):
     training: TrainingSpec
     folder: Path  # runs/<experiment>
     data: str = ""  # a digest of what is trained and chosen on
+    revisions: Mapping[str, str] = {}  # audio, text -> which state of a frozen encoder made the vectors
 
 
 def check_resources(spec: RaySpec, cpus: float, gpus: float) -> None:

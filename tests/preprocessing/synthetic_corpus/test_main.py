@@ -17,7 +17,8 @@ REPOSITORY = Path(__file__).parents[3]
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """The root of a run whose YAML is left out: only `data.root` and `data.splits` matter here."""
-    data = SimpleNamespace(root=tmp_path / "synthetic", splits=SplitsSpec(), dataset_script="preprocessing.clotho_dataset")
+    data = SimpleNamespace(root=tmp_path / "synthetic", splits=SplitsSpec())
+    data.dataset_script = "preprocessing.clotho_dataset"
     run = SimpleNamespace(data=data)
     monkeypatch.setattr(script, "load_run", lambda argv, parser: (run, parser.parse_args(argv)))
     return data.root

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import soxr
 
-from utils.audio_utils import AudioError, probe, read_wave, wave_blocks
+from utils.audio_utils import AudioError, header_duration_s, probe, read_wave, wave_blocks
 
 NAMES = [
     "a b.wav",
@@ -154,3 +154,9 @@ def test_samples_that_are_not_finite_are_refused(tmp_path, value, channels):
     wave[40_000, -1] = value
     soundfile.write(tmp_path / "clip.wav", wave, 8000, subtype="FLOAT")
     assert refused(tmp_path / "clip.wav") == "holds NaN or infinite samples"
+
+
+def test_the_header_says_how_long_a_file_is(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(0.25, 8000), 8000)
+    (tmp_path / "b.wav").write_text("no sound")
+    assert [header_duration_s(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav")] == [0.25, 0.0, 0.0]

@@ -130,7 +130,7 @@ def test_evaluation_goes_through_every_frame_once(corpus, batch_size):
     windows = np.stack(clips.windows(), axis=1).tolist()
     assert windows[2:5] == [[2, 0, 83], [2, 83, 84], [2, 167, 83]]
     seen = {clip: [] for clip in range(6)}
-    loader = audio_loader(clips, batch_size)
+    loader = audio_loader(clips.audio, batch_size)
     for batch in loader:
         assert batch["audio"].shape[0] * batch["audio"].shape[1] <= batch_size * 101
         for row, length, clip in zip(batch["audio"], batch["lengths"].tolist(), batch["clip"].tolist(), strict=True):
@@ -139,7 +139,7 @@ def test_evaluation_goes_through_every_frame_once(corpus, batch_size):
     for clip, windows in seen.items():
         found = sorted(np.concatenate(windows).tolist())
         assert found == sorted(features(clip).tolist())
-    assert len(loader) == len(AudioBatches(clips, batch_size))
+    assert len(loader) == len(AudioBatches(clips.audio, batch_size))
 
 
 def same(batches, others):
@@ -158,7 +158,7 @@ def test_workers_make_the_same_batches(corpus):
         there.set_epoch(epoch)  # the workers stay from epoch to epoch
         same(here, there)
     assert len(here) == len(there) == 3
-    same(audio_loader(clips, 2), audio_loader(clips, 2, workers=2))
+    same(audio_loader(clips.audio, 2), audio_loader(clips.audio, 2, workers=2))
 
 
 def test_training_sees_all_of_a_long_clip_but_no_more_than_a_window_at_a_time(corpus):

@@ -55,3 +55,16 @@ def test_one_batch_is_decoded_ahead_and_no_more(root, monkeypatch):
     batches.close()
     assert threading.active_count() < 10
     assert len(started) <= 5
+
+
+def test_waves_are_prepared_in_the_threads(root):
+    def prepare(wave):
+        if wave[0] > 0.35:
+            raise AudioError("too loud")
+        return np.array([len(wave), threading.current_thread() is not threading.main_thread()])
+
+    ((_, quiet), (_, broken), (_, loud)) = next(decoded_batches([[clip(1), clip(2), clip(4)]], root, 8000, 2, prepare))
+    assert quiet.tolist() == [80, 1]
+    assert "cannot be decoded" in str(broken)
+    assert isinstance(loud, AudioError)
+    assert str(loud) == "too loud"

@@ -60,9 +60,10 @@ def test_a_name_whose_config_stands_in_its_modules_is_a_sentence_encoder(models,
         raise UserError("no config.json")
 
     monkeypatch.setattr(loading, "read_config", no_config)
-    monkeypatch.setattr("sentence_transformers.util.is_sentence_transformer_model", lambda name: name == "org/known")
+    known = "sentence_transformers.util.is_sentence_transformer_model"
+    monkeypatch.setattr(known, lambda name, **_: name == "org/known")
     load = loading.load_sentence_encoder
-    monkeypatch.setattr(loading, "load_sentence_encoder", lambda model, key: load(str(models / "sentences"), key))
+    monkeypatch.setattr(loading, "load_sentence_encoder", lambda model, *rest: load(str(models / "sentences"), *rest))
     assert load_text_tower("org/known").width == 16
     with pytest.raises(UserError, match=r"no config\.json"):
         load_text_tower("org/unknown")

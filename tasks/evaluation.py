@@ -1,0 +1,201 @@
+"""Measure the scores of a split by a protocol: what the scripts of stage 3 share."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.runs import Run
+from tasks.scored import ScoredSplit
+from utils.artefact_utils import read_relevance
+from utils.cli_utils import UserError
+from utils.dataset_utils import MatchedQueries, match_queries
+from utils.metric_utils import (
+    MEDIAN_RANK,
+    Cutoffs,
+    Interval,
+    NonFiniteScoreError,
+    Protocol,
+    Relevance,
+    ScoreSource,
+    SelectedQueries,
+    bootstrap_intervals,
+    chance_metrics,
+    jackknife_intervals,
+    per_query_values,
+    rank_and_top_k,
+    retrieval_metrics,
+)
+
+T = TypeVar("T")
+Indices = NDArray[np.int64]
+Values = NDArray[np.float64]
+RELEVANCE_FILE = "metadata_eval.csv"  # of data.root
+
+
+class Judgements(NamedTuple):
+    """Which clips are relevant to which captions: R pairs."""
+
+    rows: Indices  # (Q',) the captions that are queries
+    query_index: Indices  # (R,) in [0, Q')
+    item_index: Indices  # (R,) in [0, C)
+    gains: Values | None  # (R,); None: all alike
+    matched: MatchedQueries | None  # where they come from lists, what did not match
+    file: Path | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Direction:
+    """The ranks of one direction, and what they come to.
+
+    Attributes:
+        shape: (queries, candidates).
+        ranks: (R,) of the relevant items.
+        query_index: (R,) the query of each.
+        clusters: (Q,) the clip of each query; queries of one clip are not independent.
+        cutoffs: what is measured.
+        gains: (R,) of graded relevance; None: all alike.
+        knows_ranks: False where nothing is known beyond the cut-offs, so that there is no median rank.
+    """
+
+    shape: tuple[int, int]
+    ranks: Indices
+    query_index: Indices
+    clusters: Indices
+    cutoffs: Cutoffs
+    gains: Values | None = None
+    knows_ranks: bool = True
+
+    def metrics(self) -> dict[str, float]:
+        """By name, with `queries` and `candidates`."""
+        found = retrieval_metrics(self.ranks, self.query_index, self.shape[0], self.cutoffs, self.gains)
+        return self._known(found) | {"queries": self.shape[0], "candidates": self.shape[1]}
+
+    def chance(self) -> dict[str, float]:
+        """The same metrics of a random order, in closed form."""
+        counts = np.bincount(self.query_index, minlength=self.shape[0])
+        return self._known(chance_metrics(counts, self.shape[1], self.cutoffs, self.gains, self.query_index))
+
+    def values(self) -> dict[str, Values]:
+        """(Q,) of each metric, one a query."""
+        found = per_query_values(self.ranks, self.query_index, self.shape[0], self.cutoffs, self.gains)
+        return self._known(found)
+
+    def intervals(self) -> dict[str, dict[str, Interval]]:
+        """95 % intervals by `bootstrap` and by `jackknife`: clips drawn, or left out, with all their captions.
+
+        Without any where all queries are of one clip: there is nothing to draw from.
+        """
+        if (self.clusters == self.clusters[0]).all():
+            return {"bootstrap": {}, "jackknife": {}}
+        values = self.values()
+        return {
+            "bootstrap": bootstrap_intervals(values, self.clusters),
+            "jackknife": jackknife_intervals(values, self.clusters),
+        }
+
+    def _known(self, numbers: dict[str, T]) -> dict[str, T]:
+        return {key: value for key, value in numbers.items() if self.knows_ranks or key != MEDIAN_RANK}
+
+
+class Evaluation(NamedTuple):
+    """What a protocol measures of a split's scores."""
+
+    protocol: Protocol
+    judgements: Judgements
+    text_to_audio: Direction
+    audio_to_text: Direction | None  # None: not all scores are known
+    best_clips: Indices  # (Q', top) columns of each query's best clips, best first
+
+
+def evaluate_split(
+    scored: ScoredSplit, run: Run, protocol: Protocol, relevance: Path | None = None, top: int = 10
+) -> Evaluation:
+    """Rank both directions, in one pass each.
+
+    Args:
+        scored: the scores.
+        run: tells where the relevance lists of its data lie.
+        protocol: what to measure.
+        relevance: another file of relevance lists than data.root's.
+        top: clips to keep for each query.
+    Raises:
+        UserError: a score is not finite, or the protocol needs relevance lists that are missing or match nothing.
+    """
+    judgements = judge(scored, run, protocol, relevance)
+    rows, own = judgements.rows, scored.clip_of_caption
+    source: ScoreSource = scored.text_to_audio()
+    if len(rows) < len(scored.captions):
+        source = SelectedQueries(source, rows)
+    pairs = Relevance(judgements.query_index, judgements.item_index, len(rows), len(scored.clips))
+    try:
+        ranking = rank_and_top_k(source, pairs, top)
+    except NonFiniteScoreError as error:
+        raise scored.not_finite(_of_caption(error, rows)) from error
+    forward = Direction(
+        (len(rows), len(scored.clips)),
+        ranking.ranks,
+        judgements.query_index,
+        own[rows],
+        _within(protocol.text_to_audio, scored.depth),
+        judgements.gains,
+        knows_ranks=scored.depth is None,
+    )
+    backward = _audio_to_text(scored, protocol.audio_to_text) if scored.is_whole else None
+    return Evaluation(protocol, judgements, forward, backward, ranking.top_index)
+
+
+def judge(scored: ScoredSplit, run: Run, protocol: Protocol, relevance: Path | None) -> Judgements:
+    """Which clips are relevant to which captions: each caption's own, or those of the relevance lists.
+
+    Raises:
+        UserError: the lists are missing, broken, or match no caption.
+    """
+    if not protocol.several_relevant and relevance is None:
+        if scored.missing:
+            raise UserError(
+                f"{scored.path}: {scored.missing} captions of '{scored.split}' have no scores, and {protocol.name} "
+                "asks for all of them; add their rows, or take --protocol dcase2025 with its own queries"
+            )
+        rows = np.arange(len(scored.captions))
+        return Judgements(rows, rows, scored.clip_of_caption, None, None, None)
+    file = relevance or run.data.root / RELEVANCE_FILE
+    if not file.is_file():
+        raise UserError(
+            f"{file}: no such file; {protocol.name} needs the relevant clips of every query (query, audio_filenames): "
+            "name the file with --relevance"
+        )
+    matched = match_queries(read_relevance(file), scored.captions, scored.clips)
+    if not len(matched.rows):
+        raise UserError(
+            f"{file}: none of its queries is a caption of '{scored.split}', such as '{matched.unmatched[0]}'; "
+            "name the split that it belongs to with --split"
+        )
+    gains = None if (matched.gains == 1).all() else matched.gains
+    order = np.argsort(matched.rows)  # as the blocks of the scores come
+    place = np.argsort(order)  # of each query in that order
+    return Judgements(matched.rows[order], place[matched.query_index], matched.item_index, gains, matched, file)
+
+
+def _of_caption(error: NonFiniteScoreError, rows: Indices) -> NonFiniteScoreError:
+    """The same error, of the caption that the query is."""
+    return NonFiniteScoreError(int(rows[error.query]), error.candidate, error.value)
+
+
+def _audio_to_text(scored: ScoredSplit, cutoffs: Cutoffs) -> Direction:
+    clips, captions = scored.clip_of_caption, np.arange(len(scored.captions))
+    shape = (len(scored.clips), len(scored.captions))
+    ranks = rank_and_top_k(scored.audio_to_text(), Relevance(clips, captions, *shape), 0).ranks
+    return Direction(shape, ranks, clips, np.arange(shape[0]), cutoffs)
+
+
+def _within(cutoffs: Cutoffs, depth: int | None) -> Cutoffs:
+    """The cut-offs at which lists of `depth` names are known."""
+    if depth is None:
+        return cutoffs
+    given = dataclasses.asdict(cutoffs)
+    return Cutoffs(**{name: tuple(k for k in ks if k <= depth) for name, ks in given.items()})

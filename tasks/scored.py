@@ -1,0 +1,228 @@
+"""The scores of a split, whoever made them: a trained run, an ensemble, or a system that is not of this project."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.runs import Run, load_run
+from tasks.trained import Trained, add_trained_arguments, split_name, trained_of
+from utils.artefact_utils import Caption, Clip, ScoreReader, read_foreign_scores
+from utils.cli_utils import ArtefactError, UserError, python, remembered_conf
+from utils.data_utils import read_tables
+from utils.dataset_utils import align_scores, captions_among
+from utils.metric_utils import MatrixScores, NonFiniteScoreError, ScoreSource
+from utils.model_utils import find_trial
+
+Indices = NDArray[np.int64]
+
+FOREIGN = "foreign"  # results of files go to <output_root>/foreign/<name>/
+_HDF5 = {".hdf5", ".h5"}
+
+
+@dataclass(frozen=True)
+class ScoredSplit:
+    """Every caption of a split scored against every clip.
+
+    Attributes:
+        label: what made the scores, in words: trial, checkpoint and epoch, or a file's name.
+        split: the split's own name.
+        path: the file that holds the scores.
+        folder: where results are written.
+        captions: Q, the rows.
+        clips: C, the columns.
+        depth: of lists that name so many clips a query and tell nothing of the others; None: scores of all.
+        missing: captions of the split that the file of another system has no scores of.
+        trained: the checkpoint behind the scores, where it is known.
+        repair: the command that writes the scores again, for messages.
+        arguments: of the command line that chose them.
+    """
+
+    label: str
+    split: str
+    path: Path
+    folder: Path
+    captions: list[Caption]
+    clips: list[Clip]
+    source: ScoreReader | NDArray[np.float32] = field(repr=False)
+    depth: int | None = None
+    trained: Trained | None = None
+    missing: int = 0
+    repair: str = ""
+    arguments: Sequence[str] = ()
+
+    @property
+    def clip_of_caption(self) -> Indices:
+        """(Q,) the column of each caption's own clip."""
+        columns = {clip.fid: column for column, clip in enumerate(self.clips)}
+        return np.array([columns[caption.fid] for caption in self.captions], np.int64)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every caption has a score with every clip."""
+        return self.depth is None and not self.missing
+
+    def text_to_audio(self) -> ScoreSource:
+        """Captions as queries, clips as candidates."""
+        return self.source.text_to_audio() if isinstance(self.source, ScoreReader) else MatrixScores(self.source)
+
+    def audio_to_text(self) -> ScoreSource:
+        """Clips as queries, captions as candidates; only where `is_whole`."""
+        return self.source.audio_to_text() if isinstance(self.source, ScoreReader) else MatrixScores(self.source.T)
+
+    def not_finite(self, error: NonFiniteScoreError) -> UserError:
+        """What to tell of a score that is NaN or infinite."""
+        caption, clip = self.captions[error.query].raw_text, self.clips[error.candidate].fname
+        return UserError(
+            f"{self.path}: the score of caption '{caption}' and clip '{clip}' is {error.value}, expected a finite "
+            f"number; write it again: {self.repair}"
+        )
+
+    def publish(self, path: Path) -> Path:
+        """Show a file of the best trial in runs/<experiment>/ too; returns the path to name to the user."""
+        return path if self.trained is None else self.trained.publish(path)
+
+    def command_for(self, script: str, *arguments: str) -> str:
+        """The command line that runs another script of stage 3 on the same scores."""
+        return shlex.join([python(), "-m", script, *self.arguments, *arguments])
+
+
+def add_scored_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses a checkpoint's scores, or the file of any other system."""
+    add_trained_arguments(parser)
+    parser.add_argument("--scores", type=Path, help="scores of another system: CSV, npy, npz, or a score file of ours")
+    parser.add_argument("--queries", type=Path, help="of an npy: a file with a query a line")
+    parser.add_argument("--files", type=Path, help="of an npy: a file with a clip's name a line")
+
+
+@contextlib.contextmanager
+def open_scored(
+    argv: Sequence[str] | None, parser: argparse.ArgumentParser
+) -> Iterator[tuple[ScoredSplit, Run, argparse.Namespace]]:
+    """Parse a command line of stage 3, and open the scores that it means.
+
+    Args:
+        argv: the arguments; None for those of the process.
+        parser: the script's own arguments; those of `add_scored_arguments`, `--conf` and `--set` are added.
+    Raises:
+        UserError: there is no such run or file, or its scores are not those of the split as it is now.
+    """
+    add_scored_arguments(parser)
+    conf, args = load_run(argv, parser)
+    if args.scores is None:
+        trained = trained_of(conf, args)
+        with _open_trained(trained) as scored:
+            yield scored, trained.run, args
+        return
+    split = split_name(conf, args.split)
+    lists = {name: vars(args)[name] for name in ("queries", "files")}
+    given = [part for name, path in lists.items() if path is not None for part in (f"--{name}", str(path))]
+    chosen = ["--split", args.split] if args.split else []
+    with open_scores_of(args.scores, conf, split, **lists) as scored:
+        arguments = [*remembered_conf(), "--scores", str(args.scores), *given, *chosen]
+        yield dataclasses.replace(scored, arguments=arguments), conf, args
+
+
+@contextlib.contextmanager
+def open_scores_of(
+    path: Path, run: Run, split: str, queries: Path | None = None, files: Path | None = None
+) -> Iterator[ScoredSplit]:
+    """The scores that a path means.
+
+    Args:
+        path: an experiment's folder (its best trial), a trial's folder, a score file of this project, or a file of
+            another system.
+        run: tells the tables of the split.
+        split: its own name.
+        queries: of an npy, the list of its rows.
+        files: of an npy, the list of its columns.
+    Raises:
+        UserError: nothing there, or scores that are not those of the split.
+    """
+    if path.is_dir():
+        trial = _trial_folder(path)
+        repair = shlex.join([python(), "-m", "postprocessing.xmodal_scores", "--run", str(trial.parent), "--trial"])
+        stored = trial / f"{split}_xmodal_scores.hdf5"
+        with _open_stored(stored, run, split, f"{repair} {trial.name} --split {split}") as scored:
+            yield scored
+    elif path.suffix in _HDF5:
+        with _open_stored(path, run, split, f"name another file than {path}") as scored:
+            yield scored
+    else:
+        yield _foreign(path, run, split, queries, files)
+
+
+def _trial_folder(path: Path) -> Path:
+    if (path / "params.json").is_file():
+        return path
+    return find_trial(path).folder
+
+
+@contextlib.contextmanager
+def _open_trained(trained: Trained) -> Iterator[ScoredSplit]:
+    repair = trained.command_for("postprocessing.xmodal_scores")
+    with _open_stored(trained.scores, trained.run, trained.split, repair) as scored:
+        assert isinstance(scored.source, ScoreReader)
+        found = scored.source.notes["checkpoint"]
+        if found != trained.checkpoint:
+            raise ArtefactError(
+                f"{trained.scores}: made by {found}, this run wants {trained.checkpoint}; write it again: {repair}"
+            )
+        yield dataclasses.replace(scored, trained=trained, arguments=trained.arguments)
+
+
+@contextlib.contextmanager
+def _open_stored(path: Path, run: Run, split: str, repair: str) -> Iterator[ScoredSplit]:
+    """A score file of this project, with the tables of its split."""
+    with ScoreReader(path, repair) as reader:
+        if reader.notes.get("split", split) != split:
+            raise ArtefactError(f"{path}: scores of '{reader.notes['split']}', this command wants '{split}'; {repair}")
+        tables = read_tables(run.data, split)
+        left_out = reader.left_out()
+        captions = {c.tid: c for c in tables.captions if c.fid not in left_out}
+        clips = {c.fid: c for c in tables.clips if c.fid not in left_out}
+        changed = (set(reader.tids) ^ set(captions)) | (set(reader.fids) ^ set(clips))
+        if changed:
+            raise ArtefactError(
+                f"{path}: the scores and the tables of '{split}', which have changed since, differ in "
+                f"{len(changed)} ids, such as {min(changed)}; write it again: {repair}"
+            )
+        rows, columns = [captions[tid] for tid in reader.tids], [clips[fid] for fid in reader.fids]
+        label = str(reader.notes.get("checkpoint", path.name))
+        yield ScoredSplit(label, split, path, path.parent, rows, columns, reader, repair=repair)
+
+
+def _foreign(path: Path, run: Run, split: str, queries: Path | None, files: Path | None) -> ScoredSplit:
+    """A file of another system, in the order of the split's tables."""
+    tables = read_tables(run.data, split)
+    found = read_foreign_scores(path, queries, files)
+    there = captions_among(found.queries, tables.captions)
+    captions = [tables.captions[row] for row in there] if len(there) else tables.captions
+    aligned = align_scores(found, captions, tables.clips)
+    for count, what in (
+        (len(aligned.duplicate_queries), "rows stand there again; the first one counts"),
+        (aligned.surplus_queries, f"rows are no caption of '{split}'; passed over"),
+        (aligned.surplus_files, f"columns are no clip of '{split}'; passed over"),
+    ):
+        if count:
+            print(f"{path}: {count} {what}")
+    return ScoredSplit(
+        path.name,
+        split,
+        path,
+        run.output_root / FOREIGN / path.stem,
+        captions,
+        tables.clips,
+        aligned.scores,
+        found.depth,
+        missing=len(tables.captions) - len(captions),
+        repair=f"correct {path}",
+    )
