@@ -39,6 +39,7 @@ demo: .venv/run
 		"a siren wails while the wind blows" \
 		"somebody knocks on a wooden door"
 	$(PY) -m postprocessing.xmodal_retrieval
+	$(PY) -m postprocessing.error_analysis
 	@echo "listen: data/synthetic/evaluation/   pictures: tensorboard --logdir runs/demo"
 
 CLAP := --conf tasks/clap_projection.yaml
@@ -52,6 +53,7 @@ demo-clap: .venv/run runs/demo/audio_encoder.json
 	$(PY) -m postprocessing.xmodal_scores $(CLAP)
 	$(PY) -m postprocessing.search $(CLAP) --top 5 "somebody knocks on a wooden door" --audio example/example.wav
 	$(PY) -m postprocessing.xmodal_retrieval $(CLAP)
+	$(PY) -m postprocessing.error_analysis $(CLAP)
 	@echo "look: runs/demo-clap/learning_curves.png"
 
 # the frozen encoder of demo-clap: the one that demo trains
@@ -60,7 +62,7 @@ runs/demo/audio_encoder.json: | .venv/run
 	$(PY) -m postprocessing.export
 
 test: .venv/dev
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --maxprocesses 4
 
 check: .venv/dev
 	$(PY) -m ruff check .

@@ -20,7 +20,7 @@ from typing import Any, get_args
 import numpy as np
 
 from tasks.runs import Run, load_run
-from tasks.scored import ScoredSplit, open_scores_of
+from tasks.scored import ENSEMBLE_FILE, ScoredSplit, open_scores_of
 from tasks.trained import split_name
 from utils.artefact_utils import write_json, write_scores
 from utils.cli_utils import UserError, check_free_disk, command, command_for
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _write(path, opened, weights, args, run)
     _report(folder, path, weights, chosen, args, run)
     chosen_split = [] if split == run.data.splits.eval else ["--split", split]
-    print(f"wrote {path} and {folder / 'ensemble.json'}")
+    print(f"wrote {path} and {folder / ENSEMBLE_FILE}")
     print(f"next: {command_for('postprocessing.xmodal_retrieval', '--scores', str(path), *chosen_split)}")
 
 
@@ -227,7 +227,7 @@ def _beside(path: Path, validation: str) -> Path:
     if found.is_file():
         return found
     folder = path.parent
-    if (folder / "ensemble.json").is_file():
+    if (folder / ENSEMBLE_FILE).is_file():
         raise UserError(f"{found}: no such file; write the ensemble {folder.name} with --split {validation} too")
     trial = (folder / "params.json").is_file()
     chosen = ["--run", str(folder.parent), "--trial", folder.name] if trial else ["--run", str(folder)]
@@ -276,7 +276,7 @@ def _report(
         report["weights_from"] = f"{args.metric} of text to audio on '{validation}'"
         report[f"validation_{args.metric}"] = chosen.value
         report[f"validation_{args.metric}_of_even_weights"] = chosen.even_value
-    write_json(folder / "ensemble.json", report)
+    write_json(folder / ENSEMBLE_FILE, report)
     rows = [[str(member), *row] for member, row in zip(args.members, values, strict=True)]
     if chosen is not None:
         rows += [["even weights", "", f"{chosen.even_value:.4f}"], ["ensemble", "", f"{chosen.value:.4f}"]]

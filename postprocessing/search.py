@@ -64,7 +64,7 @@ def _audio_query(task: DualEncoderTask, path: Path) -> Array:
     try:
         return task.embed_sound(path)
     except AudioError as error:
-        raise UserError(f"{path}: {error}; give a wav, flac, ogg or mp3 file") from error
+        raise UserError(f"{path}: {error}; give another wav, flac, ogg or mp3 file") from error
 
 
 def _clip_embeddings(task: DualEncoderTask, trained: Trained) -> Array:

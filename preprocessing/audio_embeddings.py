@@ -29,7 +29,7 @@ from utils.artefact_utils import (
     write_pairs,
     write_rows,
 )
-from utils.audio_utils import AudioError
+from utils.audio_utils import AudioError, why_refused
 from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
 from utils.data_utils import DataSpec
 from utils.data_utils.decoding import Array, clip_batches, decoded_batches
@@ -242,7 +242,7 @@ def _embedded(
         for clip, wave in batch:
             if isinstance(wave, AudioError):
                 reasons[clip.fid] = str(wave)
-            elif reason := why_refused(wave, job.encoder):
+            elif reason := why_refused(wave, job.encoder.sample_rate_hz, job.encoder.min_samples):
                 reasons[clip.fid] = reason
             else:
                 waves[clip.fid] = wave
@@ -254,14 +254,6 @@ def _embedded(
             else:
                 reasons[fid] = f"its embedding holds NaN or infinite values as {job.settings.dtype}"
         advance(len(batch))
-
-
-def why_refused(wave: Array, encoder: FrozenAudioEncoder) -> str:
-    """Why a clip has no embedding, found before it is computed; empty when nothing speaks against it."""
-    if len(wave) < encoder.min_samples:
-        found_ms, wanted_ms = (1000 * n / encoder.sample_rate_hz for n in (len(wave), encoder.min_samples))
-        return f"too short: {found_ms:.1f} ms, the network's receptive field is {wanted_ms:.1f} ms"
-    return "" if wave.any() else "silent: every sample is 0"
 
 
 def write_pickle(data: DataSpec, split: str, settings: AudioEmbeddingSettings) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tasks.runs import Run, load_run
 from tasks.trained import Trained, add_trained_arguments, split_name, trained_of
 from utils.artefact_utils import Caption, Clip, ScoreReader, read_foreign_scores
-from utils.cli_utils import ArtefactError, UserError, python, remembered_conf
+from utils.cli_utils import ArtefactError, UserError, command_for, python, remembered_conf
 from utils.data_utils import read_tables
 from utils.dataset_utils import align_scores, captions_among
 from utils.metric_utils import MatrixScores, NonFiniteScoreError, ScoreSource
@@ -25,6 +25,7 @@ from utils.model_utils import find_trial
 Indices = NDArray[np.int64]
 
 FOREIGN = "foreign"  # results of files go to <output_root>/foreign/<name>/
+ENSEMBLE_FILE = "ensemble.json"  # in the folder of an ensemble
 _HDF5 = {".hdf5", ".h5"}
 
 
@@ -147,11 +148,13 @@ def open_scores_of(
     Raises:
         UserError: nothing there, or scores that are not those of the split.
     """
+    if (path / ENSEMBLE_FILE).is_file():
+        path = path / f"{split}_xmodal_scores.hdf5"
     if path.is_dir():
         trial = _trial_folder(path)
-        repair = shlex.join([python(), "-m", "postprocessing.xmodal_scores", "--run", str(trial.parent), "--trial"])
-        stored = trial / f"{split}_xmodal_scores.hdf5"
-        with _open_stored(stored, run, split, f"{repair} {trial.name} --split {split}") as scored:
+        chosen = ["--run", str(trial.parent), "--trial", trial.name, "--split", split]
+        repair = command_for("postprocessing.xmodal_scores", *chosen)
+        with _open_stored(trial / f"{split}_xmodal_scores.hdf5", run, split, repair) as scored:
             yield scored
     elif path.suffix in _HDF5:
         with _open_stored(path, run, split, f"name another file than {path}") as scored:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from utils.artefact_utils import Clip
-from utils.audio_utils import AudioError, header_duration_s, log_mel, read_wave
+from utils.audio_utils import AudioError, header_duration_s, log_mel, read_wave, why_refused
 from utils.cli_utils import UserError
 from utils.data_utils import DataSpec, WaveNeeds
 from utils.data_utils.decoding import clip_batches, decoded_batches
@@ -49,21 +49,14 @@ class SoundInput:
         return list(waves) if self.embed is None else [vector[None] for vector in self.embed(waves)]
 
     def prepared(self, wave: Array) -> Array:
-        """`prepare`, of a wave that is long enough.
+        """`prepare`, of a wave that the encoder can take.
 
         Raises:
-            AudioError: it is not.
+            AudioError: it is silent, or too short.
         """
-        if reason := self.why_too_short(wave):
+        if reason := why_refused(wave, self.sample_rate_hz, self.min_samples):
             raise AudioError(reason)
         return self.prepare(wave)
-
-    def why_too_short(self, wave: Array) -> str:
-        """Why the encoder cannot take a wave; empty if it can."""
-        if len(wave) >= self.min_samples:
-            return ""
-        found_ms, wanted_ms = (1000 * n / self.sample_rate_hz for n in (len(wave), self.min_samples))
-        return f"is too short: {found_ms:.1f} ms, the encoder needs {wanted_ms:.1f} ms"
 
 
 class SoundBatch(NamedTuple):
@@ -107,12 +100,9 @@ def features_of_sound(path: Path, sound: SoundInput) -> Array:
     """The features of one file: float32 (T, F) log-mels, (S,) wave, or (1, E_audio) vector.
 
     Raises:
-        AudioError: it cannot be decoded.
-        UserError: it is too short for the encoder.
+        AudioError: it cannot be decoded, is silent, or is too short for the encoder.
     """
     wave = read_wave(path, sound.sample_rate_hz)
-    if reason := sound.why_too_short(wave):
-        raise UserError(f"{path}: {reason}; give a longer sound")
     return sound.features([sound.prepared(wave)])[0]
 
 

@@ -81,7 +81,7 @@ def test_three_moves(raw, capfd):
     search.main([*conf, "a dog barks twice"])
     export.main(conf)
     out = capfd.readouterr().out
-    assert "Retrieval on 'evaluation', trial_00000/" in out
+    assert "'evaluation', trial_00000/" in out
     assert '"a dog barks twice" in 4 clips' in out
     made = {p.name for p in run.folder.iterdir() if p.is_file()}
     assert made >= {

@@ -100,9 +100,7 @@ def test_queries_are_listed_by_how_much_they_changed(two, capsys):
 def test_runs_without_scores_are_asked_for(two, capsys):
     (two / "runs" / "other" / "trial_00000" / "evaluation_xmodal_scores.hdf5").unlink()
     message = error_of(run(compare.main, capsys, two, str(two / "runs" / "tiny"), str(two / "runs" / "other")))
-    assert (
-        "evaluation_xmodal_scores.hdf5: no such file; write it: python -m postprocessing.xmodal_scores --run" in message
-    )
+    assert "evaluation_xmodal_scores.hdf5: no such file; write it: python -m postprocessing.xmodal_scores" in message
     assert "runs/other --trial trial_00000 --split evaluation" in message
 
 
@@ -118,3 +116,14 @@ def test_what_is_not_there_is_refused(two, capsys):
     assert "nowhere.csv: no such file" in message
     message = error_of(run(compare.main, capsys, two, str(two / "runs" / "tiny"), str(two / "runs")))
     assert "holds no trial" in message
+
+
+def test_an_ensemble_is_named_by_its_folder(two, capsys):
+    folder = two / "runs" / "both"
+    folder.mkdir()
+    (folder / "ensemble.json").write_text("{}")
+    scores = two / "runs" / "tiny" / "trial_00000" / "evaluation_xmodal_scores.hdf5"
+    scores.rename(folder / scores.name)
+    result = run(compare.main, capsys, two, str(folder), str(two / "runs" / "other"), "--resamples", "10")
+    assert result.code == 0, result.err
+    assert (two / "runs" / "compare" / "both_vs_other_evaluation.json").is_file()

@@ -86,4 +86,4 @@ def test_sounds_that_cannot_be_read_are_named(trained, capsys):
     for path in (text, empty):
         message = error_of(run(search.main, capsys, trained, "--audio", str(path)))
         assert message.startswith(f"{path}: ")
-        assert message.endswith("give a wav, flac, ogg or mp3 file")
+        assert message.endswith("give another wav, flac, ogg or mp3 file")

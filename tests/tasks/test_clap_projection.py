@@ -234,7 +234,5 @@ def test_vectors_of_an_encoder_that_has_changed_are_refused(clap, capsys):
     assert "the encoder of that name has changed; train again: python main.py" in error
     with h5py.File(clap / "features" / "validation_audio_embeddings.hdf5", "r+") as file:
         file.attrs["revision"] = "sha256:other"
-    with pytest.raises(
-        ArtefactError, match=r"were made by sha256:.*, those of 'validation' by sha256:other"
-    ):
+    with pytest.raises(ArtefactError, match=r"were made by sha256:.*, those of 'validation' by sha256:other"):
         check_run(run, thorough=False)

@@ -10,6 +10,7 @@ import torch
 from tasks import sounds
 from tests import tiny, tiny_models
 from tests.training import run_of
+from utils.audio_utils import AudioError
 from utils.cli_utils import UserError
 
 
@@ -65,18 +66,20 @@ def test_what_cannot_be_embedded_is_told_with_its_row(task, prepared, tmp_path):
     text, short = tmp_path / "text.wav", tmp_path / "short.wav"
     text.write_text("no sound")
     soundfile.write(short, np.full(20, 0.1), 16_000)
-    paths = [text, clips_of(prepared)[0], short, Path("none.wav")]
+    soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
+    paths = [text, clips_of(prepared)[0], short, Path("none.wav"), tmp_path / "silent.wav"]
     with torch.inference_mode():
         found = task.embed_sounds(paths, 2, lambda done: None)
     assert "cannot be decoded" in found.refused[0]
     assert "cannot be decoded" in found.refused[3]
+    assert found.refused[4] == "silent: every sample is 0"
     assert not found.embeddings[[0, 3]].any()
     assert found.embeddings[1].any()
     if task._inputs.audio == "logmel":  # any length will do
-        assert set(found.refused) == {0, 3}
+        assert set(found.refused) == {0, 3, 4}
     else:
-        assert found.refused[2] == "is too short: 1.2 ms, the encoder needs 5.3 ms"
-        with pytest.raises(UserError, match=r"short\.wav: is too short: 1\.2 ms, .*; give a longer sound$"):
+        assert found.refused[2] == "too short: 1.2 ms, the network's receptive field is 5.3 ms"
+        with pytest.raises(AudioError, match=r"too short: 1\.2 ms"):
             task.embed_sound(short)
 
 

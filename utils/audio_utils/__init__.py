@@ -1,6 +1,14 @@
 """Decode, resample, log-mel: arrays in, arrays out."""
 
-from utils.audio_utils.decoding import AudioError, ClipFacts, header_duration_s, probe, read_wave, wave_blocks
+from utils.audio_utils.decoding import (
+    AudioError,
+    ClipFacts,
+    header_duration_s,
+    probe,
+    read_wave,
+    wave_blocks,
+    why_refused,
+)
 from utils.audio_utils.front_end import FrontEnd
 from utils.audio_utils.log_mel import LogMelStream, log_mel, prepare
 
@@ -15,4 +23,5 @@ __all__ = [
     "probe",
     "read_wave",
     "wave_blocks",
+    "why_refused",
 ]

@@ -48,6 +48,20 @@ def probe(path: Path, block_s: float = 30.0) -> ClipFacts:
     return facts
 
 
+def why_refused(wave: Array, sample_rate_hz: int, min_samples: int) -> str:
+    """Why an encoder of vectors or waves cannot take a clip; empty when nothing speaks against it.
+
+    Args:
+        wave: (S,) of the clip.
+        sample_rate_hz: of the wave.
+        min_samples: the network's receptive field.
+    """
+    if len(wave) < min_samples:
+        found_ms, wanted_ms = (1000 * n / sample_rate_hz for n in (len(wave), min_samples))
+        return f"too short: {found_ms:.1f} ms, the network's receptive field is {wanted_ms:.1f} ms"
+    return "" if wave.any() else "silent: every sample is 0"
+
+
 def header_duration_s(path: Path) -> float:
     """How long a file says it is, unverified: to plan batches by; 0.0 where it does not say."""
     try:
