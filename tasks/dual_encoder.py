@@ -111,6 +111,7 @@ class DualEncoderTask:
         self._inputs = Inputs(kind, _needs_of(on_waves), tokenizer)
         data = self.split(split)
         self._max_length = data.audio.max_length  # of a window
+        self._text_dim = data.texts.width
         self.dual_encoder: DualEncoderModel = run.model.build(data.audio.width, data.texts.width, on_waves)
         self.criterion: InfoNCE = run.criterion.build()
         self._network = nn.ModuleDict({"dual_encoder": self.dual_encoder, "criterion": self.criterion})
@@ -159,20 +160,30 @@ class DualEncoderTask:
         )
 
     def embed_queries(self, texts: Sequence[str]) -> Array:
-        """(Q, E) float32, the embeddings of free texts."""
+        """(Q, E) float32, the embeddings of free texts.
+
+        Raises:
+            UserError: the text model cannot be loaded, or is not the one that made the run's caption vectors.
+        """
         if self._inputs.tokenizer is not None:
             return self._embed_texts(TokenTexts(self._inputs.tokenizer, texts))
         from utils.text_utils import load_text_tower
 
         tower = load_text_tower(self._run.data.text_embeddings.model, device=self._device())
-        return self._embed_texts(VectorTexts(tower.encode_texts(list(texts))))
+        vectors = VectorTexts(tower.encode_texts(list(texts)))
+        if vectors.width != self._text_dim:
+            raise UserError(
+                f"data.text_embeddings.model: {self._run.data.text_embeddings.model} gives {vectors.width} dimensions, "
+                f"the run's caption vectors have {self._text_dim}; name the model that made them in training"
+            )
+        return self._embed_texts(vectors)
 
     def embed_sound(self, path: Path) -> Array:
         """(E,) float32, the embedding of a sound file.
 
         Raises:
-            AudioError: it cannot be decoded.
-            UserError: it is too short, or the run's audio vectors were made by another program.
+            AudioError: it cannot be decoded, is silent, or is too short for the encoder.
+            UserError: the run's audio vectors were made by another program.
         """
         sound = sound_input(self._run.data, self._inputs.audio, self._inputs.waves, torch.device("cpu"))
         return self.embed_clip(features_of_sound(path, sound))

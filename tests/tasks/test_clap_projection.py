@@ -16,6 +16,7 @@ from tasks.dual_encoder import check_alike
 from tests import tiny
 from tests.models.exported import write_panns
 from tests.training import fit_of, keep_checkpoints, run_of, write_trial
+from utils.artefact_utils.pairs import Pairs, write_pairs
 from utils.cli_utils import ArtefactError, ConfigError, UserError
 from utils.config_utils import read_yaml, to_mapping
 from utils.model_utils import read_checkpoint
@@ -236,3 +237,19 @@ def test_vectors_of_an_encoder_that_has_changed_are_refused(clap, capsys):
         file.attrs["revision"] = "sha256:other"
     with pytest.raises(ArtefactError, match=r"were made by sha256:.*, those of 'validation' by sha256:other"):
         check_run(run, thorough=False)
+
+
+def test_texts_of_another_model_than_the_pairs_were_made_with_are_refused(clap, tmp_path):
+    tiny.write_sentence_encoder(tmp_path / "wide", width=24)
+    data = run_of(clap).build()
+    pairs = [
+        Pairs(s.clips, s.captions, s.audio.table.numpy(), s.texts.table.numpy())
+        for s in map(data.split, ("train", "val"))
+    ]
+    for split, rows in zip(("development", "validation"), pairs, strict=True):
+        write_pairs(clap / f"embeddings_{split}.pkl", rows, {})
+    settings = [f"data.pairs={clap}/embeddings_{{split}}.pkl", f"data.text_embeddings.model={tmp_path}/wide"]
+    task = run_of(clap, *settings).build()
+    assert task.split("train").texts.width == 16
+    with pytest.raises(UserError, match=r"wide gives 24 dimensions, the run's caption vectors have 16; name the model"):
+        task.embed_queries(["a dog"])
