@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks import load_run
 from tasks.evaluation import Direction, Evaluation, evaluate_split
@@ -21,10 +23,12 @@ from tasks.scored import ScoredSplit, open_scores_of
 from tasks.trained import split_name
 from utils.artefact_utils import write_json, write_rows
 from utils.cli_utils import UserError, command, positive
-from utils.metric_utils import DEFAULT_PROTOCOL, PROTOCOLS, Comparison, compare_paired
+from utils.metric_utils import DEFAULT_PROTOCOL, PROTOCOLS, Comparison, best_ranks, compare_paired
 from utils.report_utils import print_table
 
 SCRIPT = "postprocessing.compare"
+Change = tuple[str, str, int, int, float]  # caption, its clip, rank in A, in B, change of the reciprocal rank
+Indices = NDArray[np.int64]
 FOLDER = "compare"  # of output_root
 _SHOWN = 5
 
@@ -41,84 +45,105 @@ def main(argv: Sequence[str] | None = None) -> None:
     run, args = load_run(argv, parser)
     split = split_name(run, args.split)
     protocol = PROTOCOLS[args.protocol]
-    one, two = args.runs
-    with open_scores_of(one, run, split) as a, open_scores_of(two, run, split) as b:
-        both = [in_order_of(a, scored) for scored in (a, b)]
-        evaluations = [evaluate_split(scored, run, protocol, args.relevance, 1) for scored in both]
-        names = [f"{path.name}" for path in args.runs]
-        write_comparison(run.output_root / FOLDER, names, both, evaluations, args.resamples)
+    for path in args.runs:
+        if path.suffix == ".npy":
+            raise UserError(f"{path}: has no names of rows and columns; save an npz with scores, queries and files")
+    with open_scores_of(args.runs[0], run, split) as a, open_scores_of(args.runs[1], run, split) as b:
+        both = [Measured(scored, evaluate_split(scored, run, protocol, args.relevance, 1)) for scored in (a, b)]
+        stem = "_vs_".join(names_of(args.runs)) + f"_{split}"
+        if protocol.name != DEFAULT_PROTOCOL:
+            stem += f"_{protocol.name}"
+        write_comparison(run.output_root / FOLDER / stem, names_of(args.runs), both, args.resamples)
 
 
-def in_order_of(wanted: ScoredSplit, scored: ScoredSplit) -> ScoredSplit:
-    """The same scores; both must be of the same captions and clips, in the same order.
+class Measured(NamedTuple):
+    """One of the two systems."""
+
+    scored: ScoredSplit
+    evaluation: Evaluation
+
+    def queries(self) -> list[str]:
+        """The tid of each query of text to audio."""
+        return [self.scored.captions[row].tid for row in self.evaluation.judgements.rows]
+
+    def clips(self) -> list[str]:
+        """The fid of each clip."""
+        return [clip.fid for clip in self.scored.clips]
+
+
+def names_of(runs: Sequence[Path]) -> list[str]:
+    """What tells the two apart: the last part of their paths, or the last two where that is the same."""
+    names = [path.absolute().name for path in runs]
+    return names if names[0] != names[1] else [f"{path.absolute().parent.name}_{path.name}" for path in runs]
+
+
+def write_comparison(path: Path, names: Sequence[str], both: Sequence[Measured], resamples: int) -> None:
+    """Print the tables; write <a>_vs_<b>_<split>.json and .csv.
 
     Raises:
-        UserError: they are not.
+        UserError: the systems have scored other clips, or other captions.
     """
-    ids = [[c.tid for c in s.captions] + [c.fid for c in s.clips] for s in (wanted, scored)]
-    if ids[0] != ids[1]:
-        raise UserError(
-            f"{wanted.path} scores {len(wanted.captions)} captions x {len(wanted.clips)} clips of '{wanted.split}', "
-            f"{scored.path} {len(scored.captions)} x {len(scored.clips)}: not the same ones; compare systems that were "
-            "scored on the same tables"
-        )
-    return scored
-
-
-def write_comparison(
-    folder: Path,
-    names: Sequence[str],
-    scored: Sequence[ScoredSplit],
-    evaluations: Sequence[Evaluation],
-    resamples: int,
-) -> None:
-    """Print both tables; write <a>_vs_<b>.json and .csv."""
-    stem = f"{names[0]}_vs_{names[1]}_{scored[0].split}"
-    forward = _compared(evaluations[0].text_to_audio, evaluations[1].text_to_audio, resamples)
-    report = {"a": scored[0].label, "b": scored[1].label, "text_to_audio": _plain(forward)}
+    one, two = both
+    _refuse_others(one, two)
+    forward = compared(
+        (one.evaluation.text_to_audio, two.evaluation.text_to_audio), _places(one.queries(), two.queries()), resamples
+    )
+    report: dict[str, Any] = {"a": one.scored.label, "b": two.scored.label, "text_to_audio": _plain(forward)}
     _print("text to audio", names, forward)
-    backward = [evaluation.audio_to_text for evaluation in evaluations]
+    backward = one.evaluation.audio_to_text, two.evaluation.audio_to_text
     if backward[0] is not None and backward[1] is not None:
-        compared = _compared(backward[0], backward[1], resamples)
-        report["audio_to_text"] = _plain(compared)
-        _print("audio to text", names, compared)
-    protocol = evaluations[0].protocol
+        table = compared((backward[0], backward[1]), _places(one.clips(), two.clips()), resamples)
+        report["audio_to_text"] = _plain(table)
+        _print("audio to text", names, table)
+    protocol = one.evaluation.protocol
     report["protocol"] = {"name": protocol.name, "leading": protocol.leading}
-    changes = changed_queries(scored[0], evaluations)
+    changes = changed_queries(one, two)
     _print_changes(names, changes)
-    write_rows(folder / f"{stem}.csv", ["caption", "file_name", "rank_a", "rank_b", "gain"], changes)
-    write_json(folder / f"{stem}.json", report)
-    print(f"wrote {folder / f'{stem}.csv'} (every query, most changed first)\nwrote {folder / f'{stem}.json'}")
+    table_file, report_file = (path.with_name(f"{path.name}.{suffix}") for suffix in ("csv", "json"))
+    write_rows(table_file, ["caption", "file_name", "rank_a", "rank_b", "gain"], changes)
+    write_json(report_file, report)
+    print(f"wrote {table_file} (every query, most changed first)\nwrote {report_file}")
 
 
-def _compared(a: Direction, b: Direction, resamples: int) -> dict[str, Comparison]:
-    one, two = a.values(), b.values()
+def _refuse_others(one: Measured, two: Measured) -> None:
+    """Both must have ranked the same clips for the same queries, in whatever order."""
+    for what, ids in (("clips", (one.clips(), two.clips())), ("queries", (one.queries(), two.queries()))):
+        if set(ids[0]) != set(ids[1]):
+            raise UserError(
+                f"{one.scored.path} has {len(ids[0])} {what}, {two.scored.path} {len(ids[1])}, and not the same ones; "
+                "compare systems that were scored on the same tables"
+            )
+
+
+def _places(ids: Sequence[str], others: Sequence[str]) -> Indices:
+    """Where each of `ids` stands among the others."""
+    place = {other: number for number, other in enumerate(others)}
+    return np.array([place[id_] for id_ in ids], np.int64)
+
+
+def compared(directions: tuple[Direction, Direction], places: Indices, resamples: int) -> dict[str, Comparison]:
+    """Every metric that is known of both; `places`: where the first one's queries stand in the second."""
+    one, two = (direction.values() for direction in directions)
     shared = [key for key in one if key in two]  # a ranked list knows fewer
-    return compare_paired({k: one[k] for k in shared}, {k: two[k] for k in shared}, a.clusters, resamples)
+    a, b = {key: one[key] for key in shared}, {key: two[key][places] for key in shared}
+    return compare_paired(a, b, directions[0].clusters, resamples)
 
 
-def changed_queries(scored: ScoredSplit, evaluations: Sequence[Evaluation]) -> list[tuple[str, str, int, int, float]]:
-    """Every query with the rank of its best relevant clip in both, by how much its reciprocal rank changed."""
-    ranks = [_best_ranks(evaluation.text_to_audio) for evaluation in evaluations]
-    gain = 1 / ranks[1] - 1 / ranks[0]
-    rows = evaluations[0].judgements.rows
-    own = scored.clip_of_caption
+def changed_queries(one: Measured, two: Measured) -> list[Change]:
+    """Every query with the rank of its best relevant clip in both, by how much its reciprocal rank changed.
+
+    Where a system names so many clips a query and no more, a rank beyond them counts as the next one in both.
+    """
+    ranks = [best_ranks(d.ranks, d.query_index, d.shape[0]) for d in (m.evaluation.text_to_audio for m in (one, two))]
+    depth = min(m.scored.depth or len(m.scored.clips) for m in (one, two))
+    before = np.minimum(ranks[0], depth + 1)
+    after = np.minimum(ranks[1][_places(one.queries(), two.queries())], depth + 1)
+    gain = 1 / after - 1 / before
+    captions = [one.scored.captions[row] for row in one.evaluation.judgements.rows]
     return [
-        (
-            scored.captions[rows[q]].raw_text,
-            scored.clips[own[rows[q]]].fname,
-            int(ranks[0][q]),
-            int(ranks[1][q]),
-            round(float(gain[q]), 6),
-        )
+        (captions[q].raw_text, captions[q].fname, int(before[q]), int(after[q]), round(float(gain[q]), 6))
         for q in np.argsort(-np.abs(gain), kind="stable")
     ]
-
-
-def _best_ranks(direction: Direction) -> np.ndarray:
-    best = np.full(direction.shape[0], direction.shape[1])
-    np.minimum.at(best, direction.query_index, direction.ranks)
-    return best
 
 
 def _plain(compared: dict[str, Comparison]) -> dict[str, dict[str, object]]:
@@ -140,7 +165,7 @@ def _print(direction: str, names: Sequence[str], compared: dict[str, Comparison]
     print_table(f"B - A, {direction}", ["", f"A: {names[0]}", f"B: {names[1]}", "difference", "95 %", "p"], rows)
 
 
-def _print_changes(names: Sequence[str], changes: Sequence[tuple[str, str, int, int, float]]) -> None:
+def _print_changes(names: Sequence[str], changes: Sequence[Change]) -> None:
     """The queries that gained, and that lost, most."""
     for title, rows in (
         (f"better in {names[1]}", [row for row in changes if row[4] > 0]),

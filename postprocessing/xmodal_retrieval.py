@@ -68,6 +68,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         report = report_of(evaluation, scored, run)
         suffix = f"_{args.protocol}" if args.protocol else ""
         write_results(scored, evaluation, report, suffix)
+        again = [
+            part
+            for name in ("protocol", "relevance")
+            if (value := vars(args)[name])
+            for part in (f"--{name}", str(value))
+        ]
+        print(f"next: {scored.command_for('postprocessing.error_analysis', *again)}")
 
 
 def report_of(evaluation: Evaluation, scored: ScoredSplit, run: Run) -> dict[str, Any]:
@@ -78,6 +85,10 @@ def report_of(evaluation: Evaluation, scored: ScoredSplit, run: Run) -> dict[str
         "chance": {name: direction.chance() for name, direction in directions.items()},
         "intervals": {"level": 0.95, **{name: direction.intervals() for name, direction in directions.items()}},
         "protocol": {"name": evaluation.protocol.name, "leading": evaluation.protocol.leading},
+        "left_out": {
+            "clips": len(scored.left_out),
+            "captions": sum(caption.fid in scored.left_out for caption in scored.tables.captions),
+        },
         "made_from": {"split": scored.split, "checkpoint": scored.label, "scores": str(scored.path)},
     }
     if run.accuracy_cutoffs and "audio_to_text" in directions:
@@ -134,7 +145,6 @@ def write_results(scored: ScoredSplit, evaluation: Evaluation, report: dict[str,
     write_json(metrics, report)
     _print(scored, evaluation, report)
     print(f"wrote {scored.publish(metrics)}")
-    print(f"next: {scored.command_for('postprocessing.error_analysis')}")
 
 
 def _plot(scored: ScoredSplit) -> None:
@@ -161,11 +171,18 @@ def _lines(history: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, 
 
 def _print(scored: ScoredSplit, evaluation: Evaluation, report: dict[str, Any]) -> None:
     """A table for each direction: the number, its interval, and chance."""
-    leading = evaluation.protocol.leading
+    leading, left_out = evaluation.protocol.leading, report["left_out"]
+    if left_out["clips"]:
+        print(
+            f"{left_out['clips']} clips and {left_out['captions']} captions of '{scored.split}' are left out of all "
+            "numbers: the frozen encoder refused them"
+        )
     print(f"\n'{scored.split}', {scored.label}; {evaluation.protocol.name}, {leading} of text to audio leads")
     for name in _directions(evaluation):
         rows = [[key, *_cells(report, name, key)] for key in sorted(report[name], key=_order)]
-        print_table(f"Retrieval, {name.replace('_', ' ')}", ["", "", "95 % interval", "chance"], rows)
+        print_table(
+            f"Retrieval, {name.replace('_', ' ')}", ["", "", f"95 % {evaluation.protocol.interval}", "chance"], rows
+        )
     if evaluation.audio_to_text is not None:
         for metric, note in _NOTES.items():
             print(f"{metric}@k of audio to text: {note}")
@@ -191,7 +208,7 @@ def _print_relevance(relevance: Mapping[str, Any]) -> None:
 
 
 def _cells(report: dict[str, Any], direction: str, key: str) -> list[str]:
-    interval = report["intervals"][direction]["bootstrap"].get(key)
+    interval = report["intervals"][direction][PROTOCOLS[report["protocol"]["name"]].interval].get(key)
     between = "" if interval is None else f"{_cell(interval[0])} - {_cell(interval[1])}"
     return [_cell(report[direction].get(key)), between, _cell(report["chance"][direction].get(key))]
 

@@ -36,7 +36,14 @@ from utils.data_utils import (
     audio_loader,
     window_edges,
 )
-from utils.metric_utils import AUDIO_TO_TEXT, EmbeddingScores, NonFiniteEmbeddingError, evaluate, retrieval_metrics
+from utils.metric_utils import (
+    AUDIO_TO_TEXT,
+    EmbeddingScores,
+    NonFiniteEmbeddingError,
+    evaluate,
+    retrieval_metrics,
+    tie_order,
+)
 from utils.model_utils import Loader, seed_everything, to_device
 
 Array = NDArray[np.float32]
@@ -275,8 +282,11 @@ class DualEncoderTask:
                 f"the embedding of {id_} holds {error.value}: training has diverged; lower optimizer.lr, set "
                 "training.clip_grad_norm, or use precision fp32"
             ) from error
-        a2t = evaluate(EmbeddingScores(outputs.audio, outputs.text, similarity=similarity), clips, captions)
-        backward = retrieval_metrics(a2t, clips, len(outputs.audio), AUDIO_TO_TEXT)
+        order = tie_order(len(captions))
+        source = EmbeddingScores(outputs.audio, outputs.text[order], similarity=similarity)
+        backward = retrieval_metrics(
+            evaluate(source, clips[order], captions), clips[order], len(outputs.audio), AUDIO_TO_TEXT
+        )
         return {
             **retrieval_metrics(t2a, captions, len(captions)),
             **{f"a2t_{key}": value for key, value in backward.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -22,6 +23,7 @@ from utils.metric_utils import (
     Protocol,
     Relevance,
     ScoreSource,
+    SelectedCandidates,
     SelectedQueries,
     bootstrap_intervals,
     chance_metrics,
@@ -29,6 +31,7 @@ from utils.metric_utils import (
     per_query_values,
     rank_and_top_k,
     retrieval_metrics,
+    tie_order,
 )
 
 T = TypeVar("T")
@@ -156,29 +159,43 @@ def judge(scored: ScoredSplit, run: Run, protocol: Protocol, relevance: Path | N
         UserError: the lists are missing, broken, or match no caption.
     """
     if not protocol.several_relevant and relevance is None:
-        if scored.missing:
-            raise UserError(
-                f"{scored.path}: {scored.missing} captions of '{scored.split}' have no scores, and {protocol.name} "
-                "asks for all of them; add their rows, or take --protocol dcase2025 with its own queries"
-            )
+        _refuse_missing(scored, range(len(scored.tables.captions)), f"{protocol.name} asks for every caption")
         rows = np.arange(len(scored.captions))
         return Judgements(rows, rows, scored.clip_of_caption, None, None, None)
     file = relevance or run.data.root / RELEVANCE_FILE
     if not file.is_file():
         raise UserError(
-            f"{file}: no such file; {protocol.name} needs the relevant clips of every query (query, audio_filenames): "
-            "name the file with --relevance"
+            f"{file}: no such file; expected the relevant clips of every query (query, audio_filenames) that "
+            f"{protocol.name} is measured by: name the file with --relevance"
         )
-    matched = match_queries(read_relevance(file), scored.captions, scored.clips)
+    matched = match_queries(read_relevance(file), scored.tables.captions, scored.clips)
     if not len(matched.rows):
         raise UserError(
             f"{file}: none of its queries is a caption of '{scored.split}', such as '{matched.unmatched[0]}'; "
             "name the split that it belongs to with --split"
         )
+    _refuse_missing(scored, matched.rows.tolist(), f"{file.name} asks for {len(matched.rows)} captions")
     gains = None if (matched.gains == 1).all() else matched.gains
-    order = np.argsort(matched.rows)  # as the blocks of the scores come
+    row_of = {caption.tid: row for row, caption in enumerate(scored.captions)}
+    rows = np.array([row_of[scored.tables.captions[row].tid] for row in matched.rows.tolist()])
+    order = np.argsort(rows)  # as the blocks of the scores come
     place = np.argsort(order)  # of each query in that order
-    return Judgements(matched.rows[order], place[matched.query_index], matched.item_index, gains, matched, file)
+    return Judgements(rows[order], place[matched.query_index], matched.item_index, gains, matched, file)
+
+
+def _refuse_missing(scored: ScoredSplit, wanted: Iterable[int], why: str) -> None:
+    """Every caption that is asked for (by its row in the tables) must have scores.
+
+    Captions whose clip a frozen encoder refused are left out of all systems' tables alike, and are not asked for.
+    """
+    there = {caption.tid for caption in scored.captions}
+    asked = [scored.tables.captions[row] for row in wanted]
+    missing = [caption for caption in asked if caption.tid not in there and caption.fid not in scored.left_out]
+    if missing:
+        raise UserError(
+            f"{scored.path}: {len(missing)} captions have no scores, the first is '{missing[0].raw_text}', and {why}; "
+            "add their rows"
+        )
 
 
 def _of_caption(error: NonFiniteScoreError, rows: Indices) -> NonFiniteScoreError:
@@ -187,9 +204,11 @@ def _of_caption(error: NonFiniteScoreError, rows: Indices) -> NonFiniteScoreErro
 
 
 def _audio_to_text(scored: ScoredSplit, cutoffs: Cutoffs) -> Direction:
-    clips, captions = scored.clip_of_caption, np.arange(len(scored.captions))
+    order = tie_order(len(scored.captions))
+    clips, captions = scored.clip_of_caption[order], np.arange(len(order))
     shape = (len(scored.clips), len(scored.captions))
-    ranks = rank_and_top_k(scored.audio_to_text(), Relevance(clips, captions, *shape), 0).ranks
+    source = SelectedCandidates(scored.audio_to_text(), order)
+    ranks = rank_and_top_k(source, Relevance(clips, captions, *shape), 0).ranks
     return Direction(shape, ranks, clips, np.arange(shape[0]), cutoffs)
 
 

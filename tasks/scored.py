@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,11 @@ from tasks.runs import Run, load_run
 from tasks.trained import Trained, add_trained_arguments, split_name, trained_of
 from utils.artefact_utils import Caption, Clip, ScoreReader, read_foreign_scores
 from utils.cli_utils import ArtefactError, UserError, command_for, python, remembered_conf
-from utils.data_utils import read_tables
+from utils.data_utils import Tables, read_tables
 from utils.dataset_utils import align_scores, captions_among
 from utils.metric_utils import MatrixScores, NonFiniteScoreError, ScoreSource
-from utils.model_utils import find_trial
+from utils.model_utils import TrainedTrial, find_trial
+from utils.model_utils.trials import PARAMS_FILE
 
 Indices = NDArray[np.int64]
 
@@ -41,7 +43,8 @@ class ScoredSplit:
         captions: Q, the rows.
         clips: C, the columns.
         depth: of lists that name so many clips a query and tell nothing of the others; None: scores of all.
-        missing: captions of the split that the file of another system has no scores of.
+        tables: all clips and captions of the split, whether they have scores or not.
+        left_out: fids of the clips that a frozen encoder refused; neither they nor their captions have scores.
         trained: the checkpoint behind the scores, where it is known.
         repair: the command that writes the scores again, for messages.
         arguments: of the command line that chose them.
@@ -53,10 +56,11 @@ class ScoredSplit:
     folder: Path
     captions: list[Caption]
     clips: list[Clip]
-    source: ScoreReader | NDArray[np.float32] = field(repr=False)
+    tables: Tables = field(repr=False)
+    source: ScoreReader | NDArray[Any] = field(repr=False)
     depth: int | None = None
     trained: Trained | None = None
-    missing: int = 0
+    left_out: frozenset[str] = frozenset()
     repair: str = ""
     arguments: Sequence[str] = ()
 
@@ -69,7 +73,8 @@ class ScoredSplit:
     @property
     def is_whole(self) -> bool:
         """Whether every caption has a score with every clip."""
-        return self.depth is None and not self.missing
+        asked = sum(caption.fid not in self.left_out for caption in self.tables.captions)
+        return self.depth is None and len(self.captions) == asked
 
     def text_to_audio(self) -> ScoreSource:
         """Captions as queries, clips as candidates."""
@@ -118,6 +123,7 @@ def open_scored(
     """
     add_scored_arguments(parser)
     conf, args = load_run(argv, parser)
+    _refuse_what_does_not_go_together(args)
     if args.scores is None:
         trained = trained_of(conf, args)
         with _open_trained(trained) as scored:
@@ -151,34 +157,48 @@ def open_scores_of(
     if (path / ENSEMBLE_FILE).is_file():
         path = path / f"{split}_xmodal_scores.hdf5"
     if path.is_dir():
-        trial = _trial_folder(path)
-        chosen = ["--run", str(trial.parent), "--trial", trial.name, "--split", split]
+        found = _trial_of(path)
+        chosen = ["--run", str(found.folder.parent), "--trial", found.folder.name, "--split", split]
         repair = command_for("postprocessing.xmodal_scores", *chosen)
-        with _open_stored(trial / f"{split}_xmodal_scores.hdf5", run, split, repair) as scored:
+        with _open_stored(found.folder / f"{split}_xmodal_scores.hdf5", run, split, repair) as scored:
+            _refuse_stale(scored, found.label)
             yield scored
     elif path.suffix in _HDF5:
-        with _open_stored(path, run, split, f"name another file than {path}") as scored:
+        with _open_stored(path, run, split, "with postprocessing.xmodal_scores or postprocessing.ensemble") as scored:
             yield scored
+    elif not path.is_file():
+        raise UserError(f"{path}: no such run or file; name the folder of a run or trial, or a file of scores")
     else:
         yield _foreign(path, run, split, queries, files)
 
 
-def _trial_folder(path: Path) -> Path:
-    if (path / "params.json").is_file():
-        return path
-    return find_trial(path).folder
+def _trial_of(path: Path) -> TrainedTrial:
+    """The trial that a folder is, or the best one in it."""
+    return find_trial(path.parent, path.name) if (path / PARAMS_FILE).is_file() else find_trial(path)
+
+
+def _refuse_stale(scored: ScoredSplit, wanted: str) -> None:
+    """The scores must be those of the checkpoint that counts."""
+    if scored.label != wanted:
+        raise ArtefactError(
+            f"{scored.path}: made by {scored.label}, this run wants {wanted}; write it again: {scored.repair}"
+        )
+
+
+def _refuse_what_does_not_go_together(args: argparse.Namespace) -> None:
+    lists = [f"--{name}" for name in ("queries", "files") if vars(args)[name] is not None]
+    trained = [f"--{name}" for name in ("run", "trial", "checkpoint") if vars(args)[name] is not None]
+    if args.scores is not None and trained:
+        raise UserError(f"--scores {args.scores}: does not go with {', '.join(trained)}; leave one of them out")
+    if lists and (args.scores is None or args.scores.suffix != ".npy"):
+        raise UserError(f"{', '.join(lists)}: only for --scores FILE.npy, which has no names of its own; leave it out")
 
 
 @contextlib.contextmanager
 def _open_trained(trained: Trained) -> Iterator[ScoredSplit]:
     repair = trained.command_for("postprocessing.xmodal_scores")
     with _open_stored(trained.scores, trained.run, trained.split, repair) as scored:
-        assert isinstance(scored.source, ScoreReader)
-        found = scored.source.notes["checkpoint"]
-        if found != trained.checkpoint:
-            raise ArtefactError(
-                f"{trained.scores}: made by {found}, this run wants {trained.checkpoint}; write it again: {repair}"
-            )
+        _refuse_stale(scored, trained.checkpoint)
         yield dataclasses.replace(scored, trained=trained, arguments=trained.arguments)
 
 
@@ -200,7 +220,9 @@ def _open_stored(path: Path, run: Run, split: str, repair: str) -> Iterator[Scor
             )
         rows, columns = [captions[tid] for tid in reader.tids], [clips[fid] for fid in reader.fids]
         label = str(reader.notes.get("checkpoint", path.name))
-        yield ScoredSplit(label, split, path, path.parent, rows, columns, reader, repair=repair)
+        yield ScoredSplit(
+            label, split, path, path.parent, rows, columns, tables, reader, repair=repair, left_out=frozenset(left_out)
+        )
 
 
 def _foreign(path: Path, run: Run, split: str, queries: Path | None, files: Path | None) -> ScoredSplit:
@@ -221,11 +243,11 @@ def _foreign(path: Path, run: Run, split: str, queries: Path | None, files: Path
         path.name,
         split,
         path,
-        run.output_root / FOREIGN / path.stem,
+        run.output_root / FOREIGN / path.name,
         captions,
         tables.clips,
+        tables,
         aligned.scores,
         found.depth,
-        missing=len(tables.captions) - len(captions),
         repair=f"correct {path}",
     )

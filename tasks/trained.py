@@ -38,7 +38,7 @@ class Trained(NamedTuple):
     @property
     def checkpoint(self) -> str:
         """Which weights: trial, checkpoint and epoch, as files made with them note it."""
-        return f"{self.trial.folder.name}/{self.trial.checkpoint.folder.name} (epoch {self.trial.checkpoint.epoch})"
+        return self.trial.label
 
     def command_for(self, script: str, *arguments: str) -> str:
         """The command line that runs another script of stage 3 on the same checkpoint and split."""

@@ -30,7 +30,7 @@ def comparison_of(folder, stem):
 def test_a_run_and_itself_do_not_differ(two, capsys):
     tiny = str(two / "runs" / "tiny")
     result = run(compare.main, capsys, two, tiny, tiny, "--resamples", "50")
-    report = comparison_of(two, "tiny_vs_tiny")
+    report = comparison_of(two, "runs_tiny_vs_runs_tiny")
     for direction in ("text_to_audio", "audio_to_text"):
         for row in report[direction].values():
             assert row["difference"] == 0
@@ -113,7 +113,7 @@ def test_scores_of_other_tables_are_refused(two, capsys):
 
 def test_what_is_not_there_is_refused(two, capsys):
     message = error_of(run(compare.main, capsys, two, str(two / "runs" / "tiny"), str(two / "nowhere.csv")))
-    assert "nowhere.csv: no such file" in message
+    assert "nowhere.csv: no such run or file; name the folder of a run or trial" in message
     message = error_of(run(compare.main, capsys, two, str(two / "runs" / "tiny"), str(two / "runs")))
     assert "holds no trial" in message
 
@@ -127,3 +127,45 @@ def test_an_ensemble_is_named_by_its_folder(two, capsys):
     result = run(compare.main, capsys, two, str(folder), str(two / "runs" / "other"), "--resamples", "10")
     assert result.code == 0, result.err
     assert (two / "runs" / "compare" / "both_vs_other_evaluation.json").is_file()
+
+
+def test_scores_of_another_checkpoint_are_refused(two, capsys):
+    with h5py.File(two / "runs" / "other" / "trial_00000" / "evaluation_xmodal_scores.hdf5", "r+") as file:
+        file.attrs["checkpoint"] = "trial_00000/checkpoint_000009 (epoch 10)"
+    message = error_of(run(compare.main, capsys, two, str(two / "runs" / "tiny"), str(two / "runs" / "other")))
+    assert "made by trial_00000/checkpoint_000009 (epoch 10), this run wants trial_00000/checkpoint_0" in message
+
+
+def write_matrix(path, captions, clips, scores):
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["query", *(clip.fname for clip in clips)])
+        writer.writerows([c.raw_text, *row] for c, row in zip(captions, scores.tolist(), strict=True))
+
+
+def test_a_run_and_a_submission_of_2025_are_compared_on_the_queries_of_the_lists(two, capsys):
+    features = two / "features"
+    captions = read_text_table(features / "evaluation_text.csv", "")
+    clips = read_clips(features / "audio_info.pkl", "evaluation", "")
+    with h5py.File(two / "runs" / "tiny" / "trial_00000" / "evaluation_xmodal_scores.hdf5") as file:
+        scores = file["scores"][:].astype(np.float64)
+    with (two / "corpus" / "metadata_eval.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["query", "audio_filenames"])
+        writer.writerows(
+            [captions[row].raw_text, str([clips[row % 4].fname, clips[3].fname][: 1 + row // 4])] for row in (6, 1)
+        )
+    write_matrix(two / "sent.csv", [captions[6], captions[1]], clips[::-1], scores[[6, 1], ::-1])
+    arguments = [str(two / "runs" / "tiny"), str(two / "sent.csv"), "--protocol", "dcase2025", "--resamples", "20"]
+    result = run(compare.main, capsys, two, *arguments)
+    assert result.code == 0, result.err
+    path = two / "runs" / "compare" / "tiny_vs_sent.csv_evaluation_dcase2025.json"
+    report = json.loads(path.read_text())
+    assert report["protocol"]["leading"] == "mAP@16"
+    assert {row["difference"] for row in report["text_to_audio"].values()} == {0}
+    assert "audio_to_text" not in report
+
+
+def test_an_npy_without_names_is_refused(two, capsys):
+    message = error_of(run(compare.main, capsys, two, "a.npy", str(two / "runs" / "tiny")))
+    assert message == "a.npy: has no names of rows and columns; save an npz with scores, queries and files"

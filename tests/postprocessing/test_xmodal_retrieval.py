@@ -9,6 +9,7 @@ from postprocessing import xmodal_retrieval, xmodal_scores
 from tests.postprocessing.commands import error_of, run
 from utils.artefact_utils import read_clips, read_text_table
 from utils.cli_utils import command_for
+from utils.metric_utils import chance_metrics, retrieval_metrics, tie_order
 
 SCORES = "evaluation_xmodal_scores.hdf5"
 
@@ -60,7 +61,8 @@ def test_metrics_equal_an_independent_computation(scored, capsys):
     report = report_of(scored)
     t2a, _ = independent(scores, relevant)
     assert report["text_to_audio"] == pytest.approx({**t2a, "queries": 8, "candidates": 4})
-    a2t, hits = independent(scores.T, relevant.T)
+    order = tie_order(8)  # a clip's captions are neighbours: their ties are broken by another order than the index
+    a2t, hits = independent(scores.T[:, order], relevant.T[:, order])
     assert report["audio_to_text"] == pytest.approx({**a2t, **hits, "queries": 4, "candidates": 8})
     assert f"{t2a['mAP@10']:.4f}" in result.out
     assert f"{a2t['R@1']:.4f}" in result.out
@@ -69,7 +71,8 @@ def test_metrics_equal_an_independent_computation(scored, capsys):
 def test_the_report_has_these_keys(scored, capsys):
     run(xmodal_retrieval.main, capsys, scored)
     report = report_of(scored)
-    assert set(report) == {"text_to_audio", "audio_to_text", "chance", "intervals", "protocol", "made_from"}
+    assert set(report) == {"text_to_audio", "audio_to_text", "chance", "intervals", "protocol", "left_out", "made_from"}
+    assert report["left_out"] == {"clips": 0, "captions": 0}
     shared = {"R@1", "R@5", "R@10", "mAP@10", "mAP@16", "median_rank"}
     hits = {"hit@1", "hit@5", "hit@10"}
     assert set(report["text_to_audio"]) == shared | {"queries", "candidates"}
@@ -224,9 +227,7 @@ def test_dcase2025_by_hand(scored, capsys):
 
 def test_dcase2025_without_its_lists_is_refused(scored, capsys):
     message = error_of(run(xmodal_retrieval.main, capsys, scored, "--protocol", "dcase2025"))
-    assert message.endswith(
-        "needs the relevant clips of every query (query, audio_filenames): name the file with --relevance"
-    )
+    assert message.endswith("that dcase2025 is measured by: name the file with --relevance")
     write_relevance(scored, [["no caption at all", "['a.wav']"]])
     message = error_of(run(xmodal_retrieval.main, capsys, scored, "--protocol", "dcase2025"))
     assert "none of its queries is a caption of 'evaluation', such as 'no caption at all'" in message
@@ -255,7 +256,7 @@ def test_scores_of_another_system_are_measured_by_the_same_code(scored, capsys):
     write_matrix(scored / "other.csv", captions[::-1], clips[::-1], scores[::-1, ::-1])  # in another order
     result = run(xmodal_retrieval.main, capsys, scored, "--scores", str(scored / "other.csv"))
     assert result.code == 0
-    report = json.loads((scored / "runs" / "foreign" / "other" / "evaluation_retrieval_metrics.json").read_text())
+    report = json.loads((scored / "runs" / "foreign" / "other.csv" / "evaluation_retrieval_metrics.json").read_text())
     ours = report_of(scored)
     assert report["text_to_audio"] == pytest.approx(ours["text_to_audio"])
     assert report["audio_to_text"] == pytest.approx(ours["audio_to_text"])
@@ -267,7 +268,7 @@ def test_our_own_lists_of_ten_names_are_scores_too(scored, capsys):
     table = scored / "runs" / "tiny" / "evaluation.t2a_retrieval.csv"
     result = run(xmodal_retrieval.main, capsys, scored, "--scores", str(table))
     assert result.code == 0, result.err
-    folder = scored / "runs" / "foreign" / "evaluation.t2a_retrieval"
+    folder = scored / "runs" / "foreign" / "evaluation.t2a_retrieval.csv"
     report = json.loads((folder / "evaluation_retrieval_metrics.json").read_text())
     assert "audio_to_text" not in report
     assert "median_rank" not in report["text_to_audio"]
@@ -281,8 +282,78 @@ def test_a_system_that_scored_some_captions_alone_is_refused_but_by_dcase2025(sc
     scores = rewrite_scores(scored, lambda scores: None)
     write_matrix(scored / "some.csv", captions[:3], clips, scores[:3])
     message = error_of(run(xmodal_retrieval.main, capsys, scored, "--scores", str(scored / "some.csv")))
-    assert "5 captions of 'evaluation' have no scores, and dcase2023 asks for all of them" in message
+    assert "some.csv: 5 captions have no scores, the first is" in message
+    assert "and dcase2023 asks for every caption; add their rows" in message
     write_relevance(scored, [[captions[1].raw_text, str([clips[0].fname])]])
     run(xmodal_retrieval.main, capsys, scored, "--scores", str(scored / "some.csv"), "--protocol", "dcase2025")
-    path = scored / "runs" / "foreign" / "some" / "evaluation_retrieval_metrics_dcase2025.json"
+    path = scored / "runs" / "foreign" / "some.csv" / "evaluation_retrieval_metrics_dcase2025.json"
     assert json.loads(path.read_text())["text_to_audio"]["queries"] == 1
+
+
+def test_a_matrix_that_lacks_queries_of_the_lists_is_refused(scored, capsys):
+    """A system cannot leave its hard queries out."""
+    captions, clips = tables(scored)
+    scores = rewrite_scores(scored, lambda scores: None)
+    write_matrix(scored / "some.csv", captions[:3], clips, scores[:3])
+    write_relevance(scored, [[captions[row].raw_text, str([clips[0].fname])] for row in (1, 5)])
+    arguments = ["--scores", str(scored / "some.csv"), "--protocol", "dcase2025"]
+    message = error_of(run(xmodal_retrieval.main, capsys, scored, *arguments))
+    assert f"1 captions have no scores, the first is '{captions[5].raw_text}'" in message
+    assert "metadata_eval.csv asks for 2 captions; add their rows" in message
+
+
+def test_constant_scores_of_clips_are_at_chance_over_orders():
+    """By index, a clip's captions would stand together, and one clip would find all of its own first."""
+    found, by_index = [], []
+    for clips in range(100, 160):
+        captions = 5 * clips
+        own = np.repeat(np.arange(clips), 5)
+        order = tie_order(captions)
+        ranks = np.arange(1, captions + 1)
+        found.append(retrieval_metrics(ranks, own[order], clips)["mAP@10"] * captions)
+        by_index.append(retrieval_metrics(ranks, own, clips)["mAP@10"] * captions)
+    chance = chance_metrics(np.full(100, 5), 500)["mAP@10"] * 500
+    assert np.mean(found) == pytest.approx(chance, rel=0.1)
+    assert np.mean(by_index) > 2 * chance
+
+
+def test_the_jackknife_stands_in_the_table_of_2022(scored, capsys):
+    run(xmodal_retrieval.main, capsys, scored)
+    low, high = report_of(scored)["intervals"]["text_to_audio"]["jackknife"]["mAP@10"]
+    result = run(xmodal_retrieval.main, capsys, scored, "--protocol", "dcase2022")
+    assert "95 % jackknife" in result.out
+    assert f"{low:.4f} - {high:.4f}" in result.out
+    assert "--protocol dcase2022" in result.out.splitlines()[-1]  # the next command measures the same
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--scores", "x.npz", "--run", "runs/x"], "--scores x.npz: does not go with --run; leave one of them out"),
+        (["--queries", "q.txt"], "--queries: only for --scores FILE.npy"),
+        (["--scores", "x.csv", "--files", "f.txt"], "--files: only for --scores FILE.npy"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(arguments, message, scored, capsys):
+    assert message in error_of(run(xmodal_retrieval.main, capsys, scored, *arguments))
+
+
+def test_clips_that_were_left_out_are_told(scored, capsys):
+    captions, clips = tables(scored)
+    path = scored / "runs" / "tiny" / "trial_00000" / SCORES
+    gone = clips[0].fid
+    kept = [row for row, caption in enumerate(captions) if caption.fid != gone]
+    with h5py.File(path, "r+") as file:
+        for name, rows in (("scores", None), ("tid", kept), ("fid", [1, 2, 3])):
+            data = file[name][:] if rows is None else file[name][:][rows]
+            data = data[kept][:, 1:] if rows is None else data
+            attributes = file[name].dtype
+            del file[name]
+            file.create_dataset(name, data=data, dtype=attributes)
+        file.attrs["left_out"] = json.dumps([gone])
+    result = run(xmodal_retrieval.main, capsys, scored)
+    assert "1 clips and 2 captions of 'evaluation' are left out of all numbers" in result.out
+    report = report_of(scored)
+    assert report["left_out"] == {"clips": 1, "captions": 2}
+    assert (report["text_to_audio"]["queries"], report["text_to_audio"]["candidates"]) == (6, 3)
+    assert "audio_to_text" in report

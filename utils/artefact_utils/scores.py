@@ -29,6 +29,7 @@ def write_scores(
     blocks: Iterable[tuple[int, Array]],
     embeddings: Mapping[str, Array],
     notes: Mapping[str, str],
+    dtype: str = "f4",
 ) -> None:
     """Write the scores of every caption against every clip, complete or not at all.
 
@@ -38,11 +39,12 @@ def write_scores(
         blocks: (first row, (q, C) float32) in any order, together all rows.
         embeddings: `text` (Q, E) and `audio` (C, E) float32; empty where none stand behind the scores.
         notes: which checkpoint and split made them.
+        dtype: of the stored scores, f4 or f8.
     """
     shape = (len(ids["tid"]), len(ids["fid"]))
     with replacing_hdf5(path) as (file, disk):
         tile = (min(_TILE[0], shape[0]), min(_TILE[1], shape[1]))
-        scores = file.create_dataset("scores", shape, "f4", chunks=tile)
+        scores = file.create_dataset("scores", shape, dtype, chunks=tile)
         for start, block in blocks:
             scores[start : start + len(block)] = block
             disk.check()

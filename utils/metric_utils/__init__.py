@@ -36,6 +36,7 @@ from utils.metric_utils.ranking import (
     evaluate,
     rank_and_top_k,
     relevant_ranks,
+    tie_order,
     top_k,
 )
 from utils.metric_utils.retrieval import (
@@ -103,5 +104,6 @@ __all__ = [
     "relevant_ranks",
     "retrieval_metrics",
     "summarise",
+    "tie_order",
     "top_k",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from utils.metric_utils.retrieval import AUDIO_TO_TEXT, Cutoffs
 
@@ -17,6 +18,7 @@ class Protocol:
         text_to_audio: what is measured of captions as queries.
         audio_to_text: what is measured of clips as queries; not part of the challenge.
         several_relevant: whether queries have lists of relevant clips, not one clip each.
+        interval: which of the two intervals stands in the table.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Protocol:
     text_to_audio: Cutoffs
     audio_to_text: Cutoffs = AUDIO_TO_TEXT
     several_relevant: bool = False
+    interval: Literal["bootstrap", "jackknife"] = "bootstrap"
 
 
 _ONE_CLIP = Cutoffs(recall=(1, 5, 10), average_precision=(10, 16))
@@ -33,7 +36,7 @@ _ONE_CLIP = Cutoffs(recall=(1, 5, 10), average_precision=(10, 16))
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("dcase2022", "mAP@10", _ONE_CLIP),
+        Protocol("dcase2022", "mAP@10", _ONE_CLIP, interval="jackknife"),
         Protocol("dcase2023", "mAP@10", _ONE_CLIP),
         Protocol("dcase2024", "mAP@10", _ONE_CLIP),
         Protocol(

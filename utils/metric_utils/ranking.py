@@ -89,6 +89,15 @@ class Ranking:
     top_scores: Scores
 
 
+def tie_order(number_of_candidates: int) -> Indices:
+    """(C,) a fixed order of the candidates without meaning, to break ties by where neighbours belong together.
+
+    The captions of a clip stand side by side in a table: broken by index, ties of clips that look for their captions
+    would put all of one clip's captions first, above chance. The same for equal C at every call.
+    """
+    return np.random.default_rng(number_of_candidates).permutation(number_of_candidates)
+
+
 def relevant_ranks(scores: Scores, query_index: Indices, item_index: Indices) -> Indices:
     """Rank of each relevant item in its query's row of a score matrix.
 

@@ -23,6 +23,11 @@ class TrainedTrial(NamedTuple):
     checkpoint: CheckpointFacts
     is_best: bool  # of its experiment
 
+    @property
+    def label(self) -> str:
+        """Which weights: trial, checkpoint and epoch, as files made with them note it."""
+        return f"{self.folder.name}/{self.checkpoint.folder.name} (epoch {self.checkpoint.epoch})"
+
 
 def checkpoint_folders(trial: Path) -> list[Path]:
     """The finished checkpoints of a trial by epoch, oldest first; one whose facts are broken comes last.
