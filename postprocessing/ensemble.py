@@ -3,8 +3,9 @@
     python -m postprocessing.ensemble runs/a runs/b --name both
 
 A member is an experiment's folder, a trial's folder, a score file of this project, or one of another system (CSV, npz).
-The weights are chosen on the validation split, never on the split that is written. Writes
-<output_root>/<name>/<split>_xmodal_scores.hdf5 and ensemble.json.
+The weights are chosen on the validation split; where that is the split that is written too (--split validation), its
+own numbers are too good, which is told. Writes <output_root>/<name>/<split>_xmodal_scores.hdf5 (float64), and notes it
+in ensemble.json, which keeps what it says of other splits.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, get_args
 import numpy as np
 
 from tasks.runs import Run, load_run
-from tasks.scored import ENSEMBLE_FILE, ScoredSplit, open_scores_of
+from tasks.scored import ENSEMBLE_FILE, FOREIGN, ScoredSplit, open_scores_of
 from tasks.trained import split_name
 from utils.artefact_utils import write_json, write_scores
 from utils.cli_utils import UserError, check_free_disk, command, command_for
@@ -38,6 +39,7 @@ from utils.metric_utils.scores import Scores
 from utils.report_utils import print_table
 
 SCRIPT = "postprocessing.ensemble"
+_RESERVED = (FOREIGN, "compare")  # folders of other results in output_root
 
 
 class _Member:
@@ -66,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Choose the weights, write the mean, say what it is made of."""
     run, args = load_run(argv, _parser())
     split = split_name(run, args.split)
-    folder = _folder(run, args.name)
     _check_members(args.members)
+    folder = _folder(run, args)
     weights, chosen = args.weights, None
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(open_scores_of(path, run, split)) for path in args.members]
@@ -80,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         weights = tuple(weight / sum(weights) for weight in weights)
         path = folder / f"{split}_xmodal_scores.hdf5"
         _write(path, opened, weights, args, run)
-    _report(folder, path, weights, chosen, args, run)
+    record = _record(path, weights, chosen, args, run, split)
+    _note(folder, split, record)
+    _print(weights, chosen, args, run, split)
     chosen_split = [] if split == run.data.splits.eval else ["--split", split]
     print(f"wrote {path} and {folder / ENSEMBLE_FILE}")
     print(f"next: {command_for('postprocessing.xmodal_retrieval', '--scores', str(path), *chosen_split)}")
@@ -134,13 +138,23 @@ def _metric(text: str) -> str:
     return text
 
 
-def _folder(run: Run, name: str) -> Path:
-    """Where the ensemble is written."""
+def _folder(run: Run, args: argparse.Namespace) -> Path:
+    """Where the ensemble is written.
+
+    Raises:
+        UserError: a name that is none or taken, or a member's file is there, which would be written over.
+    """
+    name = args.name
     if not name or "/" in name or name.startswith("."):
         raise UserError(f"--name: needs a plain name, without slashes, not starting with a dot, found '{name}'")
     folder = run.output_root / name
+    if name in _RESERVED:
+        raise UserError(f"--name: {folder} holds other results; choose another name than {' and '.join(_RESERVED)}")
     if next(folder.glob("*/params.json"), None) is not None:
         raise UserError(f"--name: {folder} is an experiment with trials; choose another name")
+    for member in (*args.members, *args.validation):
+        if folder.resolve() in (member.resolve(), *member.resolve().parents):
+            raise UserError(f"--name: {folder} holds member {member}, which would be written over; choose another name")
     return folder
 
 
@@ -153,11 +167,17 @@ def _check_members(members: Sequence[Path]) -> None:
 
 
 def _check_alike(opened: Sequence[ScoredSplit]) -> None:
-    """All members must score the same captions against the same clips, in one order.
+    """All members must score the same captions against all of the same clips, in one order.
 
     Raises:
         UserError: they do not.
     """
+    for member in opened:
+        if member.depth is not None:
+            raise UserError(
+                f"{member.path}: names only {member.depth} clips a query, but a mean needs the scores of all "
+                "clips; give the score matrix of that system"
+            )
     first = opened[0]
     for other in opened[1:]:
         for what, one, two in (
@@ -239,8 +259,9 @@ def _write(path: Path, opened: Sequence[ScoredSplit], weights: Weights, args: ar
     first = opened[0]
     scored = {clip.fid for clip in first.clips}
     left_out = sorted(clip.fid for clip in read_tables(run.data, first.split).clips if clip.fid not in scored)
-    parts = " + ".join(f"{weight:g} {member}" for weight, member in zip(weights, args.members, strict=True))
-    check_free_disk(path, 4 * len(first.captions) * len(first.clips), "output_root")
+    names = [_name(member, first.split) for member in args.members]
+    parts = " + ".join(f"{weight:g} {name}" for weight, name in zip(weights, names, strict=True))
+    check_free_disk(path, 8 * len(first.captions) * len(first.clips), "output_root")
     write_scores(
         path,
         {"tid": [caption.tid for caption in first.captions], "fid": [clip.fid for clip in first.clips]},
@@ -251,36 +272,83 @@ def _write(path: Path, opened: Sequence[ScoredSplit], weights: Weights, args: ar
             "checkpoint": f"ensemble {args.name} ({args.normalise}: {parts})",
             "left_out": json.dumps(left_out),
         },
+        dtype="f8",
     )
 
 
-def _report(
-    folder: Path, path: Path, weights: Weights, chosen: ChosenWeights | None, args: argparse.Namespace, run: Run
-) -> None:
-    """Write ensemble.json, print the table."""
-    validation = run.data.splits.val
+def _name(member: Path, split: str) -> str:
+    """What a member is called whatever the split: of a score file of this project, its folder."""
+    return str(member if _is_foreign(member, split) or member.is_dir() else member.parent)
+
+
+def _record(
+    path: Path, weights: Weights, chosen: ChosenWeights | None, args: argparse.Namespace, run: Run, split: str
+) -> dict[str, Any]:
+    """What ensemble.json says of a split."""
     members = [{"scores": str(member), "weight": weight} for member, weight in zip(args.members, weights, strict=True)]
-    report: dict[str, Any] = {
+    record: dict[str, Any] = {
         "members": members,
         "normalise": args.normalise,
         "weights_from": "the command line",
         "scores": str(path),
         "command": _command(args),
     }
-    columns, values = ["member", "weight"], [[f"{weight:.2f}"] for weight in weights]
     if chosen is not None:
-        columns.append(f"{args.metric} on '{validation}'")
-        values = [[*row, f"{value:.4f}"] for row, value in zip(values, chosen.member_values, strict=True)]
+        validation = run.data.splits.val
         for member, value in zip(members, chosen.member_values, strict=True):
             member[f"validation_{args.metric}"] = value
-        report["weights_from"] = f"{args.metric} of text to audio on '{validation}'"
-        report[f"validation_{args.metric}"] = chosen.value
-        report[f"validation_{args.metric}_of_even_weights"] = chosen.even_value
-    write_json(folder / ENSEMBLE_FILE, report)
+        record["weights_from"] = f"{args.metric} of text to audio on '{validation}'"
+        if split == validation:
+            record["weights_from"] += ", the split that is written: its own numbers are too good"
+        record[f"validation_{args.metric}"] = chosen.value
+        record[f"validation_{args.metric}_of_even_weights"] = chosen.even_value
+    return record
+
+
+def _note(folder: Path, split: str, record: dict[str, Any]) -> None:
+    """Put a split's record into ensemble.json, beside those of other splits; say which were made otherwise."""
+    path = folder / ENSEMBLE_FILE
+    others = {name: other for name, other in _records(path).items() if name != split}
+    write_json(path, {"splits": {**others, split: record}})
+    for name, other in others.items():
+        if _recipe(other, name) != _recipe(record, split):
+            print(
+                f"'{name}' of this ensemble was written with other members, weights or normalisation; write it again "
+                f"if both belong together: {other['command']}"
+            )
+
+
+def _records(path: Path) -> dict[str, Any]:
+    """What ensemble.json says of each split; nothing where it is missing, broken or not of this format."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        records = dict(found["splits"])
+        for name, record in records.items():
+            _recipe(record, name)
+            record["command"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return records
+
+
+def _recipe(record: dict[str, Any], split: str) -> Any:
+    """What must be alike in all splits of an ensemble."""
+    members = [(_name(Path(member["scores"]), split), member["weight"]) for member in record["members"]]
+    return members, record["normalise"]
+
+
+def _print(weights: Weights, chosen: ChosenWeights | None, args: argparse.Namespace, run: Run, split: str) -> None:
+    """The members with their weights and, where these were chosen, what by."""
+    columns, values = ["member", "weight"], [[f"{weight:.2f}"] for weight in weights]
+    if chosen is not None:
+        columns.append(f"{args.metric} on '{run.data.splits.val}'")
+        values = [[*row, f"{value:.4f}"] for row, value in zip(values, chosen.member_values, strict=True)]
     rows = [[str(member), *row] for member, row in zip(args.members, values, strict=True)]
     if chosen is not None:
         rows += [["even weights", "", f"{chosen.even_value:.4f}"], ["ensemble", "", f"{chosen.value:.4f}"]]
     print_table(f"Ensemble {args.name}, scores normalised by '{args.normalise}'", columns, rows)
+    if chosen is not None and split == run.data.splits.val:
+        print(f"the weights were chosen on '{split}', which is the split that is written: its numbers are too good")
 
 
 def _command(args: argparse.Namespace) -> str:

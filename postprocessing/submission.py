@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,22 +82,26 @@ def _write(scored: ScoredSplit, run: Run, args: argparse.Namespace) -> int:
             write_ranked_submission(path, raw, ([scored.clips[c].fname for c in row] for row in best))
     except NonFiniteScoreError as error:
         raise scored.not_finite(error) from error
-    print(f"{scored.label}: wrote {path if args.output else scored.publish(path)}")
-    return _check(path, run, scored.split, args)
+    shown = path if args.output else scored.publish(path)
+    print(f"{scored.label}: wrote {shown}")
+    return _check(shown, run, scored.split, args)
 
 
-def _rows_of(source: ScoreSource, rows: Indices) -> Iterator[NDArray[np.float32]]:
-    """(C,) float32 scores of some queries, in the order asked for; streamed where it is that of the source."""
+def _rows_of(source: ScoreSource, rows: Indices) -> Iterator[NDArray[Any]]:
+    """(C,) scores of some queries, in the order asked for; streamed where it is that of the source."""
     ascending = bool(np.all(np.diff(rows) > 0))
-    kept = np.empty((0 if ascending else len(rows), source.shape[1]), np.float32)
+    kept: NDArray[Any] | None = None  # of the source's own type, which its blocks tell
     for start, block in checked_blocks(source):
         wanted = np.flatnonzero((rows >= start) & (rows < start + len(block)))
-        found = block[rows[wanted] - start].astype(np.float32)
+        found = block[rows[wanted] - start]
         if ascending:
             yield from found
-        else:
-            kept[wanted] = found
-    yield from kept
+            continue
+        if kept is None:
+            kept = np.empty((len(rows), source.shape[1]), block.dtype)
+        kept[wanted] = found
+    if kept is not None:
+        yield from kept
 
 
 def _scored_queries(scored: ScoredSplit, listed: Path | None) -> tuple[list[str], Indices]:
@@ -137,16 +142,18 @@ def _check(path: Path, run: Run, split: str, args: argparse.Namespace) -> int:
     """Print what is wrong with a file; returns the exit code."""
     clips, captions = read_tables(run.data, split)
     listed = _queries_file(run, split, args) if args.year == _MATRIX_YEAR else None
-    queries = [caption.raw_text for caption in captions] if listed is None else _listed_queries(listed)
-    found = check_submission(path, args.year, queries, [clip.fname for clip in clips])
+    raw, names = [caption.raw_text for caption in captions], [clip.fname for clip in clips]
+    if listed is None:
+        found = check_submission(path, args.year, raw, names)
+    else:
+        found = check_submission(path, args.year, _listed_queries(listed), names, raw, listed.name)
     for problem in found.problems:
         print(problem)
     counts = f"{found.rows} queries, {found.files} different clips of {len(clips)}"
     if not found.total:
         print(f"{path}: right for {args.year}: {counts}")
         return 0
-    more = f" ({len(found.problems)} shown)" if found.total > len(found.problems) else ""
-    print(f"{path}: {found.total} problems{more}: {counts}")
+    print(f"{path}: {found.total} problems: {counts}")
     return 1
 
 

@@ -9,7 +9,7 @@ import pytest
 from postprocessing import ensemble, xmodal_scores
 from tests.postprocessing.commands import error_of, run
 from tests.training import run_of
-from utils.artefact_utils import ScoreReader, write_matrix_submission, write_scores
+from utils.artefact_utils import ScoreReader, write_matrix_submission, write_ranked_submission, write_scores
 from utils.cli_utils import command_for
 from utils.data_utils import read_tables
 from utils.metric_utils import MatrixScores, evaluate, retrieval_metrics
@@ -65,8 +65,8 @@ def written(folder, split="evaluation"):
         return scores, reader.tids, reader.fids, reader.notes
 
 
-def report_of(folder):
-    return json.loads((folder / "runs" / "both" / "ensemble.json").read_text())
+def report_of(folder, split="evaluation"):
+    return json.loads((folder / "runs" / "both" / "ensemble.json").read_text())["splits"][split]
 
 
 @pytest.mark.parametrize("how", ["rank", "zscore", "none"])
@@ -76,12 +76,13 @@ def test_given_weights_by_hand(how, prepared, capsys):
     assert result.code == 0, result.err
     one, two = (normalised(scores_of(prepared, "evaluation", seed)[0], how) for seed in range(2))
     scores, tids, fids, notes = written(prepared)
-    np.testing.assert_allclose(scores, 0.75 * one + 0.25 * two, atol=1e-6)
+    np.testing.assert_allclose(scores, 0.75 * one + 0.25 * two, atol=1e-11)
+    assert scores.dtype == np.float64
     found = tables(prepared, "evaluation")
     assert tids == [caption.tid for caption in found.captions]
     assert fids == [clip.fid for clip in found.clips]
     assert notes["split"] == "evaluation"
-    assert notes["checkpoint"] == f"ensemble both ({how}: 0.75 {members[0]} + 0.25 {members[1]})"
+    assert notes["checkpoint"] == f"ensemble both ({how}: 0.75 {prepared / 'a'} + 0.25 {prepared / 'b'})"
     assert report_of(prepared)["members"] == [
         {"scores": str(members[0]), "weight": 0.75},
         {"scores": str(members[1]), "weight": 0.25},
@@ -110,7 +111,10 @@ def test_the_validation_numbers_are_those_of_the_scores(prepared, capsys):
     members = [write_member(prepared, n, seed).with_name(VALIDATION) for seed, n in enumerate("abc")]
     result = make(prepared, capsys, *members, "--metric", "R@1", "--split", "validation")
     assert result.code == 0, result.err
-    report = report_of(prepared)
+    report = report_of(prepared, "validation")
+    told = "'validation', the split that is written: its own numbers are too good"
+    assert report["weights_from"] == f"R@1 of text to audio on {told}"
+    assert "the weights were chosen on 'validation', which is the split that is written" in result.out
     own = scores_of(prepared, "validation", 0)[1]
 
     def value(scores):
@@ -235,7 +239,7 @@ def test_clips_that_no_member_scored_are_noted(prepared, capsys):
     [
         (["a.npz", "b.npy"], "b.npy: names no queries and files; write an npz with the arrays scores, queries"),
         (["a.npz"], "found one member, a.npz; an ensemble needs at least two"),
-        (["a.npz", "b.npz", "--weights", "1,1"], "a.npz: no such file"),
+        (["a.npz", "b.npz", "--weights", "1,1"], "a.npz: no such run or file"),
         (["a", "b", "--split", "test"], "--split: found 'test', expected one of"),
     ],
 )
@@ -268,3 +272,73 @@ def test_an_experiment_is_not_written_over(trained, capsys):
         ("../x", "--name: needs a plain name"),
     ):
         assert message in error_of(run(ensemble.main, capsys, trained, "a", "b", "--name", name))
+
+
+def test_a_member_is_not_written_over(prepared, capsys):
+    both, other = (write_member(prepared, f"runs/{name}", n).parent for n, name in enumerate(("both", "b")))
+    (both / "ensemble.json").write_text("{}")
+    (other / "ensemble.json").write_text("{}")
+    before = (both / "evaluation_xmodal_scores.hdf5").read_bytes()
+    shutil.copytree(other, prepared / "elsewhere")
+    (prepared / "link").symlink_to(both)
+    for members in ([both, other], [other, both / "evaluation_xmodal_scores.hdf5"], [other, prepared / "link"]):
+        message = error_of(make(prepared, capsys, *members, "--weights", "1,1"))
+        assert f"--name: {both} holds member {members[members[0] == other]}, which would be written over" in message
+    message = error_of(make(prepared, capsys, other, prepared / "elsewhere", "--validation", both / VALIDATION))
+    assert f"holds member {both / VALIDATION}" in message
+    assert (both / "evaluation_xmodal_scores.hdf5").read_bytes() == before
+    assert make(prepared, capsys, other, prepared / "elsewhere", "--weights", "1,1").code == 0
+
+
+@pytest.mark.parametrize("name", ["foreign", "compare"])
+def test_folders_of_other_results_are_no_ensembles(name, prepared, capsys):
+    message = error_of(run(ensemble.main, capsys, prepared, "a", "b", "--name", name))
+    assert f"{name} holds other results; choose another name than foreign and compare" in message
+
+
+def test_lists_of_ranked_names_are_no_members(prepared, capsys):
+    ours = write_member(prepared, "a", 0)
+    clips, captions = tables(prepared, "evaluation")
+    listed = prepared / "x.csv"
+    write_ranked_submission(listed, [c.raw_text for c in captions], [[c.fname for c in clips][:3]] * len(captions))
+    for members in ([ours, listed], [listed, ours]):
+        message = error_of(make(prepared, capsys, *members, "--weights", "1,1"))
+        assert f"{listed}: names only 3 clips a query, but a mean needs the scores of all clips; give the" in message
+
+
+def test_float64_scores_stay_what_they_are(prepared, capsys):
+    clips, captions = tables(prepared, "evaluation")
+    scores = 0.5 + np.random.default_rng(0).permuted(np.arange(32.0)).reshape(8, 4) * 1e-9
+    for name in "ab":
+        write_matrix_submission(
+            prepared / f"{name}.csv", [c.raw_text for c in captions], [c.fname for c in clips], scores
+        )
+    members = [prepared / "a.csv", prepared / "b.csv"]
+    assert make(prepared, capsys, *members, "--weights", "1,3", "--normalise", "none").code == 0
+    np.testing.assert_allclose(written(prepared)[0], scores, rtol=1e-15)
+
+
+def test_each_split_keeps_its_record(prepared, capsys):
+    members = [write_member(prepared, name, seed) for seed, name in enumerate("ab")]
+    of_validation = [member.with_name(VALIDATION) for member in members]
+    assert "was written with other" not in make(prepared, capsys, *members).out
+    first = report_of(prepared)
+    result = make(prepared, capsys, *of_validation, "--split", "validation")
+    assert result.code == 0
+    assert "was written with other" not in result.out
+    assert report_of(prepared) == first
+    assert "which is the split" not in make(prepared, capsys, *members).out
+    assert report_of(prepared, "validation")["members"][0]["scores"] == str(of_validation[0])
+    assert written(prepared)[3]["checkpoint"] == written(prepared, "validation")[3]["checkpoint"]
+    result = make(prepared, capsys, *members, "--weights", "1,9")
+    assert "'validation' of this ensemble was written with other members, weights or normalisation" in result.out
+    assert report_of(prepared, "validation")["command"] in result.out
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"splits": 1}', '{"splits": {"validation": {}}}'])
+def test_a_record_of_another_form_is_written_anew(text, prepared, capsys):
+    members = [write_member(prepared, name, seed) for seed, name in enumerate("ab")]
+    (prepared / "runs" / "both").mkdir(parents=True)
+    (prepared / "runs" / "both" / "ensemble.json").write_text(text)
+    assert make(prepared, capsys, *members).code == 0
+    assert report_of(prepared)["normalise"] == "zscore"

@@ -74,7 +74,7 @@ def test_what_is_written_is_right_and_gives_the_same_numbers(year, prepared, cap
     own = np.array([columns[caption.fid] for caption in captions])
     expected, found = (metrics(s, np.arange(len(own)), own) for s in (scores, aligned.scores))
     if year == "2025":
-        np.testing.assert_array_equal(aligned.scores, scores)
+        np.testing.assert_array_equal(aligned.scores.astype(np.float32), scores)
         assert found == expected
     else:
         assert {key: found[key] for key in ("mAP@10", "R@10", "R@1")} == {
@@ -117,7 +117,7 @@ def test_the_queries_of_2025_are_those_of_the_list(standing, prepared, capsys):
     clips, captions = tables(prepared)
     found = read_foreign_scores(path)
     assert found.queries == [captions[row].raw_text for row in (5, 1, 6)]  # in the order of the list
-    np.testing.assert_array_equal(found.scores, scores[[5, 1, 6]])
+    np.testing.assert_array_equal(found.scores.astype(np.float32), scores[[5, 1, 6]])
     matched = match_queries(read_relevance(listed), captions, clips)
     aligned = align_scores(found, [captions[row] for row in matched.rows], clips)
     given_scores, read_scores = scores[matched.rows], aligned.scores
@@ -137,7 +137,7 @@ def test_queries_that_are_no_captions_are_told_and_missing(prepared, capsys):
     result = submit(prepared, capsys, "--year", "2025", "--scores", stored, "--relevance", listed)
     assert result.code == 1
     assert f"{listed}: 1 of 4 queries are no caption, such as 'a cat'" in result.out
-    assert "the whole file: 1 captions are missing: 'a cat'" in result.out
+    assert "the whole file: 1 queries of list.csv are missing: 'a cat'" in result.out
     listed.write_text("query,audio_filenames\na cat,['x.wav']\n")
     message = error_of(submit(prepared, capsys, "--year", "2025", "--scores", stored, "--relevance", listed))
     assert "none of its 1 queries is a caption of 'evaluation', the first is 'a cat'" in message
@@ -149,6 +149,8 @@ def test_a_trained_run_is_the_default(trained, capsys):
     assert result.code == 0, result.err
     path = trained / "runs" / "tiny" / "trial_00000" / "evaluation_submission_2023.csv"
     assert (trained / "runs" / "tiny" / path.name).read_bytes() == path.read_bytes()
+    assert result.out.count(str(trained / "runs" / "tiny" / path.name)) == 2  # written, and right
+    assert str(path) not in result.out
     with ScoreReader(path.with_name("evaluation_xmodal_scores.hdf5"), "") as reader:
         scores = np.concatenate([block for _, block in reader.text_to_audio().blocks()])
     clips, captions = tables(trained)
@@ -185,8 +187,39 @@ def test_a_check_lists_problems_and_exits_with_1(prepared, capsys):
     path.write_text("caption\n" + "x\n" * 30)
     result = submit(prepared, capsys, "--year", "2022", "--check", path)
     assert result.code == 1
-    assert len(result.out.splitlines()) == 21
-    assert "63 problems (20 shown): 30 queries, 0 different clips of 4" in result.out
+    assert "... 30 in all: rows that are no captions of the split" in result.out
+    assert "... 30 in all: rows of another number of file names" in result.out
+    assert "the header is 'caption', expected" in result.out
+    assert "the whole file: 8 captions are missing" in result.out
+    assert len(result.out.splitlines()) == 16
+    assert result.out.endswith("63 problems: 30 queries, 0 different clips of 4\n")
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
+def test_float64_scores_are_written_with_all_their_digits(order, prepared, capsys):
+    clips, captions = tables(prepared)
+    scores = 0.5 + np.random.default_rng(0).permuted(np.arange(32.0)).reshape(8, 4) * 1e-9
+    raw, files = np.array([c.raw_text for c in captions]), np.array([c.fname for c in clips])
+    np.savez(prepared / "x.npz", scores=scores, queries=raw, files=files)
+    listed = prepared / "list.csv"
+    listed.write_text("\n".join(["query,audio_filenames", *(f"{raw[n]},['{files[0]}']" for n in order)]) + "\n")
+    given = ["--year", "2025", "--relevance", listed, "--output", prepared / "out.csv"]
+    assert submit(prepared, capsys, "--scores", prepared / "x.npz", *given).code == 0
+    np.testing.assert_array_equal(read_foreign_scores(prepared / "out.csv").scores, scores[order])
+
+
+def test_a_check_of_all_captions_shows_the_score_that_is_none(prepared, capsys):
+    clips, captions = tables(prepared)
+    listed = write_list(prepared, prepared / "list.csv")
+    scores = random_scores(prepared)
+    scores[7, 1] = np.nan
+    path = prepared / "x.csv"
+    write_matrix_submission(path, [c.raw_text for c in captions], [clip.fname for clip in clips], scores)
+    result = submit(prepared, capsys, "--year", "2025", "--relevance", listed, "--check", path)
+    assert result.code == 1
+    assert "is a caption of the split, but no query of list.csv; leave the row out" in result.out
+    assert f"line 9: the score of '{clips[1].fname}' is 'nan', expected a finite number" in result.out
+    assert "no caption of the split" not in result.out
 
 
 def test_a_file_that_cannot_be_read_at_all(prepared, capsys):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from utils.cli_utils import ArtefactError
 
@@ -73,6 +76,30 @@ def not_utf8(cells: list[str]) -> str | None:
     except UnicodeEncodeError as error:
         return f"byte 0x{ord(error.object[error.start]) - 0xDC00:02x} is not UTF-8"
     return None
+
+
+def number_in(cell: str) -> float | None:
+    """The number that a cell holds, which may be NaN or infinite; None if it holds none.
+
+    What only Python takes for a number, such as `1_0` or digits of another script, is none.
+    """
+    if "_" in cell or not cell.isascii():
+        return None
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def numbers_in(cells: Sequence[str]) -> NDArray[np.float64] | None:
+    """(N,) the numbers of cells, as `number_in` reads each; None if a cell holds none."""
+    together = "".join(cells)
+    if "_" in together or not together.isascii():
+        return None
+    try:
+        return np.fromiter(map(float, cells), np.float64, len(cells))
+    except ValueError:
+        return None
 
 
 def read_lines(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.csv_rows import Row, read_lines, strict_rows
+from utils.artefact_utils.csv_rows import Row, number_in, numbers_in, read_lines, strict_rows
 from utils.cli_utils import ArtefactError
 
 _DTYPES = (np.float16, np.float32, np.float64)
@@ -35,10 +35,11 @@ def read_foreign_scores(path: Path, queries: Path | None = None, files: Path | N
     """Read scores; the suffix says what the file is.
 
     - CSV: the file names in the header, then a row a query: the query (its text or tid) and its scores. So is a
-      submission of 2025. Rows are streamed into float32.
+      submission of 2025. Rows are streamed into float64, 8 bytes a score.
     - CSV with the header `caption,file_name_1,...,file_name_n`, a submission of 2022 to 2024: names, the best first.
       They score n, n - 1, ..., 1 and all other files 0; `depth` is n.
-    - npy: the matrix, mapped and not read whole, with two lists, one id a line.
+    - npy: the matrix, mapped and not read whole unless its bytes are of the other order, with two lists, one id a
+      line.
     - npz: the arrays `scores`, `queries` and `files`.
 
     Args:
@@ -92,37 +93,32 @@ def _matrix(path: Path, header: list[str], rows: Iterator[Row]) -> ForeignScores
     files = header[1:]
     _check_files(files, f"{path}, line 1")
     queries: list[str] = []
-    values = array("f")  # grows in place, unlike a list of rows that is stacked in the end
+    values = array("d")  # grows in place, unlike a list of rows that is stacked in the end
     for line, cells in rows:
         queries.append(cells[0])
         values.frombytes(_numbers(cells[1:], files, f"{path}, line {line}").tobytes())
-    flat = np.frombuffer(values, np.float32) if values else np.zeros(0, np.float32)
+    flat = np.frombuffer(values, np.float64) if values else np.zeros(0)
     scores = flat.reshape(len(queries), len(files))
     return ForeignScores(scores, queries, files, None, path)
 
 
-def _numbers(cells: list[str], files: Sequence[str], where: str) -> NDArray[np.float32]:
+def _numbers(cells: list[str], files: Sequence[str], where: str) -> NDArray[np.float64]:
     """(C,) scores of a row."""
-    try:
-        with np.errstate(over="ignore"):  # too large for float32: infinite, and told below
-            values = np.fromiter(map(float, cells), np.float32, len(cells))
-    except ValueError:
-        column = next(number for number, cell in enumerate(cells) if number_in(cell) is None)
-        found = f"{cells[column]!r}, expected a number; correct it"
-        raise ArtefactError(f"{where}: the score of '{files[column]}' is {found}") from None
+    values = numbers_in(cells)
+    if values is None:
+        strange = [column for column, cell in enumerate(cells) if number_in(cell) is None]
+        if len(strange) == len(cells) > 1 and all(cell.strip() for cell in cells):
+            raise ArtefactError(
+                f"{where}: not numbers but {cells[0]!r} and so on; ranked lists have the header "
+                "caption,file_name_1,file_name_2,..., a matrix has numbers"
+            )
+        found = f"{cells[strange[0]]!r}, expected a number; correct it"
+        raise ArtefactError(f"{where}: the score of '{files[strange[0]]}' is {found}")
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        found = f"{cells[bad[0]].strip()}, expected a finite float32 number; correct it"
+        found = f"{cells[bad[0]].strip()}, expected a finite number; correct it"
         raise ArtefactError(f"{where}: the score of '{files[bad[0]]}' is {found}")
     return values
-
-
-def number_in(cell: str) -> float | None:
-    """The number that a cell holds, which may be NaN or infinite; None if it holds none."""
-    try:
-        return float(cell)
-    except ValueError:
-        return None
 
 
 def _ranked_names(path: Path, header: list[str], rows: Iterator[Row]) -> ForeignScores:
@@ -152,6 +148,7 @@ def _read_npy(path: Path, queries: Path | None, files: Path | None) -> ForeignSc
         raise ArtefactError(f"{path}: has no names of its rows and columns; give {missing} FILE, one id a line")
     scores = _plain(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
     row_names, column_names = read_lines(queries), read_lines(files)
+    scores = _native(scores)
     _check_matrix(path, scores, len(row_names), len(column_names), (str(queries), str(files)))
     _check_files(column_names, str(files))
     _check_finite(path, scores, row_names, column_names)
@@ -164,7 +161,7 @@ def _read_npz(path: Path) -> ForeignScores:
     if missing:
         found = ", ".join(arrays) or "none"
         raise ArtefactError(f"{path}: array {', '.join(missing)} is missing, found {found}; write it with np.savez")
-    scores = arrays["scores"]
+    scores = _native(arrays["scores"])
     queries, files = (_texts(path, name, arrays[name]) for name in ("queries", "files"))
     _check_matrix(path, scores, len(queries), len(files), ("queries", "files"))
     _check_files(files, f"{path}, files")
@@ -186,6 +183,13 @@ def _plain(path: Path, load: Callable[[], Any]) -> Any:
         raise ArtefactError(
             f"{path}: not a complete file of plain numpy arrays ({reason}); write it again, without Python objects"
         ) from error
+
+
+def _native(scores: Any) -> Any:
+    """Floats of the other byte order converted, all else as it is."""
+    if not isinstance(scores, np.ndarray) or scores.dtype.isnative or scores.dtype.kind != "f":
+        return scores
+    return scores.astype(scores.dtype.newbyteorder("="))
 
 
 def _texts(path: Path, name: str, values: NDArray[Any]) -> list[str]:

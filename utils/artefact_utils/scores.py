@@ -124,10 +124,10 @@ class StoredScores:
         return (columns, rows) if self._transposed else (rows, columns)
 
     def blocks(self) -> Iterator[tuple[int, Array]]:
-        """Yield (first query, (q, candidates) float32), cut along the tiles."""
+        """Yield (first query, (q, candidates) scores as they are stored), cut along the tiles."""
         queries, candidates = self.shape
         tile = _TILE[1] if self._transposed else _TILE[0]
-        step = max(1, _BLOCK_BYTES // (4 * candidates * tile)) * tile
+        step = max(1, _BLOCK_BYTES // (self._scores.dtype.itemsize * candidates * tile)) * tile
         for start in range(0, queries, step):
             stop = min(start + step, queries)
             if self._transposed:

@@ -11,25 +11,32 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.csv_rows import begins_with_mark, check_text_file, loose_rows, not_utf8
-from utils.artefact_utils.foreign_scores import number_in, ranked_header
+from utils.artefact_utils.csv_rows import (
+    begins_with_mark,
+    check_text_file,
+    loose_rows,
+    not_utf8,
+    number_in,
+    numbers_in,
+)
+from utils.artefact_utils.foreign_scores import ranked_header
 from utils.artefact_utils.tables import write_rows
 
 SUBMISSION_YEARS = (2022, 2023, 2024, 2025)
 _MATRIX_YEAR = 2025
-_SHOWN = 20
+_SHOWN = 5  # of each kind of problem, so that no kind hides another
 _NAMES = 10
 
 
 class CheckedSubmission(NamedTuple):
     """What is wrong with a file, and how large it is."""
 
-    problems: list[str]  # the first 20, each with its line where it has one
+    problems: list[str]  # kind by kind; the first 5 of each, with their lines, and how many there are if more
     total: int  # of all problems; 0: the file is right
     rows: int
     files: int  # different names that are clips of the split
@@ -49,21 +56,29 @@ def write_ranked_submission(path: Path, captions: Sequence[str], names: Iterable
 
 
 def write_matrix_submission(
-    path: Path, queries: Sequence[str], files: Sequence[str], rows: Iterable[NDArray[np.float32]]
+    path: Path, queries: Sequence[str], files: Sequence[str], rows: Iterable[NDArray[Any]]
 ) -> None:
-    """Write the file of 2025; nine digits, which give the same float32 when they are read.
+    """Write the file of 2025; as few digits as give the same float32 or float64 when they are read.
 
     Args:
         path: the CSV.
         queries: Q queries.
         files: C file names.
-        rows: (C,) scores of each query.
+        rows: (C,) scores of each query, float32 or float64.
     """
-    cells = ([query, *(f"{value:.9g}" for value in row.tolist())] for query, row in zip(queries, rows, strict=True))
+    # A numpy number, unlike the Python number it is turned into, knows how few digits its type needs.
+    cells = ([query, *map(str, row)] for query, row in zip(queries, rows, strict=True))
     write_rows(path, ["query", *files], cells)
 
 
-def check_submission(path: Path, year: int, queries: Sequence[str], files: Sequence[str]) -> CheckedSubmission:
+def check_submission(
+    path: Path,
+    year: int,
+    queries: Sequence[str],
+    files: Sequence[str],
+    captions: Sequence[str] = (),
+    listed: str = "",
+) -> CheckedSubmission:
     """Compare a submission with what the split asks for.
 
     Args:
@@ -71,13 +86,15 @@ def check_submission(path: Path, year: int, queries: Sequence[str], files: Seque
         year: of `SUBMISSION_YEARS`.
         queries: every query that the file must hold, as often as it must; outer blanks do not count.
         files: the names of all clips.
+        captions: of the split, where the queries are only some of them.
+        listed: the name of the list that those queries are from.
     Raises:
         ArtefactError: there is no such file, or it is UTF-16.
     """
     check_text_file(path)
-    check = _Check(queries, files)
+    check = _Check(queries, files, captions, listed)
     if begins_with_mark(path):
-        check.problem("line 1: begins with a byte order mark (BOM); save the file as UTF-8 without one")
+        check.problem("file", "line 1: begins with a byte order mark (BOM); save the file as UTF-8 without one")
     line = 1
     try:
         for number, (line, cells) in enumerate(loose_rows(path)):
@@ -87,19 +104,23 @@ def check_submission(path: Path, year: int, queries: Sequence[str], files: Seque
             else:
                 check.row(line, cells)
     except csv.Error as error:
-        check.problem(f"line {line} or later: not CSV ({error}); a quote may never be closed")
+        check.problem("file", f"line {line} or later: not CSV ({error}); a quote may never be closed")
     check.end()
-    return CheckedSubmission(check.problems, check.total, check.rows, len(check.named))
+    return CheckedSubmission(check.lines(), check.total, check.rows, len(check.named))
 
 
 class _Check:
     """Goes through a file, line by line, and notes what is wrong."""
 
-    def __init__(self, queries: Sequence[str], files: Sequence[str]) -> None:
-        self.problems: list[str] = []
-        self.total = 0
+    def __init__(
+        self, queries: Sequence[str], files: Sequence[str], captions: Sequence[str] = (), listed: str = ""
+    ) -> None:
         self.rows = 0
         self.named: set[str] = set()
+        self._problems: dict[str, list[str]] = {}  # by kind
+        self._counts: Counter[str] = Counter()
+        self._captions = {caption.strip() for caption in captions}
+        self._listed = listed
         self._missing = Counter(query.strip() for query in queries)
         self._queries = set(self._missing)
         self._number_of_queries = len(queries)
@@ -108,17 +129,32 @@ class _Check:
         self._ranked = True
         self._header: list[str] = []
 
-    def problem(self, text: str) -> None:
-        """Count a problem; the first ones are kept."""
-        self.total += 1
-        if len(self.problems) < _SHOWN:
-            self.problems.append(text)
+    @property
+    def total(self) -> int:
+        """How many problems there are."""
+        return self._counts.total()
+
+    def problem(self, kind: str, text: str) -> None:
+        """Count a problem; the first ones of its kind are kept."""
+        self._counts[kind] += 1
+        kept = self._problems.setdefault(kind, [])
+        if len(kept) < _SHOWN:
+            kept.append(text)
+
+    def lines(self) -> list[str]:
+        """What to print."""
+        lines: list[str] = []
+        for kind, kept in self._problems.items():
+            lines += kept
+            if self._counts[kind] > len(kept):
+                lines.append(f"... {self._counts[kind]} in all: {kind}")
+        return lines
 
     def encoding(self, line: int, cells: list[str]) -> None:
         """Every byte must be UTF-8."""
         strange = not_utf8(cells)
         if strange:
-            self.problem(f"line {line}: {strange}")
+            self.problem("lines that are not UTF-8", f"line {line}: {strange}")
 
     def header(self, line: int, cells: list[str], year: int) -> None:
         """The first row: fixed names, or one column a clip."""
@@ -128,13 +164,14 @@ class _Check:
             self._header = ranked_header(min(_NAMES, len(self._files)))
             if cells != self._header:
                 expected = f"caption,file_name_1,...,{self._header[-1]}"
-                self.problem(f"line {line}: the header is {_shown(','.join(cells))}, expected {expected}")
+                self.problem("header", f"line {line}: the header is {_shown(','.join(cells))}, expected {expected}")
             return
         names = cells[1:]
         self._names(line, "the header", names)
         missing = [name for name in self._files if name not in self.named]
         if missing:
-            self.problem(f"line {line}: {len(missing)} of {len(self._files)} clips have no column: {_list(missing)}")
+            found = f"{len(missing)} of {len(self._files)} clips have no column: {_list(missing)}"
+            self.problem("header", f"line {line}: {found}")
 
     def row(self, line: int, cells: list[str]) -> None:
         """A query and its ten clips, or its scores."""
@@ -142,11 +179,12 @@ class _Check:
         self._query(line, cells[0])
         if len(cells) != len(self._header):
             what = "file names" if self._ranked else "scores"
-            self.problem(f"line {line}: {len(cells) - 1} {what}, expected {len(self._header) - 1}")
+            found = f"{len(cells) - 1} {what}, expected {len(self._header) - 1}"
+            self.problem(f"rows of another number of {what}", f"line {line}: {found}")
         if self._ranked:
             empty = sum(not name.strip() for name in cells[1:])
             if empty:
-                self.problem(f"line {line}: {empty} file names are empty")
+                self.problem("rows with empty file names", f"line {line}: {empty} file names are empty")
             self._names(line, "the row", [name for name in cells[1:] if name.strip()])
         else:
             self._scores(line, cells[1:])
@@ -154,20 +192,26 @@ class _Check:
     def end(self) -> None:
         """What the whole file lacks."""
         if not self._header:
-            self.problem("line 1: the file is empty, expected a header")
+            self.problem("file", "line 1: the file is empty, expected a header")
         if self.rows != self._number_of_queries:
-            self.problem(f"the whole file: {self.rows} rows, expected {self._number_of_queries}")
+            self.problem("number of rows", f"the whole file: {self.rows} rows, expected {self._number_of_queries}")
         missing = [query for query, count in self._missing.items() if count > 0]
         if missing:
-            self.problem(f"the whole file: {len(missing)} captions are missing: {_list(missing)}")
+            what = f"queries of {self._listed}" if self._listed else "captions"
+            self.problem("missing", f"the whole file: {len(missing)} {what} are missing: {_list(missing)}")
 
     def _query(self, line: int, cell: str) -> None:
         query = cell.strip()
         if query not in self._queries:
-            self.problem(f"line {line}: {_shown(cell)} is no caption of the split; write it exactly as it is given")
+            if query in self._captions:
+                found = f"is a caption of the split, but no query of {self._listed}; leave the row out"
+                self.problem(f"captions that are no queries of {self._listed}", f"line {line}: {_shown(cell)} {found}")
+            else:
+                found = "is no caption of the split; write it exactly as it is given"
+                self.problem("rows that are no captions of the split", f"line {line}: {_shown(cell)} {found}")
             return
         if not self._missing[query]:
-            self.problem(f"line {line}: the caption {_shown(query)} stands again")
+            self.problem("captions that stand again", f"line {line}: the caption {_shown(query)} stands again")
             return
         self._missing[query] -= 1
 
@@ -176,23 +220,24 @@ class _Check:
         unknown = [name for name in counts if name not in self._known_files]
         twice = [name for name, count in counts.items() if count > 1]
         if unknown:
-            self.problem(f"line {line}: {where} names {len(unknown)} files that are no clips: {_list(unknown)}")
+            found = f"{where} names {len(unknown)} files that are no clips: {_list(unknown)}"
+            self.problem("rows that name files that are no clips", f"line {line}: {found}")
         if twice:
-            self.problem(f"line {line}: {where} names {len(twice)} files more than once: {_list(twice)}")
+            found = f"{where} names {len(twice)} files more than once: {_list(twice)}"
+            self.problem("rows that name a file more than once", f"line {line}: {found}")
         self.named.update(name for name in counts if name in self._known_files)
 
     def _scores(self, line: int, cells: Sequence[str]) -> None:
-        try:
-            if np.isfinite(np.fromiter(map(float, cells), np.float64, len(cells))).all():
-                return
-        except ValueError:
-            pass  # the search below names the cells
+        values = numbers_in(cells)
+        if values is not None and np.isfinite(values).all():
+            return
         names = [*self._header[1:], *[""] * len(cells)]
         for name, cell in zip(names, cells, strict=False):
             value = number_in(cell)
             if value is None or not math.isfinite(value):
                 expected = "a number" if value is None else "a finite number"
-                self.problem(f"line {line}: the score of {_shown(name)} is {_shown(cell)}, expected {expected}")
+                kind = f"scores that are not {'numbers' if value is None else 'finite'}"
+                self.problem(kind, f"line {line}: the score of {_shown(name)} is {_shown(cell)}, expected {expected}")
 
 
 def _shown(text: str) -> str:

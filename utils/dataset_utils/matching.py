@@ -102,12 +102,13 @@ def align_scores(foreign: ForeignScores, captions: Sequence[Caption], clips: Seq
     """Foreign scores in the order of a split.
 
     A row belongs to a caption by its tid, or by its text as in `match_queries`; captions of one text get the same row.
-    A column belongs to a clip by its fid, its path in data.root, or its file name where only one clip has it. A clip
-    that a list of ranked names (`depth`) never names scores 0, below all names. Scores that are in order already are
-    not copied, so that a memory map stays one.
+    A column belongs to a clip by its fid, its path in data.root, or its file name where only one clip has it. Lists of
+    ranked names (`depth`) must name clips of the split only, since a place among other candidates tells nothing here;
+    a clip that a row does not name scores 0, below all names. Scores that are in order already are not copied, so that
+    a memory map stays one.
 
     Raises:
-        ArtefactError: a caption or a clip is not in the file.
+        ArtefactError: a caption or a clip is not in the file, or a ranked list names what is no clip of the split.
     """
     rows = _query_rows(foreign.queries, captions)
     missing = np.flatnonzero(rows < 0)
@@ -116,14 +117,18 @@ def align_scores(foreign: ForeignScores, captions: Sequence[Caption], clips: Seq
             f"{foreign.path}: {len(missing)} of {len(captions)} captions have no row, the first is "
             f"'{captions[missing[0]].raw_text}'; name each row by the caption's text or tid"
         )
-    columns = _clip_columns(foreign, clips)
+    if foreign.depth is None:
+        columns = _clip_columns(foreign, clips)
+        scores, surplus_files = _taken(foreign.scores, rows, columns), len(foreign.files) - len(np.unique(columns))
+    else:
+        scores, surplus_files = _ranked(foreign, foreign.depth, rows, clips), 0
     again = Counter(query.strip() for query in foreign.queries)
     return AlignedScores(
-        _taken(foreign.scores, rows, columns),
+        scores,
         foreign.depth,
         [query for query, count in again.items() if count > 1],
         len(foreign.queries) - len(np.unique(rows)) - sum(again.values()) + len(again),
-        len(foreign.files) - int(np.count_nonzero(np.unique(columns) >= 0)),
+        surplus_files,
     )
 
 
@@ -186,7 +191,7 @@ def _query_rows(queries: Sequence[str], captions: Sequence[Caption]) -> Indices:
 
 
 def _clip_columns(foreign: ForeignScores, clips: Sequence[Clip]) -> Indices:
-    """(C,) the column of each clip; -1 where a list of ranked names does not name it."""
+    """(C,) the column of each clip."""
     shared = Counter(clip.fname for clip in clips)
     by_name = _columns([(name,) for name in foreign.files])
     columns = np.full(len(clips), -1, np.int64)
@@ -194,7 +199,7 @@ def _clip_columns(foreign: ForeignScores, clips: Sequence[Clip]) -> Indices:
         names = clip_names(clip) if shared[clip.fname] == 1 else clip_names(clip)[:2]
         columns[number] = next((c for name in names if (c := _find(by_name, name)) is not None), -1)
     missing = np.flatnonzero(columns < 0)
-    if len(missing) and foreign.depth is None:
+    if len(missing):
         raise ArtefactError(
             f"{foreign.path}: {len(missing)} of {len(clips)} clips have no column, the first is "
             f"'{clips[missing[0]].fname}'; name each column by the file name or fid of a clip"
@@ -207,6 +212,47 @@ def _taken(scores: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any
         np.array_equal(index, np.arange(len(index))) for index in (rows, columns)
     ):
         return scores
-    taken = scores[np.ix_(rows, np.maximum(columns, 0))]
-    taken[:, columns < 0] = 0
+    taken: NDArray[Any] = scores[np.ix_(rows, columns)]
     return taken
+
+
+def _ranked(foreign: ForeignScores, depth: int, rows: Indices, clips: Sequence[Clip]) -> NDArray[np.float32]:
+    """(Q, C) depth, depth - 1, ..., 1 for the clips that each row names, 0 for the others.
+
+    Raises:
+        ArtefactError: a row names what is no clip, or a clip twice.
+    """
+    if depth > len(clips):
+        raise ArtefactError(
+            f"{foreign.path}: names {depth} clips a query, but the split has only {len(clips)}; name clips of the split"
+        )
+    columns = _columns([clip_names(clip) for clip in clips])
+    clip_of_name = np.array([-1 if (c := _find(columns, name)) is None else c for name in foreign.files], np.int64)
+    named = _names_by_place(foreign, depth)[rows]
+    found = clip_of_name[named]
+    strange = np.argwhere(found < 0)
+    if len(strange):
+        row, place = map(int, strange[0])
+        raise ArtefactError(
+            f"{foreign.path}: names {len(np.unique(named[found < 0]))} files that are no clips of the split, the first "
+            f"is '{foreign.files[named[row, place]]}' of query '{foreign.queries[rows[row]]}'; a rank among other "
+            "files tells nothing here: name clips of the split, as its tables spell them"
+        )
+    ordered = np.sort(found, axis=1)
+    twice = np.argwhere(ordered[:, 1:] == ordered[:, :-1])
+    if len(twice):
+        row, place = map(int, twice[0])
+        raise ArtefactError(
+            f"{foreign.path}: query '{foreign.queries[rows[row]]}' names clip '{clips[ordered[row, place]].fname}' "
+            "twice, in two spellings; name different clips"
+        )
+    scores = np.zeros((len(rows), len(clips)), np.float32)
+    np.put_along_axis(scores, found, np.arange(depth, 0, -1, dtype=np.float32)[None], axis=1)
+    return scores
+
+
+def _names_by_place(foreign: ForeignScores, depth: int) -> Indices:
+    """(Q', depth) the names of each row of the file, as columns, the best first."""
+    named = np.nonzero(foreign.scores)[1].reshape(-1, depth)  # the scores of all others are 0
+    order = np.argsort(-np.take_along_axis(foreign.scores, named, axis=1), axis=1)
+    return np.take_along_axis(named, order, axis=1)

@@ -16,6 +16,7 @@ Normalisation = Literal["rank", "zscore", "none"]
 Weights = tuple[float, ...]
 
 _CHUNK_SCORES = 2**20  # normalised at a time
+_RANK_DECIMALS = 12  # of means of rank shares
 _UNITS = 20  # weights are multiples of 1 / 20
 _STEPS = (2, 1)  # first moved by 0.1, then by 0.05
 # Metrics that can choose weights, by name before the @; more of each is better.
@@ -88,7 +89,7 @@ class WeightedMean:
         kept = [(member, weight / total) for member, weight in zip(members, weights, strict=True) if weight > 0]
         self._members = [member for member, _ in kept]
         self._weights = [weight for _, weight in kept]
-        self._how = how
+        self._how: Normalisation = how
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -96,13 +97,13 @@ class WeightedMean:
         return self._shape
 
     def blocks(self) -> Iterator[tuple[int, Scores]]:
-        """(first query, (q, C) float32 scores).
+        """(first query, (q, C) float64 scores, in which small differences of members survive).
 
         Raises:
             NonFiniteScoreError: a member's score is NaN or infinite.
         """
         for start, parts in _normalised_blocks(self._members, self._how):
-            yield start, _mean(parts, self._weights)
+            yield start, _mean(parts, self._weights, self._how)
 
 
 def weighted_mean(
@@ -208,11 +209,13 @@ def _normalised_blocks(
                 current[number] = next(iterators[number])
 
 
-def _mean(parts: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> NDArray[np.float32]:
+def _mean(parts: Sequence[NDArray[np.float64]], weights: Sequence[float], how: Normalisation) -> NDArray[np.float64]:
     total = parts[0] * weights[0]
     for part, weight in zip(parts[1:], weights[1:], strict=True):
         total += part * weight
-    return total.astype(np.float32)
+    # Means of rank shares are often equal, such as 0.7 x 3 + 0.3 x 4 and 0.3 x 11: rounding must not tell them
+    # apart, or the last bit of a weight would decide.
+    return total.round(_RANK_DECIMALS) if how == "rank" else total
 
 
 def _ranks_of_all(
@@ -224,7 +227,7 @@ def _ranks_of_all(
         pairs, _ = relevance.pairs_of(start, start + len(parts[0]))
         rows, columns = relevance.query_index[pairs] - start, relevance.item_index[pairs]
         for of_one, given in zip(ranks, weights, strict=True):
-            of_one[pairs] = evaluate(MatrixScores(_mean(parts, given)), rows, columns)
+            of_one[pairs] = evaluate(MatrixScores(_mean(parts, given, how)), rows, columns)
     return ranks
 
 

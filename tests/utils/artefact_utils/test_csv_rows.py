@@ -2,7 +2,15 @@
 
 import pytest
 
-from utils.artefact_utils.csv_rows import begins_with_mark, loose_rows, not_utf8, read_lines, strict_rows
+from utils.artefact_utils.csv_rows import (
+    begins_with_mark,
+    loose_rows,
+    not_utf8,
+    number_in,
+    numbers_in,
+    read_lines,
+    strict_rows,
+)
 from utils.cli_utils import ArtefactError
 
 
@@ -64,3 +72,10 @@ def test_a_list_of_ids(tmp_path):
         read_lines(write(tmp_path, b"caf\xe9\n"))
     with pytest.raises(ArtefactError, match=r"none: no such file; give a list of ids, one a line"):
         read_lines(tmp_path / "none")
+
+
+def test_numbers_of_cells_are_those_of_each_cell():
+    assert number_in(" -1e3 ") == -1000
+    assert [number_in(cell) for cell in ("1_0", "١", "x", "", "0x1")] == [None] * 5
+    assert numbers_in(["1", "2.5"]).tolist() == [1, 2.5]
+    assert [numbers_in(["1", cell]) for cell in ("1_0", "١", "x", "", "0x1")] == [None] * 5

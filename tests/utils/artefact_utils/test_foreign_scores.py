@@ -37,13 +37,13 @@ def test_every_form_gives_the_same_matrix(tmp_path):
     lists = write_lists(tmp_path)
     np.save(tmp_path / "x.npy", SCORES)
     np.savez(tmp_path / "x.npz", scores=SCORES, queries=np.array(QUERIES), files=np.array([f.encode() for f in FILES]))
-    for found in (
-        read_foreign_scores(write(tmp_path, MATRIX)),
-        read_foreign_scores(tmp_path / "x.npy", *lists),
-        read_foreign_scores(tmp_path / "x.npz"),
+    for found, dtype in (
+        (read_foreign_scores(write(tmp_path, MATRIX)), np.float64),
+        (read_foreign_scores(tmp_path / "x.npy", *lists), np.float32),
+        (read_foreign_scores(tmp_path / "x.npz"), np.float32),
     ):
-        np.testing.assert_array_equal(found.scores, SCORES)
-        assert found.scores.dtype == np.float32
+        np.testing.assert_array_equal(found.scores.astype(np.float32), SCORES)
+        assert found.scores.dtype == dtype
         assert (found.queries, found.files, found.depth) == (QUERIES, FILES, None)
 
 
@@ -53,6 +53,22 @@ def test_npy_is_mapped_and_keeps_its_type(tmp_path):
         found = read_foreign_scores(tmp_path / "x.npy", *write_lists(tmp_path))
         assert isinstance(found.scores, np.memmap)
         assert found.scores.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [">f2", ">f4", ">f8", "<f4"])
+def test_floats_of_either_byte_order_are_taken(tmp_path, dtype):
+    np.save(tmp_path / "x.npy", SCORES.astype(dtype))
+    np.savez(tmp_path / "x.npz", scores=SCORES.astype(dtype), queries=np.array(QUERIES), files=np.array(FILES))
+    for given in ((tmp_path / "x.npy", *write_lists(tmp_path)), (tmp_path / "x.npz",)):
+        found = read_foreign_scores(*given).scores
+        np.testing.assert_array_equal(found, SCORES.astype(dtype))
+        assert found.dtype.isnative
+        assert found.dtype.itemsize == np.dtype(dtype).itemsize
+
+
+def test_a_csv_keeps_what_float32_would_not(tmp_path):
+    found = read_foreign_scores(write(tmp_path, "query,a,b,c\nrain,0.5,0.500000001,1e39\n"))
+    assert found.scores.tolist() == [[0.5, 0.500000001, 1e39]]
 
 
 def test_ranked_names_score_by_their_place(tmp_path):
@@ -85,9 +101,13 @@ def test_a_submission_of_2022_has_depth_ten(tmp_path):
         ("query,a.wav,\n", "line 1: file 2 has no name"),
         ("query,a.wav,b.wav\nrain,1,2\ndog,1,x\n", "line 3: the score of 'b.wav' is 'x', expected a number"),
         ("query,a.wav\nrain,\n", "line 2: the score of 'a.wav' is '', expected a number"),
-        ("query,a.wav\nrain,nan\n", "line 2: the score of 'a.wav' is nan, expected a finite float32 number"),
+        ("query,a.wav\nrain,nan\n", "line 2: the score of 'a.wav' is nan, expected a finite number"),
         ("query,a.wav\nrain,-inf\n", "the score of 'a.wav' is -inf, expected a finite"),
-        ("query,a.wav\nrain,1e39\n", "the score of 'a.wav' is 1e39, expected a finite float32 number"),
+        ("query,a.wav\nrain,1e399\n", "the score of 'a.wav' is 1e399, expected a finite number"),
+        ("query,a.wav,b.wav\nrain,1,1_0\n", "the score of 'b.wav' is '1_0', expected a number"),
+        ("query,a.wav,b.wav\nrain,1,١\n", "the score of 'b.wav' is '١', expected a number"),
+        ("query,fname_1,fname_2\nrain,a.wav,b.wav\n", "line 2: not numbers but 'a.wav' and so on; ranked lists have"),
+        ("query,a.wav,b.wav\nrain,x,\n", "line 2: the score of 'a.wav' is 'x', expected a number"),
         ("caption,file_name_1,file_name_2\nrain,a,a\n", "line 2: names 'a' twice; name 2 different files"),
         ("caption,file_name_1,file_name_2\nrain,a,\n", "line 2: file_name_2 is empty, expected 2 file names"),
     ],

@@ -61,7 +61,31 @@ def test_a_matrix_gives_the_same_float32_back(tmp_path):
     scores[1, 1] = np.finfo(np.float32).smallest_subnormal
     write_matrix_submission(path, CAPTIONS, FILES, scores)
     assert check_submission(path, 2025, CAPTIONS, FILES) == ([], 0, 4, 12)
+    found = read_foreign_scores(path).scores
+    np.testing.assert_array_equal(found.astype(np.float32), scores)
+    np.testing.assert_array_equal(np.argsort(found, axis=1), np.argsort(scores, axis=1))
+    write_matrix_submission(path, ["one"], ["a"], np.array([[0.1]], np.float32))
+    assert path.read_text().splitlines()[1] == "one,0.1"  # no digit more than float32 needs
+
+
+def test_a_matrix_gives_the_same_float64_back(tmp_path):
+    path = tmp_path / "x.csv"
+    scores = 0.5 + np.random.default_rng(0).permuted(np.arange(48.0)).reshape(4, 12) * 1e-12
+    scores[0, 0], scores[0, 1] = 1e39, np.finfo(np.float64).smallest_subnormal
+    write_matrix_submission(path, CAPTIONS, FILES, scores)
+    assert check_submission(path, 2025, CAPTIONS, FILES).total == 0
     np.testing.assert_array_equal(read_foreign_scores(path).scores, scores)
+
+
+@pytest.mark.parametrize("cell", ["1", "1e39", "-1e-300", " 2 ", "1e309", "1_0", "nan", "inf", "x", "", "١", "0x1"])
+def test_a_cell_is_a_score_for_the_check_if_it_is_one_for_the_reader(tmp_path, cell):
+    found = check_submission(write(tmp_path, f"query,a.wav,b.wav\none,1,{cell}\n"), 2025, ["one"], MATRIX_FILES)
+    if found.total:
+        with pytest.raises(ArtefactError, match=r"line 2: the score of 'b\.wav' is"):
+            read_foreign_scores(tmp_path / "x.csv")
+    else:
+        assert read_foreign_scores(tmp_path / "x.csv").scores[0, 1] == float(cell)
+    assert bool(found.total) == (cell not in ("1", "1e39", "-1e-300", " 2 "))
 
 
 @pytest.mark.parametrize(
@@ -146,12 +170,32 @@ def test_an_empty_file(tmp_path):
     assert found.total == 3
 
 
-def test_twenty_problems_are_shown_and_all_are_counted(tmp_path):
+def test_five_problems_of_each_kind_are_shown_and_all_are_counted(tmp_path):
     lines = [f"strange {n},{TEN}" for n in range(30)]
-    found = ranked(tmp_path, HEADER, *lines, captions=[f"c{n}" for n in range(30)])
-    assert len(found.problems) == 20
-    assert found.total == 31  # thirty that are unknown, and what is missing
-    assert found.rows == 30
+    found = ranked(tmp_path, HEADER, *lines, f"c1,{TEN.replace('4', 'x')}", captions=[f"c{n}" for n in range(31)])
+    assert [line.split(":")[0] for line in found.problems[:5]] == [f"line {n}" for n in range(2, 7)]
+    assert found.problems[5] == "... 30 in all: rows that are no captions of the split"
+    assert found.problems[6] == "line 32: the row names 1 files that are no clips: 'x.wav'"
+    assert found.problems[7].startswith("the whole file: 30 captions are missing")
+    assert len(found.problems) == 8
+    assert found.total == 32  # thirty that are unknown, one file, and what is missing
+    assert found.rows == 31
+
+
+def test_captions_that_are_no_queries_hide_nothing(tmp_path):
+    captions = [f"c{n}" for n in range(40)]
+    rows = [f"{caption},1,{'nan' if caption == 'c30' else 2}" for caption in captions]
+    path = write(tmp_path, "\n".join(["query,a.wav,b.wav", *rows, "cat,1,2"]) + "\n")
+    found = check_submission(path, 2025, ["c0", "c39", "c77"], MATRIX_FILES, captions, "list.csv")
+    assert found.problems[0] == ("line 3: 'c1' is a caption of the split, but no query of list.csv; leave the row out")
+    assert found.problems[5:] == [
+        "... 38 in all: captions that are no queries of list.csv",
+        "line 32: the score of 'b.wav' is 'nan', expected a finite number",
+        "line 42: 'cat' is no caption of the split; write it exactly as it is given",
+        "the whole file: 41 rows, expected 3",
+        "the whole file: 1 queries of list.csv are missing: 'c77'",
+    ]
+    assert found.total == 42
 
 
 def test_a_file_that_is_not_there(tmp_path):

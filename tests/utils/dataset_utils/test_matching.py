@@ -131,6 +131,44 @@ def test_a_clip_that_a_ranked_list_never_names_scores_below_all():
     assert aligned.depth == 2
 
 
+def ranked(rows, queries=("t0", "t1", "t2", "t3", "t4")):
+    """What a file of ranked names is read as."""
+    files = list(dict.fromkeys(name for row in rows for name in row))
+    scores = np.zeros((len(rows), len(files)), np.float32)
+    for number, row in enumerate(rows):
+        for place, name in enumerate(row):
+            scores[number, files.index(name)] = len(row) - place
+    return foreign(queries, files, len(rows[0]), scores)
+
+
+def test_a_ranked_list_that_names_other_files_is_refused():
+    """Dropped, the later names would move up, and clips that nobody named would fill their places."""
+    rows = [["a", "b"], ["x", "b"], ["c", "y"], ["x", "c"], ["b", "a"]]
+    message = (
+        r"x\.csv: names 2 files that are no clips of the split, the first is 'x' of query 't1'; a rank among other "
+        "files tells nothing here: name clips of the split, as its tables spell them"
+    )
+    with pytest.raises(ArtefactError, match=message):
+        align_scores(ranked(rows), *SPLIT)
+    of_others = align_scores(ranked([*rows[:1] * 5, ["x", "y"]], ["t0", "t1", "t2", "t3", "t4", "cat"]), *SPLIT)
+    assert (of_others.surplus_queries, of_others.surplus_files) == (1, 0)  # a row that is passed over may name anything
+
+
+def test_every_ranked_name_keeps_its_place():
+    names = [list(np.random.default_rng(n).permutation(["a", "evaluation/b", "f2"])[:2]) for n in range(5)]
+    aligned = align_scores(ranked(names), *SPLIT)
+    clip_of = {"a": 0, "evaluation/b": 1, "f2": 2}
+    assert [np.argsort(-row)[:2].tolist() for row in aligned.scores] == [[clip_of[n] for n in row] for row in names]
+    assert (np.sort(aligned.scores, axis=1) == [0, 1, 2]).all()
+
+
+def test_ranked_names_that_are_too_many_or_one_clip_are_refused():
+    with pytest.raises(ArtefactError, match=r"x\.csv: names 4 clips a query, but the split has only 3"):
+        align_scores(ranked([list("abcd")] * 5), *SPLIT)
+    with pytest.raises(ArtefactError, match="query 't2' names clip 'b' twice, in two spellings; name different clips"):
+        align_scores(ranked([["a", "b"], ["b", "c"], ["f1", "b"], ["a", "b"], ["a", "b"]]), *SPLIT)
+
+
 def test_clips_of_one_file_name_are_told_apart_by_path():
     clips = [clip._replace(fname="x.wav", path=f"{clip.fname}/x.wav") for clip in CLIPS]
     queries = ["t0", "t1", "t2", "t3", "t4"]

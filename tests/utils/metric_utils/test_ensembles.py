@@ -82,8 +82,25 @@ def test_blocks_of_any_size_give_the_same_mean(monkeypatch, how, chunk):
     assert mean.shape == (40, 13)
     starts = [start for start, _ in mean.blocks()]
     assert starts == sorted(set(starts))
-    np.testing.assert_allclose(matrix_of(mean), expected, atol=1e-6)
-    assert matrix_of(mean).dtype == np.float32
+    np.testing.assert_allclose(matrix_of(mean), expected, atol=1e-12)
+    assert matrix_of(mean).dtype == np.float64
+
+
+@pytest.mark.parametrize("how", ["rank", "zscore", "none"])
+def test_small_differences_of_float64_survive(how):
+    one = np.array([[0.5, 0.5 + 1e-9, 0.5 - 1e-9, -3.0]])
+    mean = matrix_of(weighted_mean([MatrixScores(one), MatrixScores(one.copy())], [0.3, 0.7], how))
+    assert np.argsort(-mean[0]).tolist() == [1, 0, 2, 3]
+    assert len(np.unique(mean)) == 4
+
+
+def test_equal_means_of_ranks_stay_equal_whatever_the_weights_rounding():
+    """0.7 x 0 + 0.3 x 7 and 0.7 x 3 + 0.3 x 0, both of 7."""
+    one = np.array([[0.0, 3.0, 1, 2, 4, 5, 6, 7]])
+    two = np.array([[7.0, 0.0, 1, 2, 3, 4, 5, 6]])
+    for weights in ((0.7, 0.3), (7, 3), (1 - 0.3, 0.3), (2.1, 0.9)):
+        mean = matrix_of(weighted_mean([MatrixScores(one), MatrixScores(two)], weights, "rank"))
+        assert mean[0, 0] == mean[0, 1]
 
 
 def test_a_member_without_weight_is_not_read():
@@ -140,7 +157,8 @@ def relevance_of(queries=200, candidates=40, seed=0):
 
 
 def value_of(members, weights, how, relevance, metric):
-    mean = sum(w * normalised(m, how) for w, m in zip(weights, members, strict=True)).astype(np.float32)
+    mean = sum(w * normalised(m, how) for w, m in zip(weights, members, strict=True))
+    mean = mean.round(12) if how == "rank" else mean
     ranks = evaluate(MatrixScores(mean), relevance.query_index, relevance.item_index)
     return retrieval_metrics(ranks, relevance.query_index, relevance.number_of_queries, cutoffs_of(metric))[metric]
 
