@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"wrote {public}: open it in a browser")
     if scored.trained is not None:
         print(f"next: {scored.command_for('postprocessing.search', errors.text(errors.hardest(1)[0]))}")
-    elif run.folder.is_dir() and scored.depth is None:
+    elif run.folder.is_dir():
         print(f"next: {command_for('postprocessing.compare', str(run.folder), str(scored.path))}")
 
 

@@ -18,6 +18,7 @@ from tests.postprocessing.commands import error_of, run
 from tests.training import run_of, write_trial
 from utils.artefact_utils import Caption, Clip, read_clips, read_text_table, write_json, write_text_table
 from utils.cli_utils import command_for
+from utils.data_utils import Tables
 from utils.metric_utils import PROTOCOLS
 
 PAGE = "evaluation_error_analysis.html"
@@ -244,7 +245,7 @@ def test_lists_of_names_have_no_scores_and_no_ranks_beyond(scored, capsys):
         writer.writerows([c.raw_text, c.fname, next(d.fname for d in clips if d.fid != c.fid)] for c in captions[2:])
     result = run(error_analysis.main, capsys, scored, "--scores", str(scored / "other.csv"))
     assert result.code == 0, result.err
-    page = read(scored / "runs" / "foreign" / "other" / PAGE)
+    page = read(scored / "runs" / "foreign" / "other.csv" / PAGE)
     assert "score" not in page.section("Hardest queries").text.replace("scores", "")
     rows = table_of(page.section("Ranks").one("table"))
     assert {label: row["queries"] for label, row in rows.items()} == {"1": 7, "2": 0, "not named": 1}
@@ -253,7 +254,7 @@ def test_lists_of_names_have_no_scores_and_no_ranks_beyond(scored, capsys):
     assert first.one("h3").text == captions[1].raw_text
     assert "sought: not among the 2 named of 4" in first.text
     assert len(first.all("div", "player")) == 3  # the one that was sought, and the two named
-    assert all(path.is_file() for path in targets(scored / "runs" / "foreign" / "other" / PAGE))
+    assert all(path.is_file() for path in targets(scored / "runs" / "foreign" / "other.csv" / PAGE))
     folder, file = str(scored / "runs" / "tiny"), str(scored / "other.csv")
     assert f"next: {command_for('postprocessing.compare', folder, file)}" in result.out
 
@@ -264,7 +265,7 @@ def test_bad_input_is_told_in_one_line(trained, capsys):
     assert message.endswith(f"evaluation_xmodal_scores.hdf5: no such file; write it: {repair}")
     run(xmodal_scores.main, capsys, trained)
     message = error_of(run(error_analysis.main, capsys, trained, "--protocol", "dcase2025"))
-    assert "needs the relevant clips of every query (query, audio_filenames): name the file with --relevance" in message
+    assert "that dcase2025 is measured by: name the file with --relevance" in message
     with h5py.File(trained / "runs" / "tiny" / "trial_00000" / "evaluation_xmodal_scores.hdf5", "r+") as file:
         file["scores"][3, 2] = np.nan
     assert "is nan, expected a finite number; write it again" in error_of(run(error_analysis.main, capsys, trained))
@@ -285,7 +286,7 @@ def errors_by_hand(folder, top=1):
     clips = [Clip(f"f{n}", f"{n}.wav", f"x/{n}.wav", 1.0, 8000, 1, "") for n in range(3)]
     captions = [Caption(f"t{n}", f"f{c}", f"{c}.wav", text, text, "") for n, (text, c, _) in enumerate(BY_HAND)]
     scores = np.array([row for _, _, row in BY_HAND], np.float32)
-    scored = ScoredSplit("by hand", "test", folder / "s", folder, captions, clips, scores)
+    scored = ScoredSplit("by hand", "test", folder / "s", folder, captions, clips, Tables(clips, captions), scores)
     settings = SimpleNamespace(data=SimpleNamespace(root=folder))
     evaluation = evaluate_split(scored, settings, PROTOCOLS["dcase2023"], top=3)
     return Errors.of(scored, settings, evaluation, top)
@@ -330,7 +331,8 @@ def test_sections_by_hand(tmp_path):
 def test_a_single_clip_has_no_interval(tmp_path):
     clips = [Clip(f"f{n}", f"{n}.wav", f"{n}.wav", 1.0, 8000, 1, "") for n in range(1)]
     captions = [Caption(f"t{n}", "f0", "0.wav", "a dog", "a dog", "") for n in range(2)]
-    scored = ScoredSplit("one", "test", tmp_path / "s", tmp_path, captions, clips, np.zeros((2, 1), np.float32))
+    scores, tables = np.zeros((2, 1), np.float32), Tables(clips, captions)
+    scored = ScoredSplit("one", "test", tmp_path / "s", tmp_path, captions, clips, tables, scores)
     settings = SimpleNamespace(data=SimpleNamespace(root=tmp_path))
     evaluation = evaluate_split(scored, settings, PROTOCOLS["dcase2023"], top=3)
     page = parsed(page_of(Errors.of(scored, settings, evaluation, 5), 2, 1).html(tmp_path))
