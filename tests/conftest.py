@@ -17,6 +17,14 @@ torch.set_num_threads(1)
 from tests import tiny  # noqa: E402 - after the settings above
 
 
+@pytest.fixture(autouse=True)
+def _plain_commands() -> None:
+    """No test sees the `--conf` that another one gave."""
+    from utils.cli_utils import remember_conf
+
+    remember_conf([])
+
+
 @pytest.fixture(scope="session")
 def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus, a sentence encoder and all features, made once."""
