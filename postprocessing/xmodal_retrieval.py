@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     with open_scored(argv, parser) as (scored, run, args):
         protocol = PROTOCOLS[args.protocol or DEFAULT_PROTOCOL]
-        evaluation = evaluate_split(scored, run, protocol, args.relevance, TOP)
+        evaluation = evaluate_split(scored, run, protocol, args.relevance, min(TOP, scored.depth or TOP))
         report = report_of(evaluation, scored, run)
         suffix = f"_{args.protocol}" if args.protocol else ""
         write_results(scored, evaluation, report, suffix)
@@ -87,7 +87,7 @@ def report_of(evaluation: Evaluation, scored: ScoredSplit, run: Run) -> dict[str
         "protocol": {"name": evaluation.protocol.name, "leading": evaluation.protocol.leading},
         "left_out": {
             "clips": len(scored.left_out),
-            "captions": sum(caption.fid in scored.left_out for caption in scored.tables.captions),
+            "captions": len(scored.tables.captions) - len(scored.asked),
         },
         "made_from": {"split": scored.split, "checkpoint": scored.label, "scores": str(scored.path)},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tasks.runs import Run
 from tasks.scored import ScoredSplit
-from utils.artefact_utils import read_relevance
+from utils.artefact_utils import Caption, read_relevance
 from utils.cli_utils import UserError
 from utils.dataset_utils import MatchedQueries, match_queries
 from utils.metric_utils import (
@@ -159,7 +159,7 @@ def judge(scored: ScoredSplit, run: Run, protocol: Protocol, relevance: Path | N
         UserError: the lists are missing, broken, or match no caption.
     """
     if not protocol.several_relevant and relevance is None:
-        _refuse_missing(scored, range(len(scored.tables.captions)), f"{protocol.name} asks for every caption")
+        _refuse_missing(scored, scored.asked, f"{protocol.name} asks for every caption")
         rows = np.arange(len(scored.captions))
         return Judgements(rows, rows, scored.clip_of_caption, None, None, None)
     file = relevance or run.data.root / RELEVANCE_FILE
@@ -168,29 +168,27 @@ def judge(scored: ScoredSplit, run: Run, protocol: Protocol, relevance: Path | N
             f"{file}: no such file; expected the relevant clips of every query (query, audio_filenames) that "
             f"{protocol.name} is measured by: name the file with --relevance"
         )
-    matched = match_queries(read_relevance(file), scored.tables.captions, scored.clips)
+    asked = scored.asked
+    matched = match_queries(read_relevance(file), asked, scored.clips)
     if not len(matched.rows):
         raise UserError(
             f"{file}: none of its queries is a caption of '{scored.split}', such as '{matched.unmatched[0]}'; "
             "name the split that it belongs to with --split"
         )
-    _refuse_missing(scored, matched.rows.tolist(), f"{file.name} asks for {len(matched.rows)} captions")
+    queries = [asked[row] for row in matched.rows.tolist()]
+    _refuse_missing(scored, queries, f"{file.name} asks for {len(queries)} captions")
     gains = None if (matched.gains == 1).all() else matched.gains
     row_of = {caption.tid: row for row, caption in enumerate(scored.captions)}
-    rows = np.array([row_of[scored.tables.captions[row].tid] for row in matched.rows.tolist()])
+    rows = np.array([row_of[caption.tid] for caption in queries])
     order = np.argsort(rows)  # as the blocks of the scores come
     place = np.argsort(order)  # of each query in that order
     return Judgements(rows[order], place[matched.query_index], matched.item_index, gains, matched, file)
 
 
-def _refuse_missing(scored: ScoredSplit, wanted: Iterable[int], why: str) -> None:
-    """Every caption that is asked for (by its row in the tables) must have scores.
-
-    Captions whose clip a frozen encoder refused are left out of all systems' tables alike, and are not asked for.
-    """
+def _refuse_missing(scored: ScoredSplit, wanted: Sequence[Caption], why: str) -> None:
+    """Every caption that is asked for must have scores."""
     there = {caption.tid for caption in scored.captions}
-    asked = [scored.tables.captions[row] for row in wanted]
-    missing = [caption for caption in asked if caption.tid not in there and caption.fid not in scored.left_out]
+    missing = [caption for caption in wanted if caption.tid not in there]
     if missing:
         raise UserError(
             f"{scored.path}: {len(missing)} captions have no scores, the first is '{missing[0].raw_text}', and {why}; "

@@ -71,10 +71,14 @@ class ScoredSplit:
         return np.array([columns[caption.fid] for caption in self.captions], np.int64)
 
     @property
+    def asked(self) -> list[Caption]:
+        """The captions that must have scores: all of the split but those of clips that were left out."""
+        return [caption for caption in self.tables.captions if caption.fid not in self.left_out]
+
+    @property
     def is_whole(self) -> bool:
         """Whether every caption has a score with every clip."""
-        asked = sum(caption.fid not in self.left_out for caption in self.tables.captions)
-        return self.depth is None and len(self.captions) == asked
+        return self.depth is None and len(self.captions) == len(self.asked)
 
     def text_to_audio(self) -> ScoreSource:
         """Captions as queries, clips as candidates."""

@@ -357,3 +357,20 @@ def test_clips_that_were_left_out_are_told(scored, capsys):
     assert report["left_out"] == {"clips": 1, "captions": 2}
     assert (report["text_to_audio"]["queries"], report["text_to_audio"]["candidates"]) == (6, 3)
     assert "audio_to_text" in report
+
+    # the columns of relevance lists are those of the clips that were scored
+    of_clip = {clip.fid: [c for c in captions if c.fid == clip.fid] for clip in clips}
+    own = [[of_clip[clip.fid][0].raw_text, str([clip.fname])] for clip in clips]
+    write_relevance(scored, own)
+    result = run(xmodal_retrieval.main, capsys, scored, "--protocol", "dcase2025")
+    assert result.code == 0, result.err
+    with h5py.File(path) as file:
+        scores, tids, fids = file["scores"][:], list(file["tid"].asstr()), list(file["fid"].asstr())
+    ranks = []
+    for clip in clips[1:]:
+        row = scores[tids.index(of_clip[clip.fid][0].tid)]
+        ranks.append(1 + (row > row[fids.index(clip.fid)]).sum())
+    named = json.loads((scored / "runs" / "tiny" / "evaluation_retrieval_metrics_dcase2025.json").read_text())
+    assert named["text_to_audio"]["mAP@16"] == pytest.approx(np.mean(1 / np.array(ranks)))
+    assert named["text_to_audio"]["queries"] == 3
+    assert named["relevance"]["unmatched"] == [own[0][0]]
