@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from tasks.dual_encoder import DualEncoderTask
 from tasks.runs import Run, load_run, parse_run
 from utils.artefact_utils import replacing
 from utils.cli_utils import ArtefactError, UserError, command_for, python, remember_conf, remembered_conf
 from utils.config_utils import set_key, to_mapping, value_at
-from utils.model_utils import TrainedTrial, check_fits, choose_device, find_trial, read_checkpoint
+from utils.model_utils import TrainedTrial, check_fits, choose_device, find_trial, read_checkpoint, weights_of
 from utils.model_utils.trials import PARAMS_FILE
 from utils.tune_utils import read_revisions
 
@@ -32,7 +34,7 @@ class Trained(NamedTuple):
     trial: TrainedTrial
     run: Run
     split: str  # the split's own name
-    state: dict[str, Any]  # of the model
+    state: dict[str, Tensor]  # of the model
     arguments: Sequence[str]  # of the command line that chose them: --conf, --set, --run, --trial, ...
 
     @property
@@ -58,7 +60,7 @@ class Trained(NamedTuple):
         task = self.run.build(self.split)
         self._check_revisions(task.split(self.split).revisions)
         model = task.model()
-        check_fits(model, self.state, str(self.trial.checkpoint.folder))
+        check_fits(model, self.state, self.trial.checkpoint.folder)
         model.load_state_dict(self.state)
         model.to(choose_device(self.run.training.device, "fp32")).eval()
         return task
@@ -126,7 +128,8 @@ def trained_of(conf: Run, args: argparse.Namespace) -> Trained:
     arguments = [*remembered_conf(), *choices]
     if run.data != conf.data:  # stage 1 must be repaired for the run, not for the YAML
         remember_conf(["--conf", str(trial.folder / PARAMS_FILE)])
-    return Trained(trial, run, split, read_checkpoint(trial.checkpoint.folder)["model"], arguments)
+    folder = trial.checkpoint.folder
+    return Trained(trial, run, split, weights_of(read_checkpoint(folder), folder), arguments)
 
 
 def split_name(run: Run, given: str | None) -> str:

@@ -6,6 +6,7 @@ from utils.model_utils.checkpoints import (
     read_checkpoint,
     read_facts,
     seed_everything,
+    weights_of,
     write_checkpoint,
 )
 from utils.model_utils.devices import autocast, choose_device, to_device
@@ -33,5 +34,6 @@ __all__ = [
     "read_history",
     "seed_everything",
     "to_device",
+    "weights_of",
     "write_checkpoint",
 ]

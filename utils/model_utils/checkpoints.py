@@ -83,29 +83,55 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
     return checked
 
 
-def newest_whole_checkpoint(folders: Sequence[Path]) -> tuple[dict[str, Any] | None, list[str]]:
-    """The state of the last of `folders` (oldest first) that can be read, and what is wrong with those after it."""
+class WholeCheckpoint(NamedTuple):
+    """A checkpoint that was read whole."""
+
+    folder: Path
+    state: dict[str, Any]
+
+
+def newest_whole_checkpoint(folders: Sequence[Path]) -> tuple[WholeCheckpoint | None, list[str]]:
+    """The last of `folders` (oldest first) that can be read, and what is wrong with those after it."""
     troubles: list[str] = []
     for folder in reversed(folders):
         try:
-            return read_checkpoint(folder), troubles
+            return WholeCheckpoint(folder, read_checkpoint(folder)), troubles
         except ArtefactError as error:
             troubles.append(str(error))
     return None, troubles
 
 
-def check_fits(model: nn.Module, state: Mapping[str, Tensor], checkpoint: str) -> None:
+def weights_of(state: Mapping[str, Any], checkpoint: Path) -> dict[str, Tensor]:
+    """The model's weights by name.
+
+    Raises:
+        ArtefactError: the checkpoint has none.
+    """
+    weights = state.get("model")
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ArtefactError(f"{checkpoint}: has no weights by name in 'model'; use another checkpoint, or train again")
+    return {str(name): value for name, value in weights.items()}
+
+
+def check_fits(model: nn.Module, state: Mapping[str, Tensor], checkpoint: Path) -> None:
     """Make sure that the weights of a checkpoint are those of this model.
 
     Raises:
-        ArtefactError: some are missing, left over, or of another shape.
+        ArtefactError: some are missing, left over, of another shape or type.
     """
-    problems = key_problems(model.state_dict(), state)
+    wanted = model.state_dict()
+    problems = key_problems(wanted, state)
     if problems:
         raise ArtefactError(
             f"{checkpoint}: does not fit the model that the features here ask for: {problems}; the features have "
             "another width than in training: make them again as they were, or train again under another experiment"
         )
+    for name, tensor in wanted.items():
+        if state[name].dtype != tensor.dtype or state[name].layout != tensor.layout or state[name].is_meta:
+            raise ArtefactError(
+                f"{checkpoint}: {name} is {state[name].dtype}, expected {tensor.dtype} with values; "
+                "use another checkpoint, or train again"
+            )
 
 
 def random_state() -> dict[str, Any]:
@@ -120,15 +146,39 @@ def random_state() -> dict[str, Any]:
     }
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
-    """Put every random generator back to a saved state."""
-    torch.set_rng_state(state["torch"])
-    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
-    kind, keys, *rest = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
-    version, numbers, gauss = state["python"]
-    random.setstate((version, tuple(numbers), gauss))
+def restore_random_state(state: Any, checkpoint: Path) -> None:
+    """Put every random generator back to a saved state; says so where the GPUs' states do not fit the GPUs here.
+
+    Args:
+        state: what `random_state` gave.
+        checkpoint: its path, for messages.
+    Raises:
+        ArtefactError: it is not such a state.
+    """
+    try:
+        torch.set_rng_state(state["torch"])
+        _restore_cuda(state["cuda"])
+        kind, keys, *rest = state["numpy"]
+        np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+        version, numbers, gauss = state["python"]
+        random.setstate((version, tuple(numbers), gauss))
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RuntimeError) as error:
+        raise ArtefactError(
+            f"{checkpoint}: its random states are not those of this version ({error}); use another checkpoint, or "
+            "train again"
+        ) from error
+
+
+def _restore_cuda(states: Sequence[Tensor]) -> None:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if len(states) == count:
+        torch.cuda.set_rng_state_all(list(states))
+    else:
+        print(
+            f"the checkpoint holds the random states of {len(states)} GPUs, here are {count}: theirs start from "
+            "training.seed again, so that the run goes on a little differently than on the first machine",
+            flush=True,
+        )
 
 
 def seed_everything(seed: int) -> None:

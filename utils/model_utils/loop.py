@@ -17,15 +17,18 @@ from utils.cli_utils import UserError
 from utils.config_utils import Spec
 from utils.data_utils.sampling import SamplingSpec
 from utils.model_utils.checkpoints import (
+    STATE_FILE,
     check_fits,
     newest_whole_checkpoint,
     random_state,
     restore_random_state,
     seed_everything,
+    weights_of,
     write_checkpoint,
 )
 from utils.model_utils.devices import DeviceName, Precision, autocast, choose_device, to_device
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
+from utils.model_utils.saved_state import check_optimizer_state, check_sections
 from utils.model_utils.task_protocol import Loader, Task
 
 # How often a long epoch says where it stands.
@@ -101,23 +104,32 @@ class Fit:
         """Go on from the newest checkpoint that is whole; `folders` are oldest first.
 
         Raises:
-            UserError: there are checkpoints, and none is whole.
+            UserError: there are checkpoints, and none is whole, or the newest is not of such a run.
         """
-        state, troubles = newest_whole_checkpoint(folders)
+        newest, troubles = newest_whole_checkpoint(folders)
         for trouble in troubles:
             print(f"{trouble}; using the one before it", flush=True)
-        if state is None:
+        if newest is None:
             if troubles:
                 raise UserError(f"{folders[0].parent}: no checkpoint is whole; train again with --fresh")
             return
-        check_fits(self.model, state["model"], str(folders[0].parent))
-        self.model.load_state_dict(state["model"])
+        self._load(newest.state, newest.folder / STATE_FILE)
+        print(f"resumed after epoch {self.epoch}", flush=True)
+
+    def _load(self, state: dict[str, Any], path: Path) -> None:
+        schedule, scaler = self._schedule.state_dict(), self._scaler.state_dict()
+        check_sections(
+            state, {"scheduler": schedule, "scaler": scaler, "epoch": 0, "best": None, "best_epoch": 0}, path
+        )
+        weights = weights_of(state, path)
+        check_fits(self.model, weights, path)
+        check_optimizer_state(self._optimizer, state.get("optimizer"), path)
+        self.model.load_state_dict(weights)
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["scheduler"])
         self._scaler.load_state_dict(state["scaler"])
-        restore_random_state(state["random"])
+        restore_random_state(state.get("random"), path)
         self.epoch, self.best, self.best_epoch = state["epoch"], state["best"], state["best_epoch"]
-        print(f"resumed after epoch {self.epoch}", flush=True)
 
     def state(self, config: dict[str, Any]) -> dict[str, Any]:
         """Everything that the next epoch depends on, as tensors and plain values."""

@@ -16,6 +16,28 @@ from utils.config_utils import Spec
 Parameters = Iterable[torch.nn.Parameter]
 
 
+def decay_groups(parameters: Parameters, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups that decay weight matrices and kernels alone.
+
+    Decay pulls towards 0. For a bias, the gain of a batch or layer norm, or a (logarithmic) temperature 0 is no
+    simpler than any other value, so that tensors of one dimension or less do not decay.
+
+    Args:
+        parameters: all that learn, in the order of the model.
+        weight_decay: of the others.
+    Returns:
+        One group in the same order where nothing decays; else those that decay, then those that do not.
+    Source: CLIP (Radford et al. 2021, section 2.5): all weights that are not gains or biases; OpenCLIP, train/main.py.
+    """
+    learning = list(parameters)
+    if weight_decay == 0:
+        return [{"params": learning, "weight_decay": 0.0}]
+    decayed = [parameter for parameter in learning if parameter.ndim > 1]
+    others = [parameter for parameter in learning if parameter.ndim <= 1]
+    groups = ({"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0})
+    return [group for group in groups if group["params"]]
+
+
 class AdamSpec(Spec):
     """`optimizer: {name: Adam}`."""
 
@@ -26,7 +48,7 @@ class AdamSpec(Spec):
 
     def build(self, parameters: Parameters) -> Optimizer:
         """The optimizer of these parameters."""
-        return Adam(parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay)
+        return Adam(decay_groups(parameters, self.weight_decay), lr=self.lr, betas=self.betas)
 
 
 class AdamWSpec(Spec):
@@ -39,7 +61,7 @@ class AdamWSpec(Spec):
 
     def build(self, parameters: Parameters) -> Optimizer:
         """The optimizer of these parameters."""
-        return AdamW(parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay)
+        return AdamW(decay_groups(parameters, self.weight_decay), lr=self.lr, betas=self.betas)
 
 
 class SGDSpec(Spec):
@@ -53,13 +75,8 @@ class SGDSpec(Spec):
 
     def build(self, parameters: Parameters) -> Optimizer:
         """The optimizer of these parameters."""
-        return SGD(
-            parameters,
-            lr=self.lr,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-        )
+        groups = decay_groups(parameters, self.weight_decay)
+        return SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
 
 
 OptimizerSpec = Annotated[AdamSpec | AdamWSpec | SGDSpec, Field(discriminator="name")]

@@ -56,12 +56,12 @@ def drawn():
     return [random.random(), np.random.rand(), np.random.standard_normal(), torch.rand(2).tolist()]  # noqa: NPY002
 
 
-def test_random_generators_go_on_where_they_were():
+def test_random_generators_go_on_where_they_were(tmp_path):
     np.random.standard_normal()  # noqa: NPY002 - leaves a second Gaussian waiting
     state = random_state()
     first = drawn()
     assert drawn() != first
-    restore_random_state(state)
+    restore_random_state(state, tmp_path)
     assert drawn() == first
 
 
@@ -186,11 +186,11 @@ def test_the_newest_whole_checkpoint_is_taken(tmp_path):
     folders = [tmp_path / str(n) for n in range(3)]
     for number, folder in enumerate(folders):
         write_checkpoint(folder, STATE | {"epoch": number}, {})
-    state, troubles = newest_whole_checkpoint(folders)
-    assert (state["epoch"], troubles) == (2, [])
+    newest, troubles = newest_whole_checkpoint(folders)
+    assert (newest.folder, newest.state["epoch"], troubles) == (folders[2], 2, [])
     (folders[2] / "checkpoint.json").unlink()
     (folders[1] / "checkpoint.pt").write_bytes(b"x")
-    state, troubles = newest_whole_checkpoint(folders)
-    assert state["epoch"] == 0
+    newest, troubles = newest_whole_checkpoint(folders)
+    assert newest.state["epoch"] == 0
     assert [str(folders[2]) in troubles[0], str(folders[1]) in troubles[1]] == [True, True]
     assert newest_whole_checkpoint([]) == (None, [])

@@ -93,7 +93,7 @@ def test_none_changes_nothing():
 )
 def test_optimizers_by_hand(keys, after):
     """Two steps from 1 with the gradient 1."""
-    weight = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+    weight = torch.nn.Parameter(torch.ones(1, 1, dtype=torch.float64))  # of one dimension it would not decay
     built = optimizer(**keys).build([weight])
     found = []
     for _ in after:
