@@ -134,8 +134,11 @@ def _queries_file(run: Run, split: str, args: argparse.Namespace) -> Path | None
 
 
 def _listed_queries(path: Path) -> list[str]:
-    """The queries of a list, each once."""
-    return list(dict.fromkeys(one.query.strip() for one in read_relevance(path)))
+    """The queries of a list, each once, as the list spells them."""
+    spelled: dict[str, str] = {}
+    for one in read_relevance(path):
+        spelled.setdefault(one.query.strip(), one.query)
+    return list(spelled.values())
 
 
 def _check(path: Path, run: Run, split: str, args: argparse.Namespace) -> int:

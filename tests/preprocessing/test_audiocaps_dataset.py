@@ -126,7 +126,7 @@ def test_a_nasty_tsv(audiocaps, capsys):
         ("clip", "audio/val/lonely.flac", "no row of val.tsv names it"),
         ("clip", "audio/val/4.flac", broken),
         ("caption", "g", f"without a clip: 'audio/val/4.flac': {broken}"),
-        ("caption", "m", "no words in '?!'"),
+        ("caption", "m", "no words in '  ?!  '"),
     ]
     printed = capsys.readouterr().out
     line = next(line for line in printed.splitlines() if line.startswith("val: "))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import zipfile
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,10 +26,11 @@ _Scores = NDArray[Any]
 class ForeignScores(NamedTuple):
     """The scores of a file, in its own order."""
 
-    scores: _Scores  # (Q, C) float16, float32 or float64, finite, higher = more similar; a memory map for npy
+    scores: _Scores  # (Q, C) float16, float32 or float64, finite, higher = more similar; a memory map for npy.
+    # Of ranked lists (Q, n) int64: which files are the n best of each query, the best first.
     queries: list[str]  # Q texts or tids
     files: list[str]  # C file names or fids, none twice
-    depth: int | None  # None: every score is known; n: only the n best of each query are, n the first one's score
+    depth: int | None  # None: every score is known; n: only the n best files of each query are
     path: Path
 
 
@@ -36,8 +39,8 @@ def read_foreign_scores(path: Path, queries: Path | None = None, files: Path | N
 
     - CSV: the file names in the header, then a row a query: the query (its text or tid) and its scores. So is a
       submission of 2025. Rows are streamed into float64, 8 bytes a score.
-    - CSV with the header `caption,file_name_1,...,file_name_n`, a submission of 2022 to 2024: names, the best first.
-      They score n, n - 1, ..., 1 and all other files 0; `depth` is n.
+    - CSV with the header `caption,file_name_1,...,file_name_n` (a submission of 2022 to 2024), `caption,fname_1,...`
+      (the baseline's results of 2024) or `0,1,...,n` (those of 2023): names, the best first; `depth` is n.
     - npy: the matrix, mapped and not read whole unless its bytes are of the other order, with two lists, one id a
       line.
     - npz: the arrays `scores`, `queries` and `files`.
@@ -67,13 +70,24 @@ def ranked_header(width: int) -> list[str]:
     return ["caption", *(f"file_name_{n}" for n in range(1, width + 1))]
 
 
+def _is_ranked(header: Sequence[str], first: Sequence[str]) -> bool:
+    """Whether a table holds ranked names, as its header and its first row tell."""
+    places = range(1, len(header))
+    if any(header[1:] == [f"{name}_{n}" for n in places] for name in ("file_name", "fname")):
+        return True
+    # pandas' own numbers, which may also be names of files, over scores
+    return header == [str(n) for n in range(len(header))] and all(number_in(cell) is None for cell in first[1:])
+
+
 def _read_csv(path: Path) -> ForeignScores:
     rows = strict_rows(path)
     _, header = next(rows, (1, []))
     if len(header) < 2:
         raise ArtefactError(f"{path}, line 1: {len(header)} columns, expected a query and the names of the files")
-    read = _ranked_names if header == ranked_header(len(header) - 1) else _matrix
-    found = read(path, header, _even_rows(path, header, rows))
+    even = _even_rows(path, header, rows)
+    first = list(islice(even, 1))
+    read = _ranked_names if _is_ranked(header, first[0][1] if first else []) else _matrix
+    found = read(path, header, chain(first, even))
     if not found.queries:
         raise ArtefactError(f"{path}: holds no queries, only a header; write a row for every query")
     return found
@@ -89,7 +103,7 @@ def _even_rows(path: Path, header: Sequence[str], rows: Iterator[Row]) -> Iterat
         yield line, cells
 
 
-def _matrix(path: Path, header: list[str], rows: Iterator[Row]) -> ForeignScores:
+def _matrix(path: Path, header: list[str], rows: Iterable[Row]) -> ForeignScores:
     files = header[1:]
     _check_files(files, f"{path}, line 1")
     queries: list[str] = []
@@ -110,7 +124,7 @@ def _numbers(cells: list[str], files: Sequence[str], where: str) -> NDArray[np.f
         if len(strange) == len(cells) > 1 and all(cell.strip() for cell in cells):
             raise ArtefactError(
                 f"{where}: not numbers but {cells[0]!r} and so on; ranked lists have the header "
-                "caption,file_name_1,file_name_2,..., a matrix has numbers"
+                "caption,file_name_1,file_name_2,..., or caption,fname_1,..., or 0,1,..., a matrix has numbers"
             )
         found = f"{cells[strange[0]]!r}, expected a number; correct it"
         raise ArtefactError(f"{where}: the score of '{files[strange[0]]}' is {found}")
@@ -121,7 +135,7 @@ def _numbers(cells: list[str], files: Sequence[str], where: str) -> NDArray[np.f
     return values
 
 
-def _ranked_names(path: Path, header: list[str], rows: Iterator[Row]) -> ForeignScores:
+def _ranked_names(path: Path, header: list[str], rows: Iterable[Row]) -> ForeignScores:
     depth = len(header) - 1
     queries: list[str] = []
     columns: dict[str, int] = {}
@@ -133,13 +147,11 @@ def _ranked_names(path: Path, header: list[str], rows: Iterator[Row]) -> Foreign
         if empty is not None:
             raise ArtefactError(f"{path}, line {line}: {empty} is empty, expected {depth} file names; add it")
         if len(set(names)) < depth:
-            twice = next(name for number, name in enumerate(names) if name in names[:number])
+            twice = Counter(names).most_common(1)[0][0]
             raise ArtefactError(f"{path}, line {line}: names '{twice}' twice; name {depth} different files")
         ranked.extend(columns.setdefault(name, len(columns)) for name in names)
-    scores = np.zeros((len(queries), len(columns)), np.float32)
-    index = np.frombuffer(ranked, np.int64).reshape(len(queries), depth) if queries else np.zeros((0, depth), np.int64)
-    np.put_along_axis(scores, index, np.arange(depth, 0, -1, dtype=np.float32)[None], axis=1)
-    return ForeignScores(scores, queries, list(columns), depth, path)
+    index = np.frombuffer(ranked, np.int64) if queries else np.zeros(0, np.int64)
+    return ForeignScores(index.reshape(len(queries), depth), queries, list(columns), depth, path)
 
 
 def _read_npy(path: Path, queries: Path | None, files: Path | None) -> ForeignScores:

@@ -84,7 +84,7 @@ def check_submission(
     Args:
         path: the CSV.
         year: of `SUBMISSION_YEARS`.
-        queries: every query that the file must hold, as often as it must; outer blanks do not count.
+        queries: every query that the file must hold, as often as it must, exactly: the organisers look them up.
         files: the names of all clips.
         captions: of the split, where the queries are only some of them.
         listed: the name of the list that those queries are from.
@@ -121,8 +121,9 @@ class _Check:
         self._counts: Counter[str] = Counter()
         self._captions = {caption.strip() for caption in captions}
         self._listed = listed
-        self._missing = Counter(query.strip() for query in queries)
+        self._missing = Counter(queries)
         self._queries = set(self._missing)
+        self._spelled = {query.strip(): query for query in reversed(queries)}  # of two, the first
         self._number_of_queries = len(queries)
         self._files = list(files)
         self._known_files = set(files)
@@ -201,9 +202,12 @@ class _Check:
             self.problem("missing", f"the whole file: {len(missing)} {what} are missing: {_list(missing)}")
 
     def _query(self, line: int, cell: str) -> None:
-        query = cell.strip()
+        query = cell if cell in self._queries else self._spelled.get(cell.strip(), cell)
+        if query != cell:
+            found = f"is spelled {_blanks_shown(query)}, with other outer blanks; write it exactly as it is given"
+            self.problem("captions with other outer blanks", f"line {line}: {_blanks_shown(cell)} {found}")
         if query not in self._queries:
-            if query in self._captions:
+            if query.strip() in self._captions:
                 found = f"is a caption of the split, but no query of {self._listed}; leave the row out"
                 self.problem(f"captions that are no queries of {self._listed}", f"line {line}: {_shown(cell)} {found}")
             else:
@@ -238,6 +242,11 @@ class _Check:
                 expected = "a number" if value is None else "a finite number"
                 kind = f"scores that are not {'numbers' if value is None else 'finite'}"
                 self.problem(kind, f"line {line}: the score of {_shown(name)} is {_shown(cell)}, expected {expected}")
+
+
+def _blanks_shown(text: str) -> str:
+    """Both ends of a text: its outer blanks are what counts."""
+    return repr(text if len(text) <= 80 else f"{text[:38]}...{text[-38:]}")
 
 
 def _shown(text: str) -> str:

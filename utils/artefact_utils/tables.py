@@ -33,10 +33,10 @@ class Clip(NamedTuple):
 class Caption(NamedTuple):
     """One caption of one clip."""
 
-    tid: str  # made from the split, the clip's name and the text
+    tid: str  # made from the split, the clip's name and the words of the text
     fid: str
     fname: str
-    raw_text: str  # as the data set spells it
+    raw_text: str  # as the data set spells it, outer blanks included
     text: str  # lower case, no punctuation
     source_id: str  # the data set's own id
 

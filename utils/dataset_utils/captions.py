@@ -47,17 +47,18 @@ def match_captions(
     seen: dict[tuple[str, str], int] = {}
     for caption in captions:
         clip = None if caption.name in refused else by_name.get(key(caption.name))
-        raw_text = caption.raw_text.strip()
-        text = (caption.text or "").strip() or normalise_caption(raw_text)
+        words = caption.raw_text.strip()
+        text = (caption.text or "").strip() or normalise_caption(words)
         if clip is None:
             reason = reasons.get(caption.name) or reasons.get(key(caption.name), "no such file")
             rejected.append(Rejected("caption", caption.source_id, f"without a clip: '{caption.name}': {reason}"))
-        elif not raw_text or not text:
+        elif not words or not text:
             rejected.append(Rejected("caption", caption.source_id, f"no words in {caption.raw_text!r}"))
         else:
-            number = seen[clip.path, raw_text] = seen.get((clip.path, raw_text), -1) + 1
-            tid = content_id(split, clip.path, raw_text.encode(), str(number).encode())
-            matched.append(Caption(tid, clip.fid, clip.fname, raw_text, text, caption.source_id))
+            number = seen[clip.path, words] = seen.get((clip.path, words), -1) + 1
+            tid = content_id(split, clip.path, words.encode(), str(number).encode())
+            # outer blanks stay: whoever measures a submission looks its captions up as the data set spells them
+            matched.append(Caption(tid, clip.fid, clip.fname, caption.raw_text, text, caption.source_id))
     captioned = {caption.fid for caption in matched}
     rejected += [Rejected("clip", clip.fname, "without a caption") for clip in clips if clip.fid not in captioned]
     return [clip for clip in clips if clip.fid in captioned], matched, rejected

@@ -42,7 +42,7 @@ class TableRow(NamedTuple):
     """One row."""
 
     line: int  # of the file, from 1
-    values: dict[str, str]  # by column; outer blanks are removed
+    values: dict[str, str]  # by column; outer blanks are removed, but for those of a caption that needs no repair
 
 
 class LooseTable(NamedTuple):
@@ -95,13 +95,17 @@ class _Layout:
         first, last = self.caption, self.caption + 1 + surplus
         fields = [*fields[:first], self._join(fields[first:last]), *fields[last:]]
         fields += [""] * (len(self.columns) - len(fields))
-        values = dict(zip(self.columns, (field.strip() for field in fields), strict=True))
         caption = self.columns[self.caption]
-        return {c: value if c == caption else _unquoted(value) for c, value in values.items()}
+        return {
+            column: field if column == caption else _unquoted(field.strip())
+            for column, field in zip(self.columns, fields, strict=True)
+        }
 
     def _join(self, parts: Sequence[str]) -> str:
         if self.form.delimiter == ",":
             return ",".join(parts)
+        if len(parts) == 1:
+            return parts[0]
         return " ".join(part.strip() for part in parts if part.strip())
 
     def place(self, fields: Sequence[str]) -> tuple[dict[str, str], int]:
@@ -198,9 +202,10 @@ def _read_row(path: Path, lines: Sequence[str], number: int, layout: _Layout, ta
     kinds += [f"{many} at the end"] if dropped else []
     kinds += ["caption over several lines"] if len(lines) > 1 and not is_well_formed else []
     if not is_well_formed:
-        values[caption], quotes = _tidy(values[caption])
+        tidy, quotes = _tidy(values[caption].strip())
+        values[caption] = tidy if kinds or quotes else values[caption]
         kinds += quotes
-    kinds += ["caption such as None or NA"] if values[caption].casefold() in _LIKE_MISSING else []
+    kinds += ["caption such as None or NA"] if values[caption].strip().casefold() in _LIKE_MISSING else []
     table.repairs.update(kinds)
     table.rows.append(TableRow(number, values))
 

@@ -101,8 +101,10 @@ def captions_among(queries: Sequence[str], captions: Sequence[Caption]) -> Indic
 def align_scores(foreign: ForeignScores, captions: Sequence[Caption], clips: Sequence[Clip]) -> AlignedScores:
     """Foreign scores in the order of a split.
 
-    A row belongs to a caption by its tid, or by its text as in `match_queries`; captions of one text get the same row.
-    A column belongs to a clip by its fid, its path in data.root, or its file name where only one clip has it. Lists of
+    A row belongs to a caption by its tid, by the data set's own id, or by its text as in `match_queries`. Where as many
+    rows as captions have one text, the first row belongs to the first caption, and so on; else all get the first row.
+    A column belongs to a clip by its fid, its path in data.root, its file name or the data set's own id where only one
+    clip has it. Lists of
     ranked names (`depth`) must name clips of the split only, since a place among other candidates tells nothing here;
     a clip that a row does not name scores 0, below all names. Scores that are in order already are not copied, so that
     a memory map stays one.
@@ -122,19 +124,15 @@ def align_scores(foreign: ForeignScores, captions: Sequence[Caption], clips: Seq
         scores, surplus_files = _taken(foreign.scores, rows, columns), len(foreign.files) - len(np.unique(columns))
     else:
         scores, surplus_files = _ranked(foreign, foreign.depth, rows, clips), 0
-    again = Counter(query.strip() for query in foreign.queries)
-    return AlignedScores(
-        scores,
-        foreign.depth,
-        [query for query, count in again.items() if count > 1],
-        len(foreign.queries) - len(np.unique(rows)) - sum(again.values()) + len(again),
-        surplus_files,
-    )
+    unused = np.setdiff1d(np.arange(len(foreign.queries)), rows).tolist()
+    taken = {foreign.queries[row].strip() for row in rows.tolist()}
+    again = [query for row in unused if (query := foreign.queries[row].strip()) in taken]
+    return AlignedScores(scores, foreign.depth, list(dict.fromkeys(again)), len(unused) - len(again), surplus_files)
 
 
-def clip_names(clip: Clip) -> tuple[str, str, str]:
+def clip_names(clip: Clip) -> tuple[str, str, str, str]:
     """What a file may call a clip by, the surest first."""
-    return clip.fid, clip.path, clip.fname
+    return clip.fid, clip.path, clip.fname, clip.source_id
 
 
 class _Texts:
@@ -145,15 +143,22 @@ class _Texts:
         self._exact = _positions([text.strip() for text in texts])
         self._normalised: dict[str, list[int]] | None = None  # made when it is first needed
 
-    def find(self, text: str) -> list[int]:
-        """Positions of the texts that are the same; ascending, empty if there is none."""
-        exact = self._exact.get(text.strip())
-        if exact:
-            return exact
+    def find(self, *spellings: str) -> list[int]:
+        """Positions of the texts that are the same; ascending, empty if there is none.
+
+        Args:
+            spellings: of one text; an earlier one counts more, and so does a spelling than its words alone.
+        """
+        for text in spellings:
+            if text.strip() and (exact := self._exact.get(text.strip())):
+                return exact
         if self._normalised is None:
             self._normalised = _positions([normalise_caption(text) for text in self._texts])
-        words = normalise_caption(text)
-        return self._normalised.get(words, []) if words else []
+        for text in spellings:
+            words = normalise_caption(text)
+            if words and (same := self._normalised.get(words)):
+                return same
+        return []
 
 
 def _positions(keys: Sequence[str]) -> dict[str, list[int]]:
@@ -181,22 +186,30 @@ def _find(columns: dict[str, int], name: str) -> int | None:
 def _query_rows(queries: Sequence[str], captions: Sequence[Caption]) -> Indices:
     """(Q,) the row of each caption, -1 where there is none."""
     texts = _Texts(queries)
-    by_tid = {query.strip(): row for row, query in reversed(list(enumerate(queries)))}  # the first one wins
+    by_id = {query.strip(): row for row, query in reversed(list(enumerate(queries)))}  # the first one wins
+    by_id.pop("", None)  # the id of a data set without ids
     rows = np.full(len(captions), -1, np.int64)
+    sharing: dict[tuple[int, ...], list[int]] = {}  # rows of one text -> the captions that have it
     for number, caption in enumerate(captions):
-        found = [by_tid[caption.tid]] if caption.tid in by_tid else texts.find(caption.raw_text)
-        if found:
+        by_own_id = by_id.get(caption.tid, by_id.get(caption.source_id))
+        if by_own_id is not None:
+            rows[number] = by_own_id
+        elif found := texts.find(caption.raw_text, caption.text):
             rows[number] = found[0]
+            sharing.setdefault(tuple(found), []).append(number)
+    for same, numbers in sharing.items():
+        if len(same) == len(numbers):
+            rows[numbers] = same
     return rows
 
 
 def _clip_columns(foreign: ForeignScores, clips: Sequence[Clip]) -> Indices:
     """(C,) the column of each clip."""
-    shared = Counter(clip.fname for clip in clips)
+    shared = Counter(name for clip in clips for name in {clip.fname, clip.source_id})
     by_name = _columns([(name,) for name in foreign.files])
     columns = np.full(len(clips), -1, np.int64)
     for number, clip in enumerate(clips):
-        names = clip_names(clip) if shared[clip.fname] == 1 else clip_names(clip)[:2]
+        names = [*clip_names(clip)[:2], *(name for name in clip_names(clip)[2:] if shared[name] == 1)]
         columns[number] = next((c for name in names if (c := _find(by_name, name)) is not None), -1)
     missing = np.flatnonzero(columns < 0)
     if len(missing):
@@ -228,7 +241,7 @@ def _ranked(foreign: ForeignScores, depth: int, rows: Indices, clips: Sequence[C
         )
     columns = _columns([clip_names(clip) for clip in clips])
     clip_of_name = np.array([-1 if (c := _find(columns, name)) is None else c for name in foreign.files], np.int64)
-    named = _names_by_place(foreign, depth)[rows]
+    named = foreign.scores[rows]
     found = clip_of_name[named]
     strange = np.argwhere(found < 0)
     if len(strange):
@@ -249,10 +262,3 @@ def _ranked(foreign: ForeignScores, depth: int, rows: Indices, clips: Sequence[C
     scores = np.zeros((len(rows), len(clips)), np.float32)
     np.put_along_axis(scores, found, np.arange(depth, 0, -1, dtype=np.float32)[None], axis=1)
     return scores
-
-
-def _names_by_place(foreign: ForeignScores, depth: int) -> Indices:
-    """(Q', depth) the names of each row of the file, as columns, the best first."""
-    named = np.nonzero(foreign.scores)[1].reshape(-1, depth)  # the scores of all others are 0
-    order = np.argsort(-np.take_along_axis(foreign.scores, named, axis=1), axis=1)
-    return np.take_along_axis(named, order, axis=1)

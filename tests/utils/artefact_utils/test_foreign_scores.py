@@ -71,13 +71,26 @@ def test_a_csv_keeps_what_float32_would_not(tmp_path):
     assert found.scores.tolist() == [[0.5, 0.500000001, 1e39]]
 
 
-def test_ranked_names_score_by_their_place(tmp_path):
-    text = "caption,file_name_1,file_name_2,file_name_3\nrain,c.wav,a.wav,b.wav\ndog,a.wav,d.wav,c.wav\n"
+@pytest.mark.parametrize(
+    "header",
+    [
+        "caption,file_name_1,file_name_2,file_name_3",  # a submission
+        "caption,fname_1,fname_2,fname_3",  # the baseline's results of 2024
+        "0,1,2,3",  # and of 2023: pandas names columns by numbers
+    ],
+)
+def test_ranked_names_keep_their_place(tmp_path, header):
+    text = f"{header}\nrain ,c.wav,a.wav,b.wav\ndog,a.wav,d.wav,c.wav\n"
     found = read_foreign_scores(write(tmp_path, text))
     assert found.files == ["c.wav", "a.wav", "b.wav", "d.wav"]
-    np.testing.assert_array_equal(found.scores, [[3, 2, 1, 0], [1, 3, 0, 2]])
+    np.testing.assert_array_equal(found.scores, [[0, 1, 2], [1, 3, 0]])
     assert found.depth == 3
-    assert found.queries == ["rain", "dog"]
+    assert found.queries == ["rain ", "dog"]
+
+
+def test_a_matrix_whose_files_are_numbers_stays_one(tmp_path):
+    found = read_foreign_scores(write(tmp_path, "0,1,2\nrain,0.5,-1\n"))
+    assert (found.scores.tolist(), found.files, found.depth) == ([[0.5, -1.0]], ["1", "2"], None)
 
 
 def test_a_submission_of_2022_has_depth_ten(tmp_path):
@@ -85,7 +98,7 @@ def test_a_submission_of_2022_has_depth_ten(tmp_path):
     names = [f"{n}.wav" for n in range(10)]
     found = read_foreign_scores(write(tmp_path, f"{header}\nrain,{','.join(names)}\n"))
     assert found.depth == 10
-    np.testing.assert_array_equal(found.scores, [np.arange(10, 0, -1)])
+    np.testing.assert_array_equal(found.scores, [np.arange(10)])
 
 
 @pytest.mark.parametrize(
@@ -106,7 +119,7 @@ def test_a_submission_of_2022_has_depth_ten(tmp_path):
         ("query,a.wav\nrain,1e399\n", "the score of 'a.wav' is 1e399, expected a finite number"),
         ("query,a.wav,b.wav\nrain,1,1_0\n", "the score of 'b.wav' is '1_0', expected a number"),
         ("query,a.wav,b.wav\nrain,1,١\n", "the score of 'b.wav' is '١', expected a number"),
-        ("query,fname_1,fname_2\nrain,a.wav,b.wav\n", "line 2: not numbers but 'a.wav' and so on; ranked lists have"),
+        ("query,first,second\nrain,a.wav,b.wav\n", "line 2: not numbers but 'a.wav' and so on; ranked lists have"),
         ("query,a.wav,b.wav\nrain,x,\n", "line 2: the score of 'a.wav' is 'x', expected a number"),
         ("caption,file_name_1,file_name_2\nrain,a,a\n", "line 2: names 'a' twice; name 2 different files"),
         ("caption,file_name_1,file_name_2\nrain,a,\n", "line 2: file_name_2 is empty, expected 2 file names"),

@@ -42,8 +42,7 @@ def test_ranked_names_as_written(tmp_path):
     for year in (2022, 2023, 2024):
         assert check_submission(path, year, CAPTIONS, FILES) == ([], 0, 4, 12)
     found = read_foreign_scores(path)
-    order = np.argsort(-found.scores, axis=1, kind="stable")[:, :10]
-    assert [[found.files[c] for c in row] for row in order] == names
+    assert [[found.files[c] for c in row] for row in found.scores] == names
     assert found.queries == CAPTIONS
 
 
@@ -154,9 +153,20 @@ def test_encoding(tmp_path):
 
 
 def test_a_caption_over_two_lines_counts_its_lines(tmp_path):
-    text = 'query,a.wav,b.wav\n"one\n",1,2\ntwo,1,x\n'
-    found = check_submission(write(tmp_path, text), 2025, ["one", "two"], MATRIX_FILES)
+    text = 'query,a.wav,b.wav\n"one\nmore",1,2\ntwo,1,x\n'
+    found = check_submission(write(tmp_path, text), 2025, ["one\nmore", "two"], MATRIX_FILES)
     assert found.problems == ["line 4: the score of 'b.wav' is 'x', expected a number"]
+
+
+def test_outer_blanks_of_a_caption_count(tmp_path):
+    """The organisers' code looks captions up by the whole string."""
+    good = check_submission(write(tmp_path, f"{HEADER}\none ,{TEN}\n two,{TEN}\n"), 2024, ["one ", " two"], FILES)
+    assert good.problems == []
+    bad = check_submission(write(tmp_path, f"{HEADER}\none,{TEN}\ntwo ,{TEN}\n"), 2024, ["one ", " two"], FILES)
+    assert bad.problems == [
+        "line 2: 'one' is spelled 'one ', with other outer blanks; write it exactly as it is given",
+        "line 3: 'two ' is spelled ' two', with other outer blanks; write it exactly as it is given",
+    ]
 
 
 def test_a_quote_that_is_never_closed(tmp_path):

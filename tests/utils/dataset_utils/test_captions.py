@@ -49,3 +49,13 @@ def test_matching_by_path_tells_clips_of_one_name_apart():
         "without a clip: 'b/0.wav': is silent",
         "without a clip: '0.wav ': no such file",
     ]
+
+
+def test_outer_blanks_stay_and_change_no_id():
+    clips = [clip("a.wav", 1)]
+    texts = [" A dog. ", "Rain,\n", "Rain,"]
+    _, matched, _ = match_captions(clips, [caption("a.wav", text) for text in texts], "x", {})
+    assert [(c.raw_text, c.text) for c in matched] == [(" A dog. ", "a dog"), ("Rain,\n", "rain"), ("Rain,", "rain")]
+    _, plain, _ = match_captions(clips, [caption("a.wav", text.strip()) for text in texts], "x", {})
+    assert [c.tid for c in matched] == [c.tid for c in plain]
+    assert len({c.tid for c in matched}) == 3

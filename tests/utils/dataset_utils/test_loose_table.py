@@ -28,6 +28,7 @@ def texts(table):
     ("field", "text", "repairs"),
     [
         ("A dog", "A dog", {}),
+        (" A dog ", " A dog ", {}),
         ("A dog\tbarks\t loudly", "A dog barks loudly", {"tab within the caption": 1}),
         ("A dog\t\tbarks", "A dog barks", {"tab within the caption": 1}),
         ("A dog\t", "A dog", {"tabs at the end": 1}),

@@ -107,6 +107,26 @@ def test_scores_in_order_already_are_not_copied():
     assert align_scores(given, distinct, CLIPS).scores is given.scores
 
 
+def test_ids_of_the_data_set_name_captions_and_clips():
+    captions = [caption._replace(source_id=f"their-{n}") for n, caption in enumerate(CAPTIONS)]
+    clips = [clip._replace(source_id=f"theirs_{n}=") for n, clip in enumerate(CLIPS)]
+    given = foreign([f"their-{n}" for n in (3, 0, 1, 4, 2)], ["theirs_2=", "theirs_0=", "theirs_1="])
+    aligned = align_scores(given, captions, clips)
+    rows, columns = [1, 2, 4, 0, 3], [1, 2, 0]
+    np.testing.assert_array_equal(aligned.scores, [[3 * row + column for column in columns] for row in rows])
+    with pytest.raises(ArtefactError, match="1 of 5 captions have no row"):  # an empty id is none
+        align_scores(foreign(["", "t1", "t2", "t3", "t4"], "abc"), CAPTIONS[:1] + captions[1:], CLIPS)
+
+
+def test_rows_of_one_text_go_to_its_captions_in_order():
+    """The baseline writes a row for every caption, in the order of its table, by the words of the caption alone."""
+    captions = [caption._replace(text=f"own words {n // 2}") for n, caption in enumerate(CAPTIONS)]
+    given = foreign(["own words 0", "own words 0", "own words 1", "own words 1", "own words 2"], "abc")
+    aligned = align_scores(given, captions, CLIPS)
+    np.testing.assert_array_equal(aligned.scores, given.scores)
+    assert (aligned.duplicate_queries, aligned.surplus_queries) == ([], 0)
+
+
 def test_of_a_query_that_stands_twice_the_first_row_counts():
     given = foreign(["t0", "t1", "t2", "t3", "t4", "t0", " t4"], "abc")
     aligned = align_scores(given, *SPLIT)
@@ -125,20 +145,16 @@ def test_captions_and_clips_that_are_missing_are_counted_and_named():
 
 
 def test_a_clip_that_a_ranked_list_never_names_scores_below_all():
-    scores = np.array([[2, 1], [1, 2], [2, 1], [2, 1], [2, 1]], np.float32)
-    aligned = align_scores(foreign(["t0", "t1", "t2", "t3", "t4"], "cb", 2, scores), *SPLIT)
-    np.testing.assert_array_equal(aligned.scores, np.c_[np.zeros(5), scores[:, ::-1]])
+    best = np.array([[0, 1], [1, 0], [0, 1], [0, 1], [0, 1]])
+    aligned = align_scores(foreign(["t0", "t1", "t2", "t3", "t4"], "cb", 2, best), *SPLIT)
+    np.testing.assert_array_equal(aligned.scores, [[0, 1, 2], [0, 2, 1], [0, 1, 2], [0, 1, 2], [0, 1, 2]])
     assert aligned.depth == 2
 
 
 def ranked(rows, queries=("t0", "t1", "t2", "t3", "t4")):
     """What a file of ranked names is read as."""
     files = list(dict.fromkeys(name for row in rows for name in row))
-    scores = np.zeros((len(rows), len(files)), np.float32)
-    for number, row in enumerate(rows):
-        for place, name in enumerate(row):
-            scores[number, files.index(name)] = len(row) - place
-    return foreign(queries, files, len(rows[0]), scores)
+    return foreign(queries, files, len(rows[0]), np.array([[files.index(name) for name in row] for row in rows]))
 
 
 def test_a_ranked_list_that_names_other_files_is_refused():
