@@ -1,5 +1,6 @@
 """PANNs' networks written down plainly from the paper and its layer tables: no lengths, no masks."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -65,7 +66,7 @@ def randomise(network: nn.Module, seed: int = 0) -> None:
 
 
 def checkpoint(name: str, base: int = 64, n_mels: int = 64, seed: int = 0) -> dict:
-    """What PANNs publish: the network with its front-end and classifier, and the iteration."""
+    """What PANNs publish: the network with its front-end and classifier, the iteration, and the sampler's arrays."""
     torch.manual_seed(seed)
     network = plain_panns(name, base, n_mels)
     randomise(network, seed)
@@ -75,4 +76,5 @@ def checkpoint(name: str, base: int = 64, n_mels: int = 64, seed: int = 0) -> di
         "fc_audioset.weight": torch.randn(7, network.fc1.out_features),
         "fc_audioset.bias": torch.randn(7),
     }
-    return {"iteration": 600_000, "model": dict(state)}
+    sampler = {"indexes": np.arange(9), "pointer": np.int64(3), "queue": [np.arange(2), np.zeros(2)]}
+    return {"iteration": 600_000, "model": dict(state), "sampler": sampler}

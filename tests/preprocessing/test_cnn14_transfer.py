@@ -145,11 +145,12 @@ def test_files_that_are_no_checkpoint_of_panns(folder, capsys):
     assert _refused(capsys, "none.pth") == f"none.pth: no such file; {ANOTHER}"
     Path("text.pth").write_text("<html>")
     assert _refused(capsys, "text.pth") == (
-        f"text.pth: not a complete checkpoint (UnpicklingError while reading); {ANOTHER}"
+        "text.pth: is an HTML page, not weights: a link that answered with a page; download the file itself; "
+        f"or: {ANOTHER}"
     )
     _write("cut.pth")
     Path("cut.pth").write_bytes(Path("cut.pth").read_bytes()[:-50])
-    assert _refused(capsys, "cut.pth") == (f"cut.pth: not a complete checkpoint (OSError while reading); {ANOTHER}")
+    assert _refused(capsys, "cut.pth") == (f"cut.pth: not a complete checkpoint (BadZipFile while reading); {ANOTHER}")
     assert not Path("pretrained_models").exists()
 
 

@@ -1,18 +1,13 @@
 """Initial weights of a network: the one writer and reader of `pretrained_models/*.pth`.
 
 A file is what `torch.save` makes of {"format_version", "model": names -> tensors, and notes on how it was made};
-a published checkpoint has the same `model` and other notes. Files are read with `weights_only=True`: tensors and
-plain values, never code.
+a published checkpoint has the same `model` and other notes. `read_foreign` takes what other programs write.
 """
 
 from __future__ import annotations
 
-import errno
-import re
-import struct
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
@@ -20,21 +15,12 @@ from torch import Tensor, nn
 
 from utils.artefact_utils.atomic import replacing
 from utils.cli_utils import ArtefactError, command_for
+from utils.weight_utils.files import check_tensor, load_file
 
 FORMAT_VERSION = 1
 
-# What torch.load raises on bytes that are no checkpoint, or only part of one.
-_BROKEN = (
-    RuntimeError,
-    UnpicklingError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    struct.error,
-)
+# Where other programs keep the weights in what they save: PANNs and CLAP, Lightning, and habits of single projects.
+_WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "network", "net")
 
 
 class Checkpoint(NamedTuple):
@@ -73,23 +59,44 @@ def read_checkpoint(path: Path, repair: str) -> Checkpoint:
         ArtefactError: no such file; not a checkpoint, or cut short; one that holds code; another layout or
             format version.
     """
-    if not path.is_file():
-        raise ArtefactError(f"{path}: no such file; {repair}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (*_BROKEN, OSError) as error:
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: the end of a zip file is missing
-            raise
-        raise ArtefactError(f"{path}: {_reason(error)}; {repair}") from error
+    content = load_file(path, repair)
     state = content.get("model") if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        found = f"the keys {_some([str(key) for key in content])}" if isinstance(content, dict) else "no keys"
-        raise ArtefactError(f"{path}: found {found}, expected 'model' with tensors by name; {repair}")
+        raise ArtefactError(f"{path}: found {_keys_of(content)}, expected 'model' with tensors by name; {repair}")
+    _check_tensors(state, path, repair)
     notes = {key: value for key, value in content.items() if key != "model"}
     version = notes.get("format_version", FORMAT_VERSION)
     if version != FORMAT_VERSION:
         raise ArtefactError(f"{path}: format version {version}, this code reads {FORMAT_VERSION}; {repair}")
     return Checkpoint({str(key): value for key, value in state.items()}, notes)
+
+
+def read_foreign(path: Path, repair: str) -> dict[str, Tensor]:
+    """The tensors of a file that any program may have written, by name, as they are in the file.
+
+    Taken are a state dict, one under a name such as `model` or `state_dict`, one that is the first of several (the
+    checkpoints of the DCASE 2023 baseline: model, optimizer), and safetensors.
+
+    Args:
+        path: the file.
+        repair: what to do about a bad one, for messages.
+    Raises:
+        ArtefactError: see `load_file`; or no tensors by name.
+    """
+    content = load_file(path, repair)
+    if isinstance(content, tuple | list) and content:
+        content = content[0]
+    if isinstance(content, dict):
+        for key in _WRAPPERS:
+            if isinstance(content.get(key), dict):
+                content = content[key]
+                break
+    state = {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
+    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise ArtefactError(f"{path}: found {_keys_of(content)}, expected tensors by name; {repair}")
+    _check_tensors(tensors, path, repair)
+    return tensors
 
 
 def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
@@ -100,12 +107,14 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
         state: tensors by name.
         path: where they come from, for messages.
     Raises:
-        ArtefactError: keys that are missing, unexpected, or of another shape; they are named.
+        ArtefactError: keys that are missing, unexpected, or of another shape, or values that no training leaves; they
+            are named.
     """
+    name = type(module).__name__
     problems = key_problems(module.state_dict(), state)
     if problems:
-        name = type(module).__name__
         raise ArtefactError(f"{path}: does not fit this run's {name}: {problems}; {_repair(name)}")
+    check_values(state, path, _repair(name))
     module.load_state_dict(dict(state))
 
 
@@ -123,18 +132,40 @@ def key_problems(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> s
     return "; ".join(f"{len(keys)} {kind}: {_some(keys)}" for kind, keys in kinds.items() if keys)
 
 
+def check_values(state: Mapping[str, Tensor], path: Path, repair: str) -> None:
+    """Make sure that weights are numbers, and variances not negative.
+
+    Args:
+        state: tensors by name.
+        path: where they come from, for messages.
+        repair: what to do about bad ones, for messages.
+    Raises:
+        ArtefactError: some are not; they are named.
+    """
+    odd = [key for key, tensor in state.items() if tensor.is_floating_point() and not bool(tensor.isfinite().all())]
+    if odd:
+        raise ArtefactError(f"{path}: holds NaN or infinite values in {_some(odd)}: a diverged training; {repair}")
+    odd = [key for key, tensor in state.items() if key.endswith("running_var") and bool((tensor < 0).any())]
+    if odd:
+        raise ArtefactError(f"{path}: holds negative variances in {_some(odd)}; {repair}")
+
+
+def _check_tensors(state: Mapping[str, Tensor], path: Path, repair: str) -> None:
+    size = path.stat().st_size
+    for key, tensor in state.items():
+        if problem := check_tensor(tensor, key, size):
+            raise ArtefactError(f"{path}: {problem}; {repair}")
+
+
+def _keys_of(content: object) -> str:
+    """What was found in place of tensors by name."""
+    return f"the keys {_some([str(key) for key in content])}" if isinstance(content, dict) else "no keys"
+
+
 def _some(names: Collection[str], limit: int = 3) -> str:
     """The first few names, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(list(names)[:limit]) + more
-
-
-def _reason(error: Exception) -> str:
-    """Why torch.load refused, without its advice to load the file unsafely."""
-    foreign = re.search(r"GLOBAL (\S+) (?:was not|whose module)", str(error))
-    if foreign:
-        return f"refused: it names {foreign[1]}; expected tensors and plain values alone"
-    return f"not a complete checkpoint ({type(error).__name__} while reading)"
 
 
 def _repair(encoder: str | None) -> str:

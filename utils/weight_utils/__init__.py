@@ -1,0 +1,28 @@
+"""Weights on disk: the one writer and reader of `pretrained_models/*.pth`, and a reader of other programs' files."""
+
+from __future__ import annotations
+
+from utils.weight_utils.files import check_file, load_file
+from utils.weight_utils.states import (
+    Checkpoint,
+    check_values,
+    key_problems,
+    load_exactly,
+    read_checkpoint,
+    read_foreign,
+    read_weights,
+    write_weights,
+)
+
+__all__ = [
+    "Checkpoint",
+    "check_file",
+    "check_values",
+    "key_problems",
+    "load_exactly",
+    "load_file",
+    "read_checkpoint",
+    "read_foreign",
+    "read_weights",
+    "write_weights",
+]
