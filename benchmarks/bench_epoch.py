@@ -20,7 +20,7 @@ from utils.artefact_utils import (
     write_text_embeddings,
     write_text_table,
 )
-from utils.config_utils import override, read_yaml
+from utils.config_utils import override, read_settings
 from utils.data_utils import Batch
 from utils.model_utils import Fit
 
@@ -47,7 +47,7 @@ class HeldBatches:
 def run_on_noise(folder: Path) -> RetrievalRun:
     """conf.yaml's run on clips of noise, 2 to 10 s long."""
     settings = [f"data.features={folder}", "ray.num_samples=1", "training.sampling.length_pool=1"]
-    run = parse_run(override(read_yaml(Path("conf.yaml")), settings), "conf.yaml")
+    run = parse_run(override(read_settings(Path("conf.yaml")), settings), "conf.yaml")
     assert isinstance(run, RetrievalRun)
     rng = np.random.default_rng(0)
     front_end = run.data.front_end

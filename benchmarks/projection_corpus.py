@@ -10,7 +10,7 @@ from tasks import parse_run
 from tasks.clap_projection import ClapProjectionRun
 from utils.artefact_utils import Caption, Clip, write_audio_info, write_text_embeddings, write_text_table
 from utils.artefact_utils.audio_embeddings import AudioEmbeddingParts, AudioEmbeddingSettings
-from utils.config_utils import override, read_yaml
+from utils.config_utils import override, read_settings
 
 PAIRS = 49_490  # training clips of AudioCaps that could be had, one caption each
 AUDIO_DIM, TEXT_DIM = 768, 512  # wav2vec2-base, CLIP ViT-B/32
@@ -30,7 +30,7 @@ def run_on_noise(folder: Path, pairs: int = PAIRS) -> ClapProjectionRun:
         "training.clip_grad_norm=null",
     ]
     path = Path("tasks/clap_projection.yaml")
-    run = parse_run(override(read_yaml(path), settings), str(path))
+    run = parse_run(override(read_settings(path), settings), str(path))
     assert isinstance(run, ClapProjectionRun)
     rng = np.random.default_rng(0)
     split = run.data.splits.train

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from models.audio_encoders.panns import PANNsEncoder, PANNsSpec
 from models.backbones import WaveformBackbone
 from utils.audio_utils import FrontEnd, log_mel
 from utils.cli_utils import ArtefactError, UserError, command_for
+from utils.config_utils import read_json
 from utils.pretrained_utils import reason_of
 from utils.weight_utils import load_exactly, read_checkpoint
 
@@ -109,7 +109,7 @@ def _exported(path: Path, weights: Path, key: str) -> PANNsBackbone:
     if not path.is_file():
         raise ArtefactError(f"{key}: {path}: no such file; {repair}")
     try:
-        facts = _ExportedEncoder.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        facts = _ExportedEncoder.model_validate(read_json(path))
         spec_class = _spec_class(str(facts.audio_encoder.get("name")), path, key)
         spec = spec_class.model_validate({**facts.audio_encoder, "weights": None})
     except (ValidationError, ValueError) as error:

@@ -25,6 +25,7 @@ from tasks.scored import ENSEMBLE_FILE, FOREIGN, ScoredSplit, open_scores_of
 from tasks.trained import split_name
 from utils.artefact_utils import write_json, write_scores
 from utils.cli_utils import UserError, check_free_disk, command, command_for
+from utils.config_utils import read_json
 from utils.data_utils import read_tables
 from utils.metric_utils import NonFiniteScoreError, Relevance, ScoreSource
 from utils.metric_utils.ensembles import (
@@ -321,7 +322,7 @@ def _note(folder: Path, split: str, record: dict[str, Any]) -> None:
 def _records(path: Path) -> dict[str, Any]:
     """What ensemble.json says of each split; nothing where it is missing, broken or not of this format."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         records = dict(found["splits"])
         for name, record in records.items():
             _recipe(record, name)

@@ -17,7 +17,7 @@ from tasks.clap_projection import ClapProjectionRun
 from tasks.dual_encoder import DualEncoderTask
 from tasks.retrieval import RetrievalRun
 from utils.cli_utils import ConfigError, check_free_disk, remember_conf
-from utils.config_utils import override, parse, read_yaml, set_key, to_mapping
+from utils.config_utils import override, parse, read_settings, set_key, to_mapping
 from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec, choose_device
 from utils.process_utils import all_cores
 from utils.report_utils import print_table
@@ -50,7 +50,7 @@ def load_run(argv: Sequence[str] | None, parser: argparse.ArgumentParser) -> tup
     args = parser.parse_args(argv)
     given = [] if args.conf == DEFAULT_CONF else ["--conf", str(args.conf)]
     remember_conf([*given, *(part for setting in args.set for part in ("--set", setting))])
-    mapping = override(read_yaml(args.conf), args.set)
+    mapping = override(read_settings(args.conf), args.set)
     return parse_run(mapping, str(args.conf)), args
 
 

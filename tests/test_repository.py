@@ -12,7 +12,7 @@ import yaml
 
 from tasks import parse_run
 from tests import tiny
-from utils.config_utils import read_yaml
+from utils.config_utils import read_settings
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["preprocessing", "models", "tasks", "utils", "postprocessing", "benchmarks", "example"]
@@ -80,12 +80,12 @@ def test_own_data_of_the_readme(raw):
 
 
 def test_conf_yaml_is_a_run():
-    assert parse_run(read_yaml(ROOT / "conf.yaml"), "conf.yaml").experiment == "demo"
+    assert parse_run(read_settings(ROOT / "conf.yaml"), "conf.yaml").experiment == "demo"
 
 
 def test_the_dcase_recipe_of_conf_yaml_is_a_run():
     changed = tiny.uncommented((ROOT / "conf.yaml").read_text(encoding="utf-8"), "# experiment: clotho")
-    run_spec = parse_run(read_yaml(ROOT / "conf.yaml") | changed, "the recipe")
+    run_spec = parse_run(read_settings(ROOT / "conf.yaml") | changed, "the recipe")
     assert run_spec.model.audio_encoder.name == "CNN14Encoder"
     assert run_spec.model.audio_encoder.base_channels == 64
     assert run_spec.criterion.temperature == 0.07

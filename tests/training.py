@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from tasks import Run, parse_run
 from utils.artefact_utils import write_json
-from utils.config_utils import override, read_yaml, to_mapping
+from utils.config_utils import override, read_settings, to_mapping
 from utils.model_utils import Fit, LRSchedulerSpec, OptimizerSpec, TrainingSpec
 from utils.model_utils.optimisation import ConstantSpec, SGDSpec
 
 
 def run_of(made: Path, *settings: str) -> Run:
     """The run of the conf.yaml in `made`, with `key=value` settings."""
-    return parse_run(override(read_yaml(made / "conf.yaml"), settings), "conf.yaml")
+    return parse_run(override(read_settings(made / "conf.yaml"), settings), "conf.yaml")
 
 
 def fit_of(run: Run) -> Fit:

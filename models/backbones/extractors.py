@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from utils.cli_utils import UserError
+from utils.config_utils import read_json
 from utils.pretrained_utils import find_model, local_only, reason_of
 
 
@@ -57,7 +57,7 @@ def _settings(model: str, key: str) -> dict[str, Any] | None:
             )
             if path is None:
                 continue
-            settings = json.loads(Path(path).read_text(encoding="utf-8"))
+            settings = read_json(Path(path))
             if name == "processor_config.json":  # holds the extractor's settings in newer models alone
                 settings = settings.get("feature_extractor") or settings.get("audio_processor")
             if settings is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from models.text_encoders.token_encoder import TokenEncoder
 from utils.cli_utils import UserError
-from utils.config_utils import Spec
+from utils.config_utils import Spec, read_json
 from utils.pretrained_utils import find_model, load_pretrained, read_config
 from utils.text_utils import Tokenizer, load_tokenizer
 
@@ -93,7 +92,7 @@ def _transformer_of(model: str) -> str:
         return str(source)
     modules = source / "modules.json"
     try:
-        first = json.loads(modules.read_text(encoding="utf-8"))[0]["path"]
+        first = read_json(modules)[0]["path"]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{_KEY}: {modules}: names no first module; get the model's files again") from error
     return str(source / str(first))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.cli_utils import UserError
+from utils.config_utils import read_json
 
 # Raised when recipes, scenes or captions change: another version is another corpus.
 FORMAT_VERSION = 1
@@ -183,7 +184,7 @@ def _read_record(path: Path) -> Record | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         sizes = {str(split): int(size) for split, size in content["sizes"].items()}
         return Record(int(content["seed"]), sizes, bool(content["complete"]), int(content["version"]))
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -20,7 +20,6 @@ from models.frozen_audio import load_frozen_audio
 from preprocessing import audio_embeddings, clotho_dataset, sbert_embeddings
 from tests import tiny, tiny_models
 from tests.models.exported import write_panns
-from utils import cli_utils
 from utils.artefact_utils import (
     ClipArrayReader,
     load_pickle,
@@ -322,7 +321,7 @@ def test_frames_in_float16_with_their_disk_need_told_before(corpus, capsys, monk
         assert file[clips[0].fid].dtype == np.float32
     assert not corpus.path().exists()
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(cli_utils.shutil, "disk_usage", lambda path: usage(0, 0, 50_000))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(0, 0, 50_000))
     monkeypatch.setattr(audio_embeddings, "decoded_batches", None)
     assert corpus.run("--frames") == 2
     error = last_line(capsys)

@@ -19,7 +19,6 @@ import soundfile
 from preprocessing import audio_logmel, clotho_dataset
 from tests import tiny
 from tests.utils.artefact_utils.full_disk import FullFile, replace_files
-from utils import cli_utils
 from utils.artefact_utils import Clip, read_clips
 from utils.artefact_utils.hdf5 import Disk
 from utils.audio_utils import FrontEnd, log_mel, read_wave
@@ -424,7 +423,7 @@ def test_a_disk_that_the_kernel_says_is_full(corpus, capfd):
 
 def test_too_little_free_disk_is_told_before_anything_is_written(corpus, monkeypatch, capsys):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(cli_utils.shutil, "disk_usage", lambda path: usage(0, 0, 50_000))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(0, 0, 50_000))
     assert corpus.run() == 2
     error = last_line(capsys)
     assert error.startswith(f"error: {corpus.features}: needs 0 MB, 0 MB are free; free some space, or name another")

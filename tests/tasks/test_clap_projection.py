@@ -18,7 +18,7 @@ from tests.models.exported import write_panns
 from tests.training import fit_of, keep_checkpoints, run_of, write_trial
 from utils.artefact_utils.pairs import Pairs, write_pairs
 from utils.cli_utils import ArtefactError, ConfigError, UserError
-from utils.config_utils import read_yaml, to_mapping
+from utils.config_utils import read_settings, to_mapping
 from utils.model_utils import read_checkpoint
 from utils.tune_utils.folder import prepare_folder, write_record
 
@@ -158,10 +158,10 @@ def test_vectors_that_are_not_there_are_refused(clap):
 
 def test_the_yaml_of_the_task_is_a_run_and_so_is_its_audiocaps_block():
     text = (tiny.ROOT / "tasks" / "clap_projection.yaml").read_text(encoding="utf-8")
-    run = parse_run(read_yaml(tiny.ROOT / "tasks" / "clap_projection.yaml"), "clap_projection.yaml")
+    run = parse_run(read_settings(tiny.ROOT / "tasks" / "clap_projection.yaml"), "clap_projection.yaml")
     assert (run.experiment, run.model.out_dim, run.criterion.learnable_temperature) == ("demo-clap", None, True)
     recipe = tiny.uncommented(text, "# experiment: audiocaps")
-    audiocaps = parse_run(read_yaml(tiny.ROOT / "tasks" / "clap_projection.yaml") | recipe, "the recipe")
+    audiocaps = parse_run(read_settings(tiny.ROOT / "tasks" / "clap_projection.yaml") | recipe, "the recipe")
     assert audiocaps.data.text_embeddings.model == "openai/clip-vit-base-patch32"
     assert audiocaps.data.audio_embeddings.model == "facebook/wav2vec2-base"
     assert audiocaps.data.splits.names() == ["train", "val", "test"]

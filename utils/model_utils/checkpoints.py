@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
 import random
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from utils.artefact_utils import replacing, write_json
 from utils.cli_utils import ArtefactError
+from utils.config_utils import read_json
 from utils.weight_utils import key_problems
 
 FORMAT_VERSION = 1
@@ -193,9 +193,10 @@ def _facts(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ArtefactError(f"{path}: no such file; the checkpoint was not finished, use another one")
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        return {"epoch": int(facts["epoch"]), "metrics": dict(facts["metrics"]), "blake2b": str(facts["blake2b"])}
-    except (ValueError, KeyError, TypeError) as error:
+        facts = read_json(path, allow_nan=True)
+        metrics = {key: float(value) for key, value in facts["metrics"].items()}
+        return {"epoch": int(facts["epoch"]), "metrics": metrics, "blake2b": str(facts["blake2b"])}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ArtefactError(f"{path}: not the facts of a checkpoint ({error}); use another one") from error
 
 

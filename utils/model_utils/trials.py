@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.cli_utils import ArtefactError, UserError, command_for
-from utils.config_utils import read_yaml
+from utils.config_utils import parse_json, read_settings
 from utils.model_utils.checkpoints import FACTS_FILE, CheckpointFacts, read_facts
 
 PARAMS_FILE = "params.json"
@@ -85,17 +84,18 @@ def read_history(trial: Path) -> list[dict[str, Any]]:
     epochs: dict[int, dict[str, Any]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
-            row = json.loads(line)
+            row = parse_json(line, allow_nan=True)
             epochs[int(row["epoch"])] = row
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             continue
     return [epochs[epoch] for epoch in sorted(epochs)]
 
 
 def _read_params(trial: Path) -> dict[str, Any]:
     path = trial / PARAMS_FILE
-    params = read_yaml(path)
-    if "select_on" not in (params.get("training") or {}):
+    params = read_settings(path)
+    training = params.get("training")
+    if not isinstance(training, dict) or not isinstance(training.get("select_on"), str):
         raise ArtefactError(f"{path}: has no training.select_on: not the settings of a trial; move {trial} away")
     return params
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from utils.artefact_utils import write_json
 from utils.cli_utils import UserError
+from utils.config_utils import read_json
 from utils.tune_utils.spec import Search
 
 EXPERIMENT_FILE = "experiment.json"
@@ -71,7 +71,7 @@ def read_revisions(folder: Path) -> dict[str, str]:
 
 def _read_record(path: Path) -> dict[str, Any]:
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = read_json(path)
         return {
             "run": dict(held["run"]),
             "data": str(held["data"]),

@@ -90,7 +90,7 @@ def test_broken_settings_of_a_trial_are_told(tmp_path):
     write(tmp_path, "trial_00000", "mAP@10", [0.1])
     path = tmp_path / "trial_00000" / "params.json"
     path.write_text(path.read_text()[:-9])
-    with pytest.raises(UserError, match=r"params\.json: not valid YAML"):
+    with pytest.raises(UserError, match=r"params\.json: not valid JSON"):
         find_trial(tmp_path)
     path.write_text(json.dumps({"training": {}}))
     with pytest.raises(UserError, match=r"params\.json: .*select_on"):

@@ -9,7 +9,6 @@ import pytest
 
 from tasks import load_run
 from tests import tiny
-from utils import cli_utils
 from utils.cli_utils import (
     ArtefactError,
     ConfigError,
@@ -117,7 +116,7 @@ def test_ctrl_c_says_how_to_go_on(capsys):
     ],
 )
 def test_trouble_with_the_disk_names_file_and_repair(capsys, monkeypatch, number, reason):
-    monkeypatch.setattr(cli_utils.sys, "orig_argv", ["/usr/bin/python3", "-m", "preprocessing.x", "--conf", "a b.yaml"])
+    monkeypatch.setattr("sys.orig_argv", ["/usr/bin/python3", "-m", "preprocessing.x", "--conf", "a b.yaml"])
     code, printed = outcome(capsys, raising(OSError(number, "as the system says", "/data/x.hdf5")))
     assert code == 2
     assert printed.startswith(f"error: /data/x.hdf5: {reason}")
@@ -163,7 +162,7 @@ def test_free_disk_is_that_of_the_nearest_folder_that_stands(tmp_path, monkeypat
         asked.append(path)
         return usage(10, 0, 5_000_000)
 
-    monkeypatch.setattr(cli_utils.shutil, "disk_usage", disk_usage)
+    monkeypatch.setattr("shutil.disk_usage", disk_usage)
     check_free_disk(tmp_path / "a" / "b", 5_000_000, "data.features")
     with pytest.raises(
         UserError, match=r"b: needs 6 MB, 5 MB are free; free some space, or .* --set data\.features=DIR"

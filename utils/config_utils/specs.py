@@ -1,24 +1,23 @@
-"""YAML -> checked run: the only reader of conf.yaml and of a trial's params.json.
+"""Sections of the YAML: each is a `Spec`, closed, frozen, with its ranges in the fields.
 
-Every section of the YAML is a `Spec`: closed, frozen, with its ranges in the fields. All bad keys are
-reported at once, by their path as written in the file.
+All bad keys are reported at once, by their path as written in the file.
 """
 
 from __future__ import annotations
 
-import copy
 import difflib
 import types
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from utils.cli_utils import ConfigError
+from utils.cli_utils import ConfigError, short_repr, shortened
 
 T = TypeVar("T")
+
+_MAX_LINES = 20  # of bad keys; a file that is none of ours may have thousands
 
 # A path from the YAML; `~` is the user's home.
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
@@ -28,81 +27,6 @@ class Spec(BaseModel):
     """Base of every section of the YAML: unknown keys are refused, values cannot change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys without a word; this loader refuses them."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for number, key in enumerate(keys):
-            if key in keys[:number] and key != "<<":
-                line = node.value[number][0].start_mark.line + 1
-                raise ConfigError(f"{self.name}: line {line}: key '{key}' stands twice; keep one")
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML (or JSON) file.
-
-    Raises:
-        ConfigError: no such file, not YAML, not a mapping, or a key that stands twice.
-    """
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file; name a YAML file with --conf")
-    with path.open(encoding="utf-8") as stream:
-        try:
-            mapping = yaml.load(stream, _UniqueKeyLoader)  # a SafeLoader: builds plain values only
-        except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date such as 2023-99-99
-            raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(mapping, dict):
-        raise ConfigError(f"{path}: found {type(mapping).__name__}, expected keys and values")
-    return mapping
-
-
-def override(mapping: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
-    """A copy of `mapping` with each `dotted.key=value` of `settings` applied; values are YAML.
-
-    Raises:
-        ConfigError: a setting without `=`, or one that reaches into a plain value.
-    """
-    result = copy.deepcopy(dict(mapping))
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set {setting}: expected key=value, such as training.epochs=5")
-        try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError) as error:
-            raise ConfigError(f"--set {setting}: the value is not YAML") from error
-        set_key(result, key, value)
-    return result
-
-
-def set_key(mapping: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key in place, making the sections on the way.
-
-    Raises:
-        ConfigError: a part of the key names a plain value, not a section.
-    """
-    *sections, last = key.split(".")
-    for number, section in enumerate(sections):
-        inner = mapping.get(section)
-        if inner is None:
-            inner = mapping[section] = {}
-        if not isinstance(inner, dict):
-            path = ".".join(sections[: number + 1])
-            raise ConfigError(f"{key}: '{path}' holds the value {inner!r}, not a section")
-        mapping = inner
-    mapping[last] = value
-
-
-def value_at(mapping: Mapping[str, Any], key: str) -> Any:
-    """The value of a dotted key."""
-    value: Any = mapping
-    for part in key.split("."):
-        value = value[part]
-    return value
 
 
 def parse(mapping: Mapping[str, Any], spec: type[T] | Any, source: str) -> T:
@@ -120,8 +44,11 @@ def parse(mapping: Mapping[str, Any], spec: type[T] | Any, source: str) -> T:
     try:
         result: T = TypeAdapter(spec).validate_python(mapping)
     except ValidationError as error:
-        lines = [_describe(problem, mapping, spec) for problem in error.errors()]
-        count = f"{len(lines)} bad key" + ("s" if len(lines) > 1 else "")
+        problems = error.errors()
+        lines = [_describe(problem, mapping, spec) for problem in problems[:_MAX_LINES]]
+        if len(problems) > _MAX_LINES:
+            lines.append(f"and {len(problems) - _MAX_LINES} more")
+        count = f"{len(problems)} bad key" + ("s" if len(problems) > 1 else "")
         raise ConfigError("\n  ".join([f"{source}: {count}", *lines])) from None
     return result
 
@@ -134,6 +61,7 @@ def to_mapping(spec: Spec) -> dict[str, Any]:
 def _describe(problem: Mapping[str, Any], mapping: Mapping[str, Any], spec: Any) -> str:
     """One line for one of pydantic's errors: path as in the file, what is wrong, what was found."""
     path, known = _locate(problem["loc"], mapping, spec)
+    path = [shortened(ascii(part)[1:-1] if not part.isprintable() else part, 80) for part in path]
     key = ".".join(path) or "(the whole file)"
     if problem["type"] == "extra_forbidden":
         close = difflib.get_close_matches(path[-1], known, n=1)
@@ -145,10 +73,10 @@ def _describe(problem: Mapping[str, Any], mapping: Mapping[str, Any], spec: Any)
         context = problem["ctx"]
         tag = context["discriminator"].strip("'")
         at = ".".join([*path, tag])
-        return f"{at}: unknown name {context['tag']!r}; choices: {context['expected_tags']}"
+        return f"{at}: unknown name {short_repr(context['tag'])}; choices: {context['expected_tags']}"
     if problem["type"] == "union_tag_not_found":
         return f"{key}: has no {problem['ctx']['discriminator']}; it says which kind this is"
-    return f"{key}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})"
+    return f"{key}: {shortened(problem['msg'].removeprefix('Value error, '), 400)} (got {short_repr(problem['input'])})"
 
 
 def _locate(loc: Iterable[int | str], mapping: Any, spec: Any) -> tuple[list[str], list[str]]:
