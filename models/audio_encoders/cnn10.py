@@ -16,7 +16,7 @@ class CNN10Encoder(PANNsEncoder):
     """
 
     kernels: ClassVar = (3, 3)
-    pools: ClassVar = (2, 2, 2, 2)
+    pools = (2, 2, 2, 2)
 
 
 class CNN10Spec(PANNsSpec):

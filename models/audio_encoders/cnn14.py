@@ -8,15 +8,19 @@ from pydantic import Field
 
 from models.audio_encoders.panns import PANNsEncoder, PANNsSpec
 
+LastPool = Literal["panns", "dcase2023"]
+POOLS: dict[LastPool, tuple[int, ...]] = {"panns": (2, 2, 2, 2, 2, 1), "dcase2023": (2, 2, 2, 2, 2, 2)}
+
 
 class CNN14Encoder(PANNsEncoder):
     """Log-mel (B, T, F) -> (B, out_dim), one frame of the last block for each 32 of the input.
 
-    At `base_channels` 64, `embed_dim` is 2048 and PANNs' checkpoint of CNN14 fits.
+    With the pools of the DCASE 2023 baseline, which pools after the sixth block too, it is one for each 64; WavCaps'
+    network does the same. At `base_channels` 64, `embed_dim` is 2048 and PANNs' checkpoint of CNN14 fits.
     """
 
     kernels: ClassVar = (3, 3)
-    pools: ClassVar = (2, 2, 2, 2, 2, 1)
+    pools = POOLS["panns"]
 
 
 class CNN14Spec(PANNsSpec):
@@ -26,3 +30,9 @@ class CNN14Spec(PANNsSpec):
 
     name: Literal["CNN14Encoder"]
     freeze_blocks: int = Field(0, ge=0, le=6)  # the first so many blocks, and the input normalisation, do not learn
+    last_pool: LastPool = "panns"  # after block 6: panns (none, 32 frames become one) | dcase2023 (2 by 2, 64)
+
+    @property
+    def pools(self) -> tuple[int, ...]:
+        """The pooling factor of each block."""
+        return POOLS[self.last_pool]

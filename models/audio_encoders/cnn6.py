@@ -16,7 +16,7 @@ class CNN6Encoder(PANNsEncoder):
     """
 
     kernels: ClassVar = (5,)
-    pools: ClassVar = (2, 2, 2, 2)
+    pools = (2, 2, 2, 2)
 
 
 class CNN6Spec(PANNsSpec):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 import torch
@@ -15,11 +16,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from models.audio_encoders.panns_blocks import ConvBlock, xavier
+from models.audio_encoders.panns_blocks import ConvBlock
 from models.frozen import freeze
-from utils.cli_utils import ConfigError
+from models.initial_values import InitialValues, initialise
+from utils.cli_utils import ArtefactError, ConfigError
 from utils.config_utils import Spec, UserPath
-from utils.weight_utils import load_exactly, read_weights
+from utils.weight_utils import load_exactly, read_checkpoint, repair_of
 
 
 class PANNsEncoder(nn.Module):
@@ -29,7 +31,7 @@ class PANNsEncoder(nn.Module):
 
     Attributes:
         kernels: the convolutions of one block.
-        pools: the pooling factor of each block.
+        pools: the pooling factor of each block; the class's own are those of PANNs.
         out_dim: E of the output.
         embed_dim: E of the penultimate layer.
         stride: input frames for each frame of the last block; the smallest number of mel bands.
@@ -40,13 +42,14 @@ class PANNsEncoder(nn.Module):
         base_channels: channels of the first block; each further block has twice as many. PANNs: 64.
         dropout: share dropped after each block in training.
         fc_dropout: share dropped before `fc1` and before `fc_out` in training.
+        pools: the pooling factor of each block; None: PANNs' own.
 
     Raises:
         ValueError: fewer bands than `stride`.
     """
 
     kernels: ClassVar[tuple[int, ...]]
-    pools: ClassVar[tuple[int, ...]]
+    pools: tuple[int, ...]
 
     def __init__(
         self,
@@ -55,8 +58,10 @@ class PANNsEncoder(nn.Module):
         base_channels: int = 64,
         dropout: float = 0.2,
         fc_dropout: float = 0.5,
+        pools: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
+        self.pools = pools or self.pools
         self.stride = math.prod(self.pools)
         if n_mels < self.stride:
             raise ValueError(f"{type(self).__name__} needs {self.stride} mel bands or more, got {n_mels}")
@@ -71,12 +76,11 @@ class PANNsEncoder(nn.Module):
             self.add_module(f"conv_block{number}", block)
         self.fc1 = nn.Linear(self.embed_dim, self.embed_dim)
         self.fc_out = nn.Linear(self.embed_dim, out_dim)
-        xavier(self.fc1)
-        xavier(self.fc_out)
         self.trunk_dropout = nn.Dropout(fc_dropout)
         self.head_dropout = nn.Dropout(fc_dropout)
         self._blocks = tuple(blocks)
         self._frozen: tuple[nn.Module, ...] = ()
+        initialise(self, "xavier_uniform")
         convert_conv2d_weight_memory_format(self, torch.channels_last)  # a CPU convolves a quarter faster so
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -190,6 +194,12 @@ class PANNsSpec(Spec):
     base_channels: int = Field(64, ge=1, le=512)  # channels of the first block; PANNs: 64
     dropout: float = Field(0.2, ge=0, lt=1)  # after each block
     fc_dropout: float = Field(0.5, ge=0, lt=1)  # before and after the embedding layer
+    init: InitialValues = "xavier_uniform"  # without weights: xavier_uniform (PANNs) | kaiming_normal (DCASE 2023)
+
+    @property
+    def pools(self) -> tuple[int, ...]:
+        """The pooling factor of each block."""
+        return self.encoder.pools
 
     def build(self, out_dim: int, n_mels: int) -> PANNsEncoder:
         """The encoder, with its initial weights and its frozen parts.
@@ -202,13 +212,26 @@ class PANNsSpec(Spec):
             ArtefactError: `weights` is missing, broken, or made for another network.
         """
         try:
-            encoder = self.encoder(out_dim, n_mels, self.base_channels, self.dropout, self.fc_dropout)
+            encoder = self.encoder(out_dim, n_mels, self.base_channels, self.dropout, self.fc_dropout, self.pools)
         except ValueError as error:
             raise ConfigError(
                 f"model.audio_encoder: {error} from data.front_end; take a front-end with more bands, "
                 "or an encoder with fewer blocks"
             ) from error
         if self.weights is not None:
-            load_exactly(encoder, read_weights(self.weights, self.encoder.__name__), self.weights)
+            self._load(encoder, self.weights)
+        elif self.init != "xavier_uniform":
+            initialise(encoder, self.init)
         encoder.freeze_parts(self.trainable, self.freeze_blocks)
         return encoder
+
+    def _load(self, encoder: PANNsEncoder, path: Path) -> None:
+        checkpoint = read_checkpoint(path, repair_of(self.encoder.__name__))
+        trained_with = checkpoint.notes.get("last_pool", "panns")
+        # The other way round is the baseline's own recipe: it starts from PANNs' weights and pools once more.
+        if trained_with == "dcase2023" and self.pools == self.encoder.pools:
+            raise ArtefactError(
+                f"{path}: trained with last_pool {trained_with}, model.audio_encoder.last_pool is panns, which gives "
+                f"other embeddings; say model.audio_encoder.last_pool: {trained_with}"
+            )
+        load_exactly(encoder, checkpoint.state, path)

@@ -123,13 +123,6 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
         return result
 
 
-def xavier(layer: nn.Conv2d | nn.Linear) -> None:
-    """PANNs' initial values: Xavier-uniform weights, zero bias."""
-    nn.init.xavier_uniform_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-
-
 class ConvBlock(nn.Module):
     """Convolutions, each with batch normalisation and ReLU; then average pooling and dropout.
 
@@ -148,7 +141,6 @@ class ConvBlock(nn.Module):
         layers = []
         for number, kernel in enumerate(kernels, start=1):
             conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
-            xavier(conv)
             norm = MaskedBatchNorm2d(out_channels)
             self.add_module(f"conv{number}", conv)
             self.add_module(f"bn{number}", norm)

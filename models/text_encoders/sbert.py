@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
+from models.initial_values import InitialValues, initialise
 from utils.config_utils import Spec
 
 
@@ -29,11 +30,9 @@ class SentBERTBaseEncoder(nn.Module):
         self.in_dim, self.out_dim = in_dim, out_dim
         layers: list[nn.Module] = []
         for width_in, width_out in itertools.pairwise([in_dim, *hidden_dims, out_dim]):
-            linear = nn.Linear(width_in, width_out)
-            nn.init.xavier_uniform_(linear.weight)
-            nn.init.zeros_(linear.bias)
-            layers += [nn.Dropout(dropout), linear, nn.ReLU()]
+            layers += [nn.Dropout(dropout), nn.Linear(width_in, width_out), nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])  # the output is not rectified
+        initialise(self, "xavier_uniform")
 
     def forward(self, features: Tensor) -> Tensor:
         """Embed captions.
@@ -58,6 +57,7 @@ class SentBERTBaseSpec(Spec):
     name: Literal["SentBERTBaseEncoder"]
     hidden_dims: tuple[Annotated[int, Field(gt=0, le=8192)], ...] = ()  # none: one linear layer
     dropout: float = Field(0.0, ge=0, lt=1)  # before each linear layer
+    init: InitialValues = "xavier_uniform"  # or kaiming_normal, as the DCASE 2023 baseline
 
     def build(self, out_dim: int, text_dim: int) -> SentBERTBaseEncoder:
         """The encoder.
@@ -66,4 +66,7 @@ class SentBERTBaseSpec(Spec):
             out_dim: E of the shared space.
             text_dim: E_text, width of the run's sentence vectors.
         """
-        return SentBERTBaseEncoder(text_dim, out_dim, self.hidden_dims, self.dropout)
+        encoder = SentBERTBaseEncoder(text_dim, out_dim, self.hidden_dims, self.dropout)
+        if self.init != "xavier_uniform":
+            initialise(encoder, self.init)
+        return encoder

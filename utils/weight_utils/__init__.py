@@ -11,6 +11,7 @@ from utils.weight_utils.states import (
     read_checkpoint,
     read_foreign,
     read_weights,
+    repair_of,
     write_weights,
 )
 
@@ -24,5 +25,6 @@ __all__ = [
     "read_checkpoint",
     "read_foreign",
     "read_weights",
+    "repair_of",
     "write_weights",
 ]

@@ -46,7 +46,7 @@ def read_weights(path: Path, encoder: str | None = None) -> dict[str, Tensor]:
     Raises:
         ArtefactError: see `read_checkpoint`.
     """
-    return read_checkpoint(path, _repair(encoder)).state
+    return read_checkpoint(path, repair_of(encoder)).state
 
 
 def read_checkpoint(path: Path, repair: str) -> Checkpoint:
@@ -113,8 +113,8 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
     name = type(module).__name__
     problems = key_problems(module.state_dict(), state)
     if problems:
-        raise ArtefactError(f"{path}: does not fit this run's {name}: {problems}; {_repair(name)}")
-    check_values(state, path, _repair(name))
+        raise ArtefactError(f"{path}: does not fit this run's {name}: {problems}; {repair_of(name)}")
+    check_values(state, path, repair_of(name))
     module.load_state_dict(dict(state))
 
 
@@ -168,6 +168,11 @@ def _some(names: Collection[str], limit: int = 3) -> str:
     return ", ".join(list(names)[:limit]) + more
 
 
-def _repair(encoder: str | None) -> str:
+def repair_of(encoder: str | None) -> str:
+    """What to do about a bad file of initial weights: the command that writes it.
+
+    Args:
+        encoder: name of the encoder that wants them; None: any.
+    """
     arguments = ["--encoder", encoder] if encoder else []
     return f"write it again: {command_for('preprocessing.cnn14_transfer', *arguments)}"
