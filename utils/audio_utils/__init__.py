@@ -1,7 +1,8 @@
 """Decode, resample, log-mel: arrays in, arrays out."""
 
+from utils.audio_utils.containers import AudioError
 from utils.audio_utils.decoding import (
-    AudioError,
+    DECODING_VERSION,
     ClipFacts,
     header_duration_s,
     probe,
@@ -13,6 +14,7 @@ from utils.audio_utils.front_end import FrontEnd
 from utils.audio_utils.log_mel import LogMelStream, log_mel, prepare
 
 __all__ = [
+    "DECODING_VERSION",
     "AudioError",
     "ClipFacts",
     "FrontEnd",

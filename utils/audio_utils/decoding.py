@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import itertools
-import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from utils.audio_utils.containers import AudioError
+from utils.audio_utils.readers import OpenSound, open_sound
+
 Array = NDArray[np.float32]
 
-# libsndfile shortens a truncated file without an error; its log lines say so, for WAV, AIFF, AU and RF64.
-_SHORTENED = re.compile(r"^\s*(?:data|SSND|Data Size|Riff size)\s*:\s*(\d+)\s*\(should be (\d+)\)", re.MULTILINE)
+# Changes when files are accepted, refused or decoded otherwise than before: then what was known of them is not.
+DECODING_VERSION = 2
 
-
-class AudioError(ValueError):
-    """A clip that cannot be decoded; the message is the reason, without the file's name."""
+# What is sound: seismographs are slower, and no recorder is faster. A file of 1 Hz is hours long after resampling.
+MIN_RATE_HZ, MAX_RATE_HZ = 1000, 1_000_000
+MAX_CHANNELS = 256
+MAX_DURATION_S = 86_400
+# 120 dB above full scale. Recordings in floats exceed full scale by some 40 dB, those whose 16-bit integers were not
+# scaled by 90 dB; a larger sample is damage, and squared in a spectrum it overflows.
+MAX_SAMPLE = 1e6
 
 
 class ClipFacts(NamedTuple):
@@ -36,16 +40,15 @@ def probe(path: Path, block_s: float = 30.0) -> ClipFacts:
     """Decode a whole file, block by block, to learn that it can be decoded and how long it is.
 
     Raises:
-        AudioError: not audio, truncated, empty, or with samples that are not finite.
+        AudioError: not audio, truncated, damaged, empty, without end, or with samples that are not finite or huge.
     """
     samples = 0
-    with _opened(path) as sound:
+    with open_sound(path) as sound:
         for block in _blocks(sound, block_s):
             samples += len(block)
-        facts = ClipFacts(samples / sound.samplerate, sound.samplerate, sound.channels)
-    if samples == 0:
-        raise AudioError("holds no samples")
-    return facts
+        if samples == 0:
+            raise AudioError("holds no samples")
+        return ClipFacts(samples / sound.sample_rate_hz, sound.sample_rate_hz, sound.channels)
 
 
 def why_refused(wave: Array, sample_rate_hz: int, min_samples: int) -> str:
@@ -65,8 +68,9 @@ def why_refused(wave: Array, sample_rate_hz: int, min_samples: int) -> str:
 def header_duration_s(path: Path) -> float:
     """How long a file says it is, unverified: to plan batches by; 0.0 where it does not say."""
     try:
-        return float(soundfile.info(os.fsencode(path)).duration)
-    except (soundfile.LibsndfileError, OSError):
+        with open_sound(path) as sound:
+            return sound.header_s
+    except AudioError:
         return 0.0
 
 
@@ -82,7 +86,7 @@ def read_wave(path: Path, sample_rate_hz: int) -> Array:
 
 
 def wave_blocks(path: Path, sample_rate_hz: int, block_s: float) -> Iterator[Array]:
-    """The clip in blocks of at most `block_s` seconds: mono, resampled as one stream.
+    """The clip in blocks of about `block_s` seconds or less: mono, resampled as one stream.
 
     Yields:
         (S,) float32, full scale is +-1; the blocks, concatenated, are `read_wave`'s clip when it fits one block,
@@ -90,16 +94,16 @@ def wave_blocks(path: Path, sample_rate_hz: int, block_s: float) -> Iterator[Arr
     Raises:
         AudioError: as `probe`.
     """
-    with _opened(path) as sound:
+    with open_sound(path) as sound:
         blocks = _blocks(sound, block_s)
         first = next(blocks, None)
         if first is None:
             raise AudioError("holds no samples")
         whole = itertools.chain([first], blocks)
-        if sound.samplerate == sample_rate_hz:
+        if sound.sample_rate_hz == sample_rate_hz:
             yield from whole
             return
-        resample = soxr.ResampleStream(sound.samplerate, sample_rate_hz, 1, dtype="float32")
+        resample = soxr.ResampleStream(sound.sample_rate_hz, sample_rate_hz, 1, dtype="float32")
         samples = 0
         for block in whole:
             resampled = resample.resample_chunk(block)
@@ -110,47 +114,25 @@ def wave_blocks(path: Path, sample_rate_hz: int, block_s: float) -> Iterator[Arr
         yield last if samples + len(last) else first[:1]
 
 
-def _opened(path: Path) -> soundfile.SoundFile:
-    try:
-        sound = soundfile.SoundFile(os.fsencode(path))  # as bytes: a name need not be UTF-8
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise AudioError(f"cannot be decoded: {_reason(error)}") from error
-    missing = _missing_bytes(sound)
-    if missing:
-        sound.close()
-        raise AudioError(f"is truncated: {missing} bytes of its samples are missing")
-    return sound
+def _blocks(sound: OpenSound, block_s: float) -> Iterator[Array]:
+    """The samples, checked.
 
-
-def _missing_bytes(sound: soundfile.SoundFile) -> int:
-    """How many bytes of sample data the header promises and the file does not hold."""
-    found = _SHORTENED.search(sound.extra_info)
-    if not found or _is_unknown(int(found[1])):
-        return 0
-    return max(0, int(found[1]) - int(found[2]))
-
-
-def _is_unknown(size: int) -> bool:
-    """Whether a writer that streams to a pipe left this size in the header, since it cannot go back to fill it in."""
-    # 0, ffmpeg's 0xFFFFFFFF, and sox's 0x7FFFF000 (wav) and 0x7F000000 (aiff), less a rest of a block
-    return size == 0 or 0x7F000000 <= size <= 0x7FFFFFFF or size >= 0xFFFFF000
-
-
-def _blocks(sound: soundfile.SoundFile, block_s: float) -> Iterator[Array]:
-    size = max(1, round(block_s * sound.samplerate))
-    while True:
-        try:
-            block = sound.read(min(size, sound.frames) or size, dtype="float32", always_2d=True)  # (S, channels)
-        except soundfile.LibsndfileError as error:
-            raise AudioError(f"cannot be decoded: {_reason(error)}") from error
-        if not len(block):
-            return
-        mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-        if not np.isfinite(np.dot(mono, mono)) and not np.isfinite(mono).all():
-            raise AudioError("holds NaN or infinite samples")
-        yield mono
-
-
-def _reason(error: Exception) -> str:
-    text = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
-    return str(text).rstrip(". ")
+    Raises:
+        AudioError: as `probe`.
+    """
+    rate_hz = sound.sample_rate_hz
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise AudioError(f"has a sample rate of {rate_hz} Hz, expected {MIN_RATE_HZ} to {MAX_RATE_HZ}")
+    if sound.channels > MAX_CHANNELS:
+        raise AudioError(f"has {sound.channels} channels, expected at most {MAX_CHANNELS}")
+    samples = 0
+    for block in sound.blocks(max(1, round(block_s * rate_hz))):
+        samples += len(block)
+        if samples > MAX_DURATION_S * rate_hz:
+            raise AudioError(f"is longer than {MAX_DURATION_S // 3600} hours; cut it")
+        # the sum of squares is the cheaper question, and nearly always answers it
+        if not np.dot(block, block) <= MAX_SAMPLE**2 and not (peak := float(np.abs(block).max())) <= MAX_SAMPLE:
+            if not np.isfinite(peak):
+                raise AudioError("holds NaN or infinite samples")
+            raise AudioError(f"holds a sample of {peak:.3g}, where full scale is 1; expected at most {MAX_SAMPLE:g}")
+        yield block

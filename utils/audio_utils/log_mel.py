@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from utils.audio_utils.decoding import MAX_SAMPLE
 from utils.audio_utils.front_end import FrontEnd
 
 Array = NDArray[np.float32]
@@ -27,7 +28,7 @@ def log_mel(wave: Array, front_end: FrontEnd) -> Array:
     Returns:
         (T, F) float32, T = 1 + S // hop; natural log or dB as front_end.log says.
     Raises:
-        ValueError: wave is empty, not one-dimensional, or not finite.
+        ValueError: wave is empty, not one-dimensional, not finite, or so loud that its power overflows.
     Source: DCASE 2023 task 6B baseline, preprocessing/audio_logmel.py; PANNs (Kong et al. 2020) for the dB variant.
     """
     stream = LogMelStream(front_end)
@@ -64,12 +65,12 @@ class LogMelStream:
         Returns:
             (T, F) float32; T may be 0.
         Raises:
-            ValueError: wave is not one-dimensional, or not finite.
+            ValueError: wave is not one-dimensional, not finite, or so loud that its power overflows.
         """
         if wave.ndim != 1:
             raise ValueError(f"wave has shape {wave.shape}, expected (S,)")
-        if not np.isfinite(np.dot(wave, wave)) and not np.isfinite(wave).all():
-            raise ValueError("wave holds NaN or infinite samples")
+        if not np.dot(wave, wave) <= MAX_SAMPLE**2 and not np.abs(wave).max() <= MAX_SAMPLE:
+            raise ValueError(f"wave holds NaN or infinite samples, or some beyond +-{MAX_SAMPLE:g}")
         wave = wave.astype(np.float32, copy=False)
         self._samples += len(wave)
         self._tail = np.concatenate([self._tail, wave]) if len(self._tail) else wave

@@ -13,7 +13,9 @@ from utils.audio_utils import AudioError, probe
 from utils.process_utils import worker_pool
 from utils.report_utils import progress_bar
 
-AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".opus", ".aif", ".aiff", ".au"}
+# Which files are taken for clips; how they are decoded depends on what they hold.
+AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au"}
+AUDIO_SUFFIXES |= {".aac", ".m4a", ".mp4", ".webm", ".wma"}
 
 _Job = tuple[Path, str, str]  # the data set's folder, the path of a clip in it, the split
 

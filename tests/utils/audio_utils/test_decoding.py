@@ -1,5 +1,6 @@
 """Decoding: formats, channels, rates, names, and the reason why a file is refused."""
 
+import resource
 import unicodedata
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import soundfile
 import soxr
 
-from utils.audio_utils import AudioError, header_duration_s, probe, read_wave, wave_blocks
+from utils.audio_utils import AudioError, decoding, header_duration_s, probe, read_wave, wave_blocks
 
 NAMES = [
     "a b.wav",
@@ -154,6 +155,51 @@ def test_samples_that_are_not_finite_are_refused(tmp_path, value, channels):
     wave[40_000, -1] = value
     soundfile.write(tmp_path / "clip.wav", wave, 8000, subtype="FLOAT")
     assert refused(tmp_path / "clip.wav") == "holds NaN or infinite samples"
+
+
+@pytest.mark.parametrize(("value", "said"), [(1e25, "1e+25"), (-2e6, "2e+06")])
+def test_samples_far_beyond_full_scale_are_refused(tmp_path, value, said):
+    wave = 0.1 * np.random.default_rng(0).standard_normal(50_000)
+    wave[1000] = value
+    soundfile.write(tmp_path / "clip.wav", wave, 8000, subtype="FLOAT")
+    reason = f"holds a sample of {said}, where full scale is 1; expected at most 1e+06"
+    assert refused(tmp_path / "clip.wav") == reason
+    wave[1000] = 900_000
+    soundfile.write(tmp_path / "clip.wav", wave, 8000, subtype="FLOAT")
+    assert np.isfinite(read_wave(tmp_path / "clip.wav", 44_100)).all()
+    soundfile.write(tmp_path / "clip.wav", np.where(wave > 1, 1e300, wave), 8000, subtype="DOUBLE")
+    assert refused(tmp_path / "clip.wav") == "holds NaN or infinite samples"  # in float32
+
+
+@pytest.mark.parametrize("rate", [1, 999, 1_000_001, 2**31 - 1])
+def test_rates_that_no_sound_has_are_refused(tmp_path, rate):
+    soundfile.write(tmp_path / "clip.wav", np.zeros(180_000), rate)
+    assert refused(tmp_path / "clip.wav") == f"has a sample rate of {rate} Hz, expected 1000 to 1000000"
+
+
+def test_more_channels_than_any_microphone_has_are_refused(tmp_path):
+    soundfile.write(tmp_path / "clip.wav", np.zeros((10, 257)), 8000)
+    assert refused(tmp_path / "clip.wav") == "has 257 channels, expected at most 256"
+    soundfile.write(tmp_path / "clip.wav", np.full((10, 256), 0.5), 8000)
+    np.testing.assert_allclose(read_wave(tmp_path / "clip.wav", 8000), np.full(10, 0.5), atol=1e-4)
+
+
+def test_there_is_a_longest_clip(tmp_path, monkeypatch):
+    assert decoding.MAX_DURATION_S == 24 * 3600
+    monkeypatch.setattr(decoding, "MAX_DURATION_S", 3600)
+    soundfile.write(tmp_path / "clip.flac", np.zeros(3601 * 1000, np.int16), 1000)
+    assert refused(tmp_path / "clip.flac") == "is longer than 1 hours; cut it"
+
+
+def test_a_header_may_promise_any_number_of_samples(tmp_path):
+    soundfile.write(tmp_path / "clip.flac", tone(1, 8000), 8000)
+    content = bytearray((tmp_path / "clip.flac").read_bytes())
+    content[21] |= 0x0F  # 36 bits: 2^36 - 1 samples
+    content[22:26] = b"\xff" * 4
+    (tmp_path / "clip.flac").write_bytes(content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert refused(tmp_path / "clip.flac").startswith("cannot be decoded after 0 of 68719476735 samples: ")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
 def test_the_header_says_how_long_a_file_is(tmp_path):

@@ -42,7 +42,7 @@ def test_files_of_a_folder(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")  # to open it would wait for ever
     files, strange = audio_files(tmp_path)
     assert [file.name for file in files] == ["a.OGG", "b.wav"]
-    known = ".aif, .aiff, .au, .flac, .mp3, .ogg, .opus, .wav"
+    known = ".aac, .aif, .aiff, .au, .flac, .m4a, .mp3, .mp4, .oga, .ogg, .opus, .wav, .webm, .wma"
     assert strange == [
         Rejected("clip", "c.txt", f"extension '.txt' is none of {known}"),
         Rejected("clip", "folder.wav", "is a folder; the clips of a split lie in one folder"),

@@ -1,0 +1,226 @@
+"""What the bytes of a sound file say: which container it is, whatever its name, and whether all of it is there."""
+
+from __future__ import annotations
+
+import mmap
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, Literal, NamedTuple
+
+Container = Literal["aac", "asf", "flac", "matroska", "mov", "mp3", "ogg", "other"]
+
+_TAGS_AT_START = 8
+_START_BYTES = 1 << 16  # zeros before the first frame that are passed over
+_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
+
+
+class AudioError(ValueError):
+    """A clip that cannot be decoded; the message is the reason, without the file's name."""
+
+
+def is_tag(data: bytes) -> bool:
+    """Whether bytes between MPEG frames are a tag of title and artist, which holds no sound."""
+    return data.startswith(_TAGS)
+
+
+def container_of(stream: BinaryIO) -> Container:
+    """Which container a file is; "other" is everything that libsndfile knows best (WAV, AIFF, AU, ...)."""
+    stream.seek(_audio_start(stream))
+    head = stream.read(16)
+    if head.startswith(b"fLaC"):
+        return "flac"
+    if head.startswith(b"OggS"):
+        return "ogg"
+    if head.startswith(b"\x1a\x45\xdf\xa3"):
+        return "matroska"
+    if head.startswith(_ASF_HEADER):
+        return "asf"
+    if head[4:8] in (b"ftyp", b"moov", b"mdat") or (head[4:8] in (b"free", b"wide", b"skip") and head[:2] == b"\0\0"):
+        return "mov"
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
+        return "aac"
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
+        return "mp3"
+    stream.seek(0)
+    return "mp3" if stream.read(3) == b"ID3" and not head.startswith((b"RIFF", b"FORM")) else "other"
+
+
+def _audio_start(stream: BinaryIO) -> int:
+    """Where ID3v2 tags end, and the zeros that some taggers leave after them."""
+    start = 0
+    for _ in range(_TAGS_AT_START):
+        stream.seek(start)
+        head = stream.read(10)
+        if len(head) < 10 or not head.startswith(b"ID3"):
+            break
+        size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]  # 7 bits a byte
+        start += 10 + size + (10 if head[5] & 0x10 else 0)
+    stream.seek(start)
+    padding = stream.read(_START_BYTES)
+    zeros = len(padding) - len(padding.lstrip(b"\0"))
+    # an MP4 file starts with zeros of its own
+    return start + zeros if zeros > 3 and padding[zeros : zeros + 1] == b"\xff" else start
+
+
+def missing_bytes(stream: BinaryIO, container: Container) -> int:
+    """How many bytes the container promises and the file does not hold; 0 where it does not say.
+
+    Source: ISO/IEC 14496-12 (boxes of MP4), RFC 9559 (Matroska), Microsoft's ASF specification 01.20.03.
+    """
+    size = stream.seek(0, 2)
+    if container == "mov":
+        end = max(_boxes(stream, size), default=0)
+    elif container == "matroska":
+        end = _segment_end(stream)
+    elif container == "asf":
+        stream.seek(0)
+        head = stream.read(1 << 16)
+        at = head.find(_ASF_FILE)
+        end = int.from_bytes(head[at + 40 : at + 48], "little") if at >= 0 else 0
+    else:
+        end = 0
+    return max(0, end - size)
+
+
+def _boxes(stream: BinaryIO, size: int) -> Iterator[int]:
+    """Where each box of an MP4 file's first level ends."""
+    at = 0
+    while at + 8 <= size:
+        stream.seek(at)
+        head = stream.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8:  # 0: to the end of the file
+            return
+        at += length
+        yield at
+
+
+def _segment_end(stream: BinaryIO) -> int:
+    """Where the segment of a Matroska or WebM file ends; 0 for a stream that was written without knowing."""
+    stream.seek(4)
+    header = _vint(stream)
+    if header is None:
+        return 0
+    stream.seek(header, 1)
+    if stream.read(4) != b"\x18\x53\x80\x67":
+        return 0
+    length = _vint(stream)
+    return 0 if length is None else stream.tell() + length
+
+
+def _vint(stream: BinaryIO) -> int | None:
+    """A number of 1 to 8 bytes whose leading zeros tell how many; None where all of its bits say "unknown"."""
+    first = stream.read(1)
+    width = 9 - first[0].bit_length() if first and first[0] else 1
+    number = int.from_bytes(first + stream.read(width - 1), "big") & ((1 << 7 * width) - 1)
+    return None if number == (1 << 7 * width) - 1 else number
+
+
+class MpegInfo(NamedTuple):
+    """What the Xing, Info or VBRI header of an MP3 file says; None where it does not."""
+
+    frames: int | None = None  # without the header's own
+    bytes: int | None = None  # from the header's frame to the end of the last one
+    start: int = 0  # of the first frame, which is the header's
+
+
+def mpeg_info(stream: BinaryIO) -> MpegInfo:
+    """Read the header that an encoder writes into the first frame, if there is one.
+
+    Source: the LAME project's description of its tag, and Fraunhofer's of VBRI.
+    """
+    start = _audio_start(stream)
+    stream.seek(start)
+    frame = stream.read(200)
+    if len(frame) < 64:
+        return MpegInfo(start=start)
+    mono, mpeg1 = frame[3] >> 6 == 3, frame[1] & 0x08
+    side = 4 + ((17 if mono else 32) if mpeg1 else (9 if mono else 17))
+    if frame[side : side + 4] in (b"Xing", b"Info"):
+        flags = frame[side + 7]
+        at = side + 8
+        frames = int.from_bytes(frame[at : at + 4], "big") if flags & 1 else None
+        at += 4 if flags & 1 else 0
+        count = int.from_bytes(frame[at : at + 4], "big") if flags & 2 else None
+        return MpegInfo(frames or None, count or None, start)
+    if frame[36:40] == b"VBRI":
+        return MpegInfo(int.from_bytes(frame[50:54], "big") or None, int.from_bytes(frame[46:50], "big") or None, start)
+    return MpegInfo(start=start)
+
+
+_LAYER_3_KBPS = (
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG 2 and 2.5
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1
+)
+_MPEG_1_RATES_HZ = (44_100, 48_000, 32_000)
+
+
+def frame_bytes(data: bytes) -> int:
+    """How long the AAC (ADTS) or MP3 frame is whose first bytes these are; 0 where they do not say."""
+    if len(data) < 6 or data[0] != 0xFF:
+        return 0
+    if data[1] & 0xF6 == 0xF0:
+        return (data[3] & 3) << 11 | data[4] << 3 | data[5] >> 5
+    version, layer, bitrate, rate = data[1] >> 3 & 3, data[1] >> 1 & 3, data[2] >> 4, data[2] >> 2 & 3
+    if data[1] & 0xE0 != 0xE0 or version == 1 or layer != 1 or bitrate in (0, 15) or rate == 3:
+        return 0  # not MPEG audio, not layer 3, or of a free bit rate
+    mpeg1 = version == 3
+    rate_hz = _MPEG_1_RATES_HZ[rate] // (1 if mpeg1 else 2 if version == 2 else 4)
+    return (144 if mpeg1 else 72) * 1000 * _LAYER_3_KBPS[mpeg1][bitrate] // rate_hz + (data[2] >> 1 & 1)
+
+
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _ogg_crc(page: bytes) -> int:
+    """Ogg's check sum, from zlib's, whose bits run the other way round."""
+    crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{crc:032b}"[::-1], 2)
+
+
+def check_ogg(stream: BinaryIO) -> int:
+    """Make sure that every page of an Ogg file is there, undamaged and in order, to the last, which is marked as such.
+
+    What follows after the last page is passed over.
+
+    Returns:
+        How many recordings stand one after the other (a chained stream); 1 in most files.
+    Raises:
+        AudioError: it is truncated, or has a damaged, missing or strange page.
+    Source: RFC 3533.
+    """
+    next_page: dict[int, int] = {}  # serial number of a stream that has not ended -> number of its next page
+    recordings = 0
+    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = 0
+        while data[at : at + 4] == b"OggS":
+            lengths = data[at + 27 : at + 27 + data[at + 26]] if at + 27 <= len(data) else b""
+            end = at + 27 + len(lengths) + sum(lengths)
+            if at + 27 > len(data) or end > len(data) or len(lengths) < data[at + 26]:
+                raise AudioError("is truncated: it ends inside an Ogg page")
+            page = data[at:end]
+            if _ogg_crc(page[:22] + bytes(4) + page[26:]) != int.from_bytes(page[22:26], "little"):
+                raise AudioError(f"is damaged: the Ogg page at byte {at} has a wrong check sum")
+            flags, serial, number = (
+                page[5],
+                int.from_bytes(page[14:18], "little"),
+                int.from_bytes(page[18:22], "little"),
+            )
+            if flags & 2:
+                recordings += not next_page  # several streams may run side by side
+                next_page[serial] = number
+            if next_page.get(serial) != number:
+                raise AudioError(f"is damaged: Ogg pages are missing before byte {at}")
+            next_page[serial] = number + 1
+            if flags & 4:
+                del next_page[serial]
+            at = end
+        if next_page and at < len(data):
+            raise AudioError(f"is damaged: no Ogg page at byte {at}, where one is due")
+    if next_page:
+        raise AudioError("is truncated: its last Ogg page is missing")
+    return recordings

@@ -1,0 +1,194 @@
+"""MP3, MP4, AAC, WebM and WMA through FFmpeg's libraries (PyAV).
+
+FFmpeg is told which container to expect and is handed an open file: so it can open no other file, and takes none of
+its hundreds of other readers, whatever the file says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from utils.audio_utils.containers import AudioError, Container, frame_bytes, is_tag, mpeg_info
+
+Array = NDArray[np.float32]
+
+
+class FFmpegSound:
+    """One audio stream of a file, packet by packet, and whether all of it is there.
+
+    Between MPEG frames there may be what is none: tags anywhere, at the start and at the end anything else. In the
+    middle it is damage, as is every other error of a decoder.
+    """
+
+    def __init__(self, stream: BinaryIO, container: Container) -> None:
+        """Open the file and decode its first frame, which says what rate and how many channels there are.
+
+        Args:
+            stream: the file.
+            container: what it is; "other" is a RIFF file whose samples are MPEG frames.
+        Raises:
+            AudioError: FFmpeg cannot read it, it has no audio stream, or no frame can be decoded.
+        """
+        self._info = mpeg_info(stream) if container == "mp3" else None
+        self._size = stream.seek(0, 2)
+        self._container = container
+        self._samples = 0
+        # FFmpeg looks for the length and the delay of an MP3 where its tags end, not after the zeros that may follow
+        sound = _From(stream, self._info.start) if self._info else stream
+        sound.seek(0)
+        try:
+            # titles and artists of old files are in any encoding
+            name = "wav" if container == "other" else container
+            self._file: InputContainer = av.open(sound, "r", format=name, metadata_errors="replace")
+        except (av.error.FFmpegError, ValueError) as error:
+            raise AudioError(f"cannot be decoded: {_reason(error)}") from error
+        try:
+            self._start()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _start(self) -> None:
+        audio = self._file.streams.best("audio")
+        if not isinstance(audio, AudioStream):
+            raise AudioError("holds no audio stream")
+        audio.codec_context.thread_count = 1  # the clips are shared out among the cores, not the samples
+        length_s = float(audio.duration * audio.time_base) if audio.duration and audio.time_base else 0.0
+        self.header_s = length_s or (self._file.duration or 0) / 1e6
+        self._frames = self._decoded(audio)
+        first = next(self._frames, None)
+        if first is None:
+            raise AudioError("holds no samples")
+        self.sample_rate_hz, self.channels = first.sample_rate, first.layout.nb_channels
+        self._frames = chain([first], self._frames)
+        # an MP4 file says how many samples there are; the last frame holds more, since frames are of one size
+        self._length = round(length_s * self.sample_rate_hz) if self._container == "mov" else 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
+        self._file.close()
+
+    def blocks(self, samples: int) -> Iterator[Array]:
+        """The whole stream.
+
+        Args:
+            samples: of a block, about.
+        Yields:
+            (S,) float32, the mean of the channels.
+        Raises:
+            AudioError: truncated, damaged, or its sample rate changes.
+        """
+        waiting: list[Array] = []
+        wait_until = samples
+        for frame in self._frames:
+            if frame.sample_rate != self.sample_rate_hz:
+                # which of the two comes first is not known: a decoder says so one frame late
+                low, high = sorted([frame.sample_rate, self.sample_rate_hz])
+                raise AudioError(f"its sample rate changes between {low} and {high} Hz; convert it to one")
+            if self._container == "flac" and frame.pts != self._samples:  # frames with a wrong check sum are dropped
+                raise AudioError(f"is damaged: samples are missing after {self._samples / self.sample_rate_hz:.2f} s")
+            if self._samples >= wait_until:
+                yield np.concatenate(waiting)
+                waiting = []
+                wait_until += samples
+            waiting.append(_mono(frame))
+            self._samples += len(waiting[-1])
+        if waiting:
+            excess = self._samples - self._length if self._length else 0
+            if 0 < excess < len(waiting[-1]):
+                waiting[-1] = waiting[-1][:-excess]
+            yield np.concatenate(waiting)
+
+    def _decoded(self, audio: AudioStream) -> Iterator[AudioFrame]:
+        """The frames.
+
+        Raises:
+            AudioError: truncated or damaged.
+        """
+        lenient = self._container in ("aac", "mp3")
+        packets, strange, last = 0, 0, b""  # strange: bytes since the last frame that are no frames
+        try:
+            for packet in self._file.demux(audio):
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError:
+                    if not lenient:
+                        raise
+                    head = bytes(packet)[:8]
+                    strange += 0 if is_tag(head) else packet.size
+                    last = head if frame_bytes(head) > packet.size else b""
+                    continue
+                if packet.size:
+                    if strange and packets:
+                        raise AudioError(f"is damaged: {strange} bytes after frame {packets} are no audio")
+                    strange = 0
+                    packets += 1
+                    if lenient:
+                        head = bytes(packet)[:8]
+                        last = head if frame_bytes(head) > packet.size else b""
+                yield from frames
+        except av.error.FFmpegError as error:
+            raise AudioError(f"cannot be decoded: {_reason(error)} after frame {packets}") from error
+        if last:
+            raise AudioError("is truncated: it ends inside a frame")
+        self._check_length(packets)
+
+    def _check_length(self, frames: int) -> None:
+        """Compare with what the header of an MP3 file says; some encoders count one frame too many.
+
+        Raises:
+            AudioError: frames are missing.
+        """
+        if self._info is None:
+            return
+        if self._info.frames is not None:
+            if frames < self._info.frames - 1:
+                raise AudioError(f"is truncated: {frames} of {self._info.frames} frames are there")
+        elif self._info.bytes is not None and self._info.start + self._info.bytes > self._size:
+            raise AudioError(f"is truncated: {self._info.start + self._info.bytes - self._size} bytes are missing")
+
+
+class _From:
+    """A file from a byte on."""
+
+    def __init__(self, stream: BinaryIO, start: int) -> None:
+        self._stream = stream
+        self._start = start
+
+    def read(self, size: int = -1) -> bytes:
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset + (self._start if whence == 0 else 0), whence) - self._start
+
+    def tell(self) -> int:
+        return self._stream.tell() - self._start
+
+
+def _mono(frame: AudioFrame) -> Array:
+    """(S,) float32, the mean of the frame's channels."""
+    values = frame.to_ndarray()  # (channels, S), or (1, S * channels)
+    if not frame.format.is_planar:
+        values = values.reshape(-1, frame.layout.nb_channels).T
+    if values.dtype == np.uint8:
+        values = (values.astype(np.float32) - 128) / 128
+    elif values.dtype.kind == "i":
+        values = values / np.float32(2 ** (8 * values.dtype.itemsize - 1))
+    mono: Array = values[0] if len(values) == 1 else values.mean(axis=0)
+    return mono.astype(np.float32, copy=False)
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).rstrip(". ")

@@ -1,0 +1,126 @@
+"""Sound files as streams of mono blocks: libsndfile where it is right, FFmpeg's libraries where it is not.
+
+libsndfile estimates how long an MP3 without a frame count is, and reads one recording of a chained Ogg file; it knows
+neither MP4 nor WebM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from utils.audio_utils.containers import AudioError, Container, check_ogg, container_of, missing_bytes
+
+Array = NDArray[np.float32]
+
+# Values that are decoded at once: a header may promise any number of samples and channels.
+_VALUES_AT_ONCE = 1 << 22
+# libsndfile's number of samples where a FLAC header does not say.
+_UNKNOWN_SAMPLES = 1 << 60
+# libsndfile shortens a truncated file without an error; its log lines say so, for WAV, AIFF, AU, RF64 and W64.
+_SHORTENED = re.compile(r"^\s*(?:data|SSND|Data Size|Riff size|riff)\s*:\s*(\d+)\s*\(should be (\d+)\)", re.MULTILINE)
+
+
+class OpenSound(NamedTuple):
+    """A sound file that is being read."""
+
+    sample_rate_hz: int
+    channels: int
+    header_s: float  # how long it says it is, unverified; 0.0 where it does not say
+    blocks: Callable[[int], Iterator[Array]]  # about so many samples at a time -> mono blocks (S,) float32; once
+
+
+@contextlib.contextmanager
+def open_sound(path: Path) -> Iterator[OpenSound]:
+    """Open a file, by what it holds, whatever its name is.
+
+    Raises:
+        AudioError: not audio, or truncated; while its blocks are read also: damaged.
+    """
+    if not path.is_file():  # to open a named pipe would wait for ever
+        raise AudioError(f"cannot be decoded: {'no regular file' if path.exists() else 'no such file'}")
+    with contextlib.ExitStack() as stack:
+        try:
+            stream = stack.enter_context(path.open("rb"))
+            container = container_of(stream)
+            recordings = check_ogg(stream) if container == "ogg" else 1
+        except OSError as error:
+            raise AudioError(f"cannot be decoded: {error.strerror}") from error
+        if container in ("flac", "other") or (container == "ogg" and recordings == 1):
+            sound = _libsndfile(path, container)
+            if sound is not None:
+                stack.enter_context(sound)
+                header_s = sound.frames / sound.samplerate
+                yield OpenSound(sound.samplerate, sound.channels, header_s, lambda samples: _blocks(sound, samples))
+                return
+        if missing := missing_bytes(stream, container):
+            raise AudioError(f"is truncated: {missing} bytes are missing")
+        from utils.audio_utils.ffmpeg import FFmpegSound  # 35 MB of libraries, which most data sets do not need
+
+        decoder = stack.enter_context(FFmpegSound(stream, container))
+        yield OpenSound(decoder.sample_rate_hz, decoder.channels, decoder.header_s, decoder.blocks)
+
+
+def _libsndfile(path: Path, container: Container) -> soundfile.SoundFile | None:
+    """The file as libsndfile opens it; None where it guesses or knows no better.
+
+    Raises:
+        AudioError: it is no audio, or truncated.
+    """
+    try:
+        sound = soundfile.SoundFile(os.fsencode(path))  # as bytes: a name need not be UTF-8
+    except (soundfile.LibsndfileError, OSError) as error:
+        if container == "ogg":  # FLAC or Speex in Ogg
+            return None
+        raise AudioError(f"cannot be decoded: {_reason(error)}") from error
+    if sound.subtype.startswith("MPEG") or sound.frames >= _UNKNOWN_SAMPLES:
+        sound.close()
+        return None
+    if missing := _shortened_by(sound):
+        sound.close()
+        raise AudioError(f"is truncated: {missing} bytes of its samples are missing")
+    return sound
+
+
+def _shortened_by(sound: soundfile.SoundFile) -> int:
+    """How many bytes of sample data the header promises and the file does not hold."""
+    found = _SHORTENED.search(sound.extra_info)
+    if not found or _is_unknown(int(found[1])):
+        return 0
+    return max(0, int(found[1]) - int(found[2]))
+
+
+def _is_unknown(size: int) -> bool:
+    """Whether a writer that streams to a pipe left this size in the header, since it cannot go back to fill it in."""
+    # 0, ffmpeg's 0xFFFFFFFF, and sox's 0x7FFFF000 (wav) and 0x7F000000 (aiff), less a rest of a block
+    return size == 0 or 0x7F000000 <= size <= 0x7FFFFFFF or size >= 0xFFFFF000
+
+
+def _blocks(sound: soundfile.SoundFile, samples: int) -> Iterator[Array]:
+    size = max(1, min(samples, sound.frames, _VALUES_AT_ONCE // sound.channels))
+    done = 0
+    while True:
+        try:
+            block = sound.read(size, dtype="float32", always_2d=True)  # (S, channels)
+        except soundfile.LibsndfileError as error:
+            raise AudioError(f"cannot be decoded after {done} of {sound.frames} samples: {_reason(error)}") from error
+        if not len(block):
+            break
+        done += len(block)
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever reads the blocks refuses such samples
+            yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+    if done < sound.frames:
+        raise AudioError(f"is truncated or damaged: {done} of {sound.frames} samples can be decoded")
+
+
+def _reason(error: Exception) -> str:
+    text = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+    return str(text).rstrip(". ")
