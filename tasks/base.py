@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from utils.config_utils import Spec, UserPath
 from utils.data_utils.spec import PlainName
@@ -25,6 +26,17 @@ class RunSpec(Spec):
     training: TrainingSpec = TrainingSpec()
     search: dict[str, Distribution] = Field(default_factory=dict)
     ray: RaySpec = RaySpec()
+
+    @model_validator(mode="after")
+    def _watched_metrics_are_measured(self) -> Self:
+        watched = {"lr_scheduler.watch": self.lr_scheduler.watch}
+        if self.ray.stopper is not None:
+            watched["ray.stopper.watch"] = self.ray.stopper.watch
+        for key, metric in watched.items():
+            if metric is not None and metric not in self.training.higher_is_better:
+                choices = ", ".join(self.training.higher_is_better)
+                raise ValueError(f"{key}: unknown metric '{metric}'; choices: {choices}, or null: training.select_on")
+        return self
 
     @property
     def folder(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -9,7 +10,7 @@ from pydantic import Field
 from models.core import DualEncoderSpec
 from models.projections import AudioProjectionSpec, MLPProjectionSpec
 from models.text_encoders import FrozenTextSpec, SentBERTBaseSpec
-from tasks.dual_encoder import DualEncoderRun, DualEncoderTask, RetrievalOutputs
+from tasks.dual_encoder import RETRIEVAL_METRICS, DualEncoderRun, DualEncoderTask, RetrievalOutputs
 from utils.data_utils import DataSpec, TextEmbeddingsSpec
 from utils.metric_utils import EmbeddingScores, first_caption_of_each_clip, pairing_accuracy
 from utils.metric_utils.pairing import CUTOFFS
@@ -40,9 +41,9 @@ class ClapModelSpec(DualEncoderSpec):
 class ClapTrainingSpec(TrainingSpec):
     """The `training:` block."""
 
-    select_on: Literal[
-        "mAP@10", "mAP@16", "R@1", "R@5", "R@10", "a2t_accuracy@1", "a2t_accuracy@3", "a2t_accuracy@10", "val_loss"
-    ] = "mAP@10"
+    select_on: str = "mAP@10"
+
+    higher_is_better: ClassVar[Mapping[str, bool]] = RETRIEVAL_METRICS | {f"a2t_accuracy@{k}": True for k in CUTOFFS}
 
 
 class ClapProjectionRun(DualEncoderRun):

@@ -44,9 +44,11 @@ from utils.metric_utils import (
     retrieval_metrics,
     tie_order,
 )
-from utils.model_utils import Loader, seed_everything, to_device
+from utils.model_utils import DivergedError, Loader, seed_everything, to_device
 
 Array = NDArray[np.float32]
+# What a run of captions and clips can be chosen by, text to audio -> whether higher is better.
+RETRIEVAL_METRICS = {"mAP@10": True, "mAP@16": True, "R@1": True, "R@5": True, "R@10": True, "val_loss": False}
 _TEXT_BATCH = 4096  # caption vectors at a time
 _TOKEN_BATCH = 256  # captions that go through a transformer
 
@@ -270,7 +272,7 @@ class DualEncoderTask:
         """Text to audio (R@k, mAP@k, median_rank); audio to text, with the prefix a2t_; and val_loss.
 
         Raises:
-            UserError: an embedding is not finite.
+            DivergedError: an embedding is not finite.
         """
         captions, clips = np.arange(len(outputs.text)), outputs.clip_of_caption
         similarity = self._run.criterion.similarity
@@ -278,7 +280,7 @@ class DualEncoderTask:
             t2a = evaluate(self.scores(outputs), captions, clips)
         except NonFiniteEmbeddingError as error:
             id_ = outputs.tids[error.row] if error.side == "query" else outputs.fids[error.row]
-            raise UserError(
+            raise DivergedError(
                 f"the embedding of {id_} holds {error.value}: training has diverged; lower optimizer.lr, set "
                 "training.clip_grad_norm, or use precision fp32"
             ) from error

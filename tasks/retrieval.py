@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
-from tasks.dual_encoder import DualEncoderRun
+from tasks.dual_encoder import RETRIEVAL_METRICS, DualEncoderRun
 from utils.model_utils import TrainingSpec
 
 
 class RetrievalTrainingSpec(TrainingSpec):
     """The `training:` block."""
 
-    select_on: Literal["mAP@10", "mAP@16", "R@1", "R@5", "R@10", "val_loss"] = "mAP@10"
+    select_on: str = "mAP@10"
+
+    higher_is_better: ClassVar[Mapping[str, bool]] = RETRIEVAL_METRICS
 
 
 class RetrievalRun(DualEncoderRun):

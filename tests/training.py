@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -124,6 +124,14 @@ class StubTask:
     def metrics(self, outputs: str) -> dict[str, float]:
         value = next(self._values, 0.0) if outputs == "val" else 0.25
         return {"mAP@10": 0.5, "val_loss": 0.75, self._key: value}
+
+
+class StubTraining(TrainingSpec):
+    """The `training:` block of a stub."""
+
+    select_on: str = "mAP@10"
+
+    higher_is_better: ClassVar[dict[str, bool]] = {"mAP@10": True, "R@1": True, "val_loss": False, "error": False}
 
 
 def stub_fit(

@@ -41,6 +41,24 @@ def test_other_tasks_are_refused(prepared):
 
 
 @pytest.mark.parametrize(
+    ("setting", "key"),
+    [
+        ("training.select_on=loss", "training.select_on: unknown metric; choices: mAP@10"),
+        ("training.early_stop_watch=loss", "training.early_stop_watch: unknown metric; choices: mAP@10"),
+        (
+            "lr_scheduler={name: ReduceLROnPlateau, watch: loss}",
+            "lr_scheduler.watch: unknown metric 'loss'; choices: mAP",
+        ),
+        ("ray.stopper={watch: loss}", "ray.stopper.watch: unknown metric 'loss'; choices: mAP@10"),
+    ],
+)
+def test_a_metric_to_watch_must_be_one_of_the_task(setting, key, prepared):
+    with pytest.raises(ConfigError, match=re.escape(key)):
+        run_of(prepared, setting)
+    run_of(prepared, setting.replace("loss", "val_loss"))
+
+
+@pytest.mark.parametrize(
     ("search", "message"),
     [
         ("{optimizer.rate: {grid: [1]}}", r"search\.optimizer\.rate = 1: 1 bad key\s+optimizer\.rate: unknown key"),

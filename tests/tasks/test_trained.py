@@ -104,8 +104,24 @@ def test_settings_that_no_longer_fit_are_told(trained):
         load(trained)
 
 
-def test_a_truncated_checkpoint_is_told(trained):
-    for path in (trained / "runs" / "tiny" / "trial_00000").glob("checkpoint_*/checkpoint.pt"):
+def truncate(trial):
+    for path in trial.glob("checkpoint_*/checkpoint.pt"):
         path.write_bytes(path.read_bytes()[:100])
+
+
+def test_a_truncated_checkpoint_is_passed_over_and_refused_where_it_is_named(trained, capsys):
+    best, other = load(trained).trial, load(trained, "--trial", "trial_00001").trial
+    truncate(best.folder)
+    capsys.readouterr()
+    found = load(trained).trial
+    assert (found.folder, found.is_best) == (other.folder, True)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(list(best.folder.glob("checkpoint_*")))
+    assert f"{best.checkpoint.folder}/checkpoint.pt: truncated or changed (100 bytes" in lines[0]
     with pytest.raises(UserError, match=r"00000\d/checkpoint\.pt: truncated or changed \(100 bytes.*another"):
+        load(trained, "--trial", best.folder.name, "--checkpoint", best.checkpoint.folder.name)
+    with pytest.raises(UserError, match=r"trial .*trial_00000: no checkpoint is whole; train again: .*--fresh"):
+        load(trained, "--trial", best.folder.name)
+    truncate(other.folder)
+    with pytest.raises(UserError, match=r"run .*tiny: no checkpoint is whole; train again: .*--fresh"):
         load(trained)

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from main import main
 from tasks import Run, build_task, check_run, parse_run, search_of, training_parts
-from tests.training import run_of
+from tests.training import StubTraining, run_of
 from utils.artefact_utils import write_json
 from utils.cli_utils import UserError, remember_conf
 from utils.config_utils import set_key, to_mapping
@@ -112,7 +112,7 @@ def test_ray_is_told_what_the_yaml_says(prepared):
         prepared,
         "training={epochs: 9, select_on: val_loss, seed: 3}",
         "ray={num_samples: 5, grace_epochs: 20, reduction_factor: 4, max_concurrent: 2, keep_checkpoints: 3, "
-        "stopper: {std: 0.5, num_results: 7, grace_epochs: 8}}",
+        "stopper: {watch: R@1, std: 0.5, num_results: 7, grace_epochs: 8}}",
     )
     tuned, told = _tune_config(search_of(run, run.build())), _run_config(search_of(run, run.build()))
     assert (tuned.metric, tuned.mode, tuned.num_samples) == ("val_loss", "min", 5)
@@ -121,7 +121,10 @@ def test_ray_is_told_what_the_yaml_says(prepared):
     assert tuned.search_alg.max_concurrent == 2
     kept = told.checkpoint_config
     assert (kept.num_to_keep, kept.checkpoint_score_attribute, kept.checkpoint_score_order) == (3, "val_loss", "min")
-    assert (told.stop._std, told.stop._num_results, told.stop._grace_period) == (0.5, 7, 8)
+    stop = told.stop
+    assert (stop._metric, stop._std, stop._num_results, stop._grace_period) == ("R@1", 0.5, 7, 8)
+    lower = search_of(run, run.build())._replace(training=StubTraining(select_on="error"))  # as its task says
+    assert (_tune_config(lower).mode, _run_config(lower).checkpoint_config.checkpoint_score_order) == ("min", "min")
     assert Path(told.storage_path) / told.name == run.folder
     plain = run_of(prepared, "ray={scheduler: fifo}")
     assert type(_tune_config(search_of(plain, plain.build())).scheduler).__name__ == "FIFOScheduler"

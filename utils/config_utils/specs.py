@@ -62,6 +62,8 @@ def _describe(problem: Mapping[str, Any], mapping: Mapping[str, Any], spec: Any)
     """One line for one of pydantic's errors: path as in the file, what is wrong, what was found."""
     path, known = _locate(problem["loc"], mapping, spec)
     path = [shortened(ascii(part)[1:-1] if not part.isprintable() else part, 80) for part in path]
+    if not path and problem["type"] == "value_error":  # of keys that do not go together, which the message names
+        return shortened(problem["msg"].removeprefix("Value error, "), 400)
     key = ".".join(path) or "(the whole file)"
     if problem["type"] == "extra_forbidden":
         close = difflib.get_close_matches(path[-1], known, n=1)

@@ -10,18 +10,22 @@ from utils.model_utils.checkpoints import (
     write_checkpoint,
 )
 from utils.model_utils.devices import autocast, choose_device, to_device
-from utils.model_utils.loop import Fit, Report, TrainingSpec
+from utils.model_utils.divergence import DivergedError
+from utils.model_utils.loop import Fit, Report
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
 from utils.model_utils.task_protocol import Loader, Task
+from utils.model_utils.training_spec import Selection, TrainingSpec
 from utils.model_utils.trials import TrainedTrial, find_trial, read_history
 
 __all__ = [
     "CheckpointFacts",
+    "DivergedError",
     "Fit",
     "LRSchedulerSpec",
     "Loader",
     "OptimizerSpec",
     "Report",
+    "Selection",
     "Task",
     "TrainedTrial",
     "TrainingSpec",

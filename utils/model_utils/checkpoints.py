@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import pickle
 import random
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from utils.artefact_utils import replacing, write_json
 from utils.cli_utils import ArtefactError
 from utils.config_utils import read_json
+from utils.model_utils.training_spec import Selection
 from utils.weight_utils import key_problems
 
 FORMAT_VERSION = 1
@@ -29,20 +31,31 @@ class CheckpointFacts(NamedTuple):
     folder: Path
     epoch: int
     metrics: dict[str, float]
+    selection: Selection | None  # what it is chosen by; None where it was written before that was noted
+
+    @property
+    def rank(self) -> tuple[float, int]:
+        """Sorts the best first; equal values: the earlier epoch."""
+        return (math.inf if self.selection is None else self.selection.rank(self.metrics), self.epoch)
 
 
-def write_checkpoint(folder: Path, state: dict[str, Any], metrics: dict[str, float]) -> None:
+def write_checkpoint(
+    folder: Path, state: dict[str, Any], metrics: dict[str, float], selection: Selection | None = None
+) -> None:
     """Write the state of a run after an epoch; the facts come last and vouch for the state.
 
     Args:
         folder: of this checkpoint alone.
         state: tensors and plain values; must hold `epoch`.
         metrics: of this epoch.
+        selection: which of them says how good it is.
     """
     with replacing(folder / STATE_FILE) as beside:
         torch.save({"format_version": FORMAT_VERSION, **state}, beside)
         digest = _digest(beside)
-    write_json(folder / FACTS_FILE, {"epoch": state["epoch"], "metrics": metrics, "blake2b": digest})
+    chosen_by = None if selection is None else selection._asdict()
+    facts = {"epoch": state["epoch"], "metrics": metrics, "selection": chosen_by, "blake2b": digest}
+    write_json(folder / FACTS_FILE, facts)
 
 
 def read_facts(folder: Path) -> CheckpointFacts:
@@ -52,14 +65,16 @@ def read_facts(folder: Path) -> CheckpointFacts:
         ArtefactError: checkpoint.json is missing or broken.
     """
     facts = _facts(folder)
-    return CheckpointFacts(folder, facts["epoch"], facts["metrics"])
+    return CheckpointFacts(folder, facts["epoch"], facts["metrics"], facts["selection"])
 
 
-def read_checkpoint(folder: Path) -> dict[str, Any]:
-    """The whole state, on the CPU; loading runs no code from the file.
+def check_whole(folder: Path) -> Path:
+    """Make sure that a checkpoint's state is what its facts vouch for, without loading it.
 
+    Returns:
+        The file of the state.
     Raises:
-        ArtefactError: missing, truncated or changed since it was written, or of another version.
+        ArtefactError: missing, truncated or changed since it was written.
     """
     path = folder / STATE_FILE
     wanted = _facts(folder)["blake2b"]
@@ -71,6 +86,16 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
             f"{path}: truncated or changed ({size} bytes, its digest is not {wanted[:12]}...); "
             "use another checkpoint, or train again"
         )
+    return path
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """The whole state, on the CPU; loading runs no code from the file.
+
+    Raises:
+        ArtefactError: missing, truncated or changed since it was written, or of another version.
+    """
+    path = check_whole(folder)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError) as error:
@@ -194,10 +219,31 @@ def _facts(folder: Path) -> dict[str, Any]:
         raise ArtefactError(f"{path}: no such file; the checkpoint was not finished, use another one")
     try:
         facts = read_json(path, allow_nan=True)
-        metrics = {key: float(value) for key, value in facts["metrics"].items()}
-        return {"epoch": int(facts["epoch"]), "metrics": metrics, "blake2b": str(facts["blake2b"])}
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        found = {"epoch": facts["epoch"], "metrics": facts["metrics"], "blake2b": facts["blake2b"]}
+        if not _is_whole(found["epoch"]) or not isinstance(found["blake2b"], str):
+            raise ValueError("epoch is no whole number, or blake2b no text")
+        if not all(_is_number(value) for value in found["metrics"].values()):
+            raise ValueError("a metric is no number")
+        return found | {"selection": _selection(facts.get("selection"))}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtefactError(f"{path}: not the facts of a checkpoint ({error}); use another one") from error
+
+
+def _selection(facts: Any) -> Selection | None:
+    if facts is None:
+        return None
+    selection = Selection(**facts)
+    if not isinstance(selection.metric, str) or selection.mode not in ("min", "max"):
+        raise ValueError(f"selection {facts!r:.80}, expected a metric, and min or max")
+    return selection
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _digest(path: Path) -> str:

@@ -7,15 +7,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from utils.cli_utils import UserError
-from utils.config_utils import Spec
-from utils.data_utils.sampling import SamplingSpec
 from utils.model_utils.checkpoints import (
     STATE_FILE,
     check_fits,
@@ -26,42 +23,18 @@ from utils.model_utils.checkpoints import (
     weights_of,
     write_checkpoint,
 )
-from utils.model_utils.devices import DeviceName, Precision, autocast, choose_device, to_device
+from utils.model_utils.devices import autocast, choose_device, to_device
+from utils.model_utils.divergence import FiniteCheck
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
 from utils.model_utils.saved_state import check_optimizer_state, check_sections
 from utils.model_utils.task_protocol import Loader, Task
+from utils.model_utils.training_spec import Best, Selection, TrainingSpec
 
 # How often a long epoch says where it stands.
 _HEARTBEAT_S = 30.0
 
 # (metrics of the epoch, a function that writes its checkpoint into a folder)
 Report = Callable[[dict[str, float], Callable[[Path], None]], None]
-
-
-class TrainingSpec(Spec):
-    """The `training:` block."""
-
-    epochs: int = Field(20, ge=1, le=100_000)
-    batch_size: int = Field(32, ge=1, le=65_536)  # pairs, or clips with sampling.by: clip
-    sampling: SamplingSpec = SamplingSpec()
-    device: DeviceName = "auto"
-    precision: Precision = "fp32"
-    seed: int = Field(0, ge=0, lt=2**63)
-    clip_grad_norm: float | None = Field(1.0, gt=0)
-    select_on: str = "mAP@10"  # a metric of validation; each system lists its own
-    early_stop_patience: int | None = Field(None, ge=1)  # epochs without a better select_on
-    extra_passes: tuple[Literal["train", "eval"], ...] = ()  # splits to measure after every epoch, besides val
-
-    @property
-    def mode(self) -> Literal["min", "max"]:
-        """Whether lower or higher is better for select_on."""
-        return "min" if self.select_on.endswith("loss") else "max"
-
-    def better(self, value: float, best: float | None) -> bool:
-        """Whether `value` beats the best so far."""
-        if best is None:
-            return not math.isnan(value)
-        return value < best if self.mode == "min" else value > best
 
 
 class Fit:
@@ -93,11 +66,14 @@ class Fit:
         self._loader = loader or task.loaders()["train"]
         self._learning = [p for p in self.model.parameters() if p.requires_grad]
         self._optimizer = optimizer.build(self._learning)
-        self._schedule = lr_scheduler.build(self._optimizer, len(self._loader), training.epochs, training.mode)
+        self._plateau_watch = lr_scheduler.watch or training.select_on
+        mode = training.mode_of(self._plateau_watch)
+        self._schedule = lr_scheduler.build(self._optimizer, len(self._loader), training.epochs, mode)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=training.precision == "fp16")
         self.epoch = 0
-        self.best: float | None = None
-        self.best_epoch = 0
+        self.best = Best(training.mode)
+        self._stop_watch = training.early_stop_watch or training.select_on
+        self._stop = Best(training.mode_of(self._stop_watch), training.early_stop_threshold)
         seed_everything(training.seed)  # whatever was drawn to build the task, the run goes on the same
 
     def restore(self, folders: Sequence[Path]) -> None:
@@ -118,9 +94,11 @@ class Fit:
 
     def _load(self, state: dict[str, Any], path: Path) -> None:
         schedule, scaler = self._schedule.state_dict(), self._scaler.state_dict()
-        check_sections(
-            state, {"scheduler": schedule, "scaler": scaler, "epoch": 0, "best": None, "best_epoch": 0}, path
-        )
+        # checkpoints from before early stopping had a metric of its own have no "stop"
+        state = {"stop": {"value": state.get("best"), "epoch": state.get("best_epoch")}} | state
+        best = {"value": None, "epoch": 0}
+        wanted = {"scheduler": schedule, "scaler": scaler, "epoch": 0, "best": None, "best_epoch": 0, "stop": best}
+        check_sections(state, wanted, path)
         weights = weights_of(state, path)
         check_fits(self.model, weights, path)
         check_optimizer_state(self._optimizer, state.get("optimizer"), path)
@@ -129,7 +107,9 @@ class Fit:
         self._schedule.load_state_dict(state["scheduler"])
         self._scaler.load_state_dict(state["scaler"])
         restore_random_state(state.get("random"), path)
-        self.epoch, self.best, self.best_epoch = state["epoch"], state["best"], state["best_epoch"]
+        self.epoch = state["epoch"]
+        self.best.load_state_dict({"value": state["best"], "epoch": state["best_epoch"]})
+        self._stop.load_state_dict(state["stop"])
 
     def state(self, config: dict[str, Any]) -> dict[str, Any]:
         """Everything that the next epoch depends on, as tensors and plain values."""
@@ -140,8 +120,9 @@ class Fit:
             "scaler": self._scaler.state_dict(),
             "epoch": self.epoch,
             "random": random_state(),
-            "best": self.best,
-            "best_epoch": self.best_epoch,
+            "best": self.best.value,
+            "best_epoch": self.best.epoch,
+            "stop": self._stop.state_dict(),
             "config": config,
         }
 
@@ -152,13 +133,16 @@ class Fit:
             report: called after every epoch.
             config: the run's settings, kept in every checkpoint.
         """
+        selection = Selection(self.training.select_on, self.training.mode)
         while self.epoch < self.training.epochs and not self._stalled():
             metrics = self._one_epoch()
-            report(metrics, functools.partial(write_checkpoint, state=self.state(config), metrics=metrics))
+            state = self.state(config)
+            save = functools.partial(write_checkpoint, state=state, metrics=metrics, selection=selection)
+            report(metrics, save)
 
     def _stalled(self) -> bool:
         patience = self.training.early_stop_patience
-        return patience is not None and self.epoch - self.best_epoch >= patience
+        return patience is not None and self.epoch - self._stop.epoch >= patience
 
     def _one_epoch(self) -> dict[str, float]:
         started = time.perf_counter()
@@ -171,11 +155,11 @@ class Fit:
             extra = self._task.metrics(self._outputs(split))
             # not train_loss, which is the mean over the epoch's training batches
             metrics.update({f"{split}_pass_{key.removeprefix('val_')}": value for key, value in extra.items()})
+        self._schedule.epoch(metrics[self._plateau_watch])
+        self._stop.update(metrics[self._stop_watch], self.epoch)
         value = metrics[self.training.select_on]
-        self._schedule.epoch(value)
-        if self.training.better(value, self.best):
-            self.best, self.best_epoch = value, self.epoch
-        metrics["best"] = value if self.best is None else self.best
+        self.best.update(value, self.epoch)
+        metrics["best"] = value if self.best.value is None else self.best.value
         metrics["epoch_s"] = time.perf_counter() - started
         return metrics
 
@@ -183,40 +167,42 @@ class Fit:
         """One pass over the training batches; returns the mean loss.
 
         Raises:
-            UserError: the loss is no longer finite.
+            DivergedError: a loss or a gradient is no longer finite.
         """
         self.model.train()
         self._loader.set_epoch(self.epoch)
         with torch.random.fork_rng(devices=[]):  # starting workers draws a seed, which happens again after a resume
             batches = iter(self._loader)
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
-        last_word = time.perf_counter()
-        for number, batch in enumerate(batches, 1):
-            total += self._train_step(to_device(batch, self.device))
-            if time.perf_counter() - last_word > _HEARTBEAT_S:
+        steps, clips = len(self._loader), self.training.clip_grad_norm is not None
+        finite = FiniteCheck(self.epoch, steps, self.training.precision, clips)
+        mean, last_word = math.nan, time.perf_counter()
+        for step, batch in enumerate(batches, 1):
+            is_due = finite.is_due(step)
+            finite.add(*self._train_step(to_device(batch, self.device), wants_norm=is_due))
+            is_late = time.perf_counter() - last_word > _HEARTBEAT_S
+            if is_due or is_late:
+                mean = finite.check(self._scaler.get_scale())
+            if is_late:
                 last_word = time.perf_counter()
-                mean = total.item() / number
-                print(f"epoch {self.epoch}: step {number}/{len(self._loader)}, loss {mean:.4f}", flush=True)
-        mean = total.item() / len(self._loader)
-        if not math.isfinite(mean):
-            raise UserError(
-                f"epoch {self.epoch}: the training loss is {mean}; lower optimizer.lr, set training.clip_grad_norm, "
-                "or use precision fp32"
-            )
+                print(f"epoch {self.epoch}: step {step}/{steps}, loss {mean:.4f}", flush=True)
         return mean
 
-    def _train_step(self, batch: dict[str, Tensor]) -> Tensor:
+    def _train_step(self, batch: dict[str, Tensor], *, wants_norm: bool) -> tuple[Tensor, Tensor | None]:
+        """The loss, and the norm of the gradients where clipping or the caller needs it."""
         with autocast(self.device, self.training.precision):
             loss = self._task.losses(batch)["loss"]
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
+        norm: Tensor | None = None
         if self.training.clip_grad_norm is not None:
             self._scaler.unscale_(self._optimizer)
-            torch.nn.utils.clip_grad_norm_(self._learning, self.training.clip_grad_norm)
+            norm = torch.nn.utils.clip_grad_norm_(self._learning, self.training.clip_grad_norm)
+        elif wants_norm:
+            norm = torch.nn.utils.get_total_norm([p.grad for p in self._learning if p.grad is not None])
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._schedule.step()
-        return loss.detach()
+        return loss.detach(), norm
 
     def _outputs(self, split: str) -> Any:
         self.model.eval()

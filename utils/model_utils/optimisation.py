@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -95,7 +95,7 @@ class Schedule:
             self._after_step.step()
 
     def epoch(self, value: float) -> None:
-        """One epoch is over; `value` is the metric that selects."""
+        """One epoch is over; `value` is the metric that is watched."""
         if self._after_epoch is not None:
             self._after_epoch.step(value)
 
@@ -115,12 +115,13 @@ class Schedule:
 
 
 class ReduceLROnPlateauSpec(Spec):
-    """`lr_scheduler: {name: ReduceLROnPlateau}`: watches the metric of training.select_on."""
+    """`lr_scheduler: {name: ReduceLROnPlateau}`: lowers the learning rate when a metric has stopped getting better."""
 
     name: Literal["ReduceLROnPlateau"]
-    factor: float = Field(0.1, gt=0, lt=1)
-    patience: int = Field(5, ge=0)
-    threshold: float = Field(1e-4, ge=0)
+    watch: str | None = None  # a metric of validation, such as val_loss; null: training.select_on
+    factor: float = Field(0.1, gt=0, lt=1)  # what the learning rate is multiplied by
+    patience: int = Field(5, ge=0)  # epochs without a better value that are waited for
+    threshold: float = Field(1e-4, ge=0)  # better by more than this, in the metric's own unit
     min_lr: float = Field(1e-6, ge=0)
 
     def build(self, optimizer: Optimizer, steps_per_epoch: int, epochs: int, mode: Literal["min", "max"]) -> Schedule:
@@ -140,6 +141,8 @@ class ReduceLROnPlateauSpec(Spec):
 
 class WarmupCosineSpec(Spec):
     """`lr_scheduler: {name: WarmupCosine}`: linear from 0 to lr, then a half cosine down to final_factor * lr."""
+
+    watch: ClassVar[None] = None
 
     name: Literal["WarmupCosine"]
     warmup_epochs: float = Field(1.0, ge=0)
@@ -162,6 +165,8 @@ class WarmupCosineSpec(Spec):
 
 class ConstantSpec(Spec):
     """`lr_scheduler: {name: none}`."""
+
+    watch: ClassVar[None] = None
 
     name: Literal["none"]
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from utils.cli_utils import ArtefactError, UserError, command_for
 from utils.config_utils import parse_json, read_settings
-from utils.model_utils.checkpoints import FACTS_FILE, CheckpointFacts, read_facts
+from utils.model_utils.checkpoints import FACTS_FILE, CheckpointFacts, check_whole, read_facts
+from utils.model_utils.training_spec import Selection
 
 PARAMS_FILE = "params.json"
 HISTORY_FILE = "result.json"  # a line an epoch, as Ray Tune writes it
@@ -61,18 +62,27 @@ def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | Non
         found = "holds no trial" if experiment.is_dir() else "does not exist"
         raise UserError(f"run {experiment} {found}; train first: {train}")
     params = {folder: _read_params(folder) for folder in trials}
-    select_on = {folder: params[folder]["training"]["select_on"] for folder in trials}
-    best = {folder: _best_checkpoint(folder, select_on[folder]) for folder in trials}
-    ranked = sorted((f for f in trials if best[f]), key=lambda f: _rank(best[f], select_on[f]))
-    if not ranked:
+    ranked = {folder: _ranked(folder, params[folder]) for folder in trials}
+    best = _first_whole([facts for folder in trials for facts in ranked[folder]])
+    best_trial = None if best is None else best.folder.parent
+    folder = best_trial if trial is None else _named(trials, trial, f"run {experiment}: trial")
+    if folder is None:
+        _refuse_none_whole(f"run {experiment}", any(ranked.values()))
         raise UserError(f"run {experiment}: no trial has finished an epoch yet; go on: {train} --resume")
-    folder = ranked[0] if trial is None else _named(trials, trial, f"run {experiment}: trial")
-    chosen = best[folder]
+    chosen: CheckpointFacts | None
     if checkpoint is not None:
         chosen = read_facts(_named(checkpoint_folders(folder), checkpoint, f"trial {folder}: checkpoint"))
+    else:
+        chosen = best if folder == best_trial else _first_whole(ranked[folder])
     if chosen is None:
+        _refuse_none_whole(f"trial {folder}", bool(ranked[folder]))
         raise UserError(f"trial {folder} has no checkpoint yet; go on: {train} --resume")
-    return TrainedTrial(folder, params[folder], chosen, folder == ranked[0])
+    return TrainedTrial(folder, params[folder], chosen, folder == best_trial)
+
+
+def _refuse_none_whole(where: str, has_any: bool) -> None:
+    if has_any:
+        raise UserError(f"{where}: no checkpoint is whole; train again: {command_for('main.py', '--fresh')}")
 
 
 def read_history(trial: Path) -> list[dict[str, Any]]:
@@ -108,7 +118,8 @@ def _named(folders: Sequence[Path], name: str, what: str) -> Path:
     raise UserError(f"{what} '{name}' does not exist; choices: {known}")
 
 
-def _best_checkpoint(trial: Path, select_on: str) -> CheckpointFacts | None:
+def _ranked(trial: Path, params: dict[str, Any]) -> list[CheckpointFacts]:
+    """The checkpoints of a trial, the best first, by what their own facts say that they are chosen by."""
     facts: dict[int, CheckpointFacts] = {}
     for folder in checkpoint_folders(trial):
         try:
@@ -116,15 +127,25 @@ def _best_checkpoint(trial: Path, select_on: str) -> CheckpointFacts | None:
         except ArtefactError as error:
             print(f"passed over: {error}")
         else:
+            if found.selection is None:
+                found = found._replace(selection=_selection_of(params))
             facts[found.epoch] = found  # a repeated epoch counts as it was written last
-    return min(facts.values(), key=lambda f: _rank(f, select_on), default=None)
+    return sorted(facts.values(), key=lambda found: found.rank)
 
 
-def _rank(facts: CheckpointFacts | None, select_on: str) -> tuple[float, int]:
-    """Sorts the best first; equal values: the earlier epoch."""
-    if facts is None:
-        return (float("inf"), 0)
-    value = facts.metrics.get(select_on, float("nan"))
-    if value != value:
-        return (float("inf"), facts.epoch)
-    return (value if select_on.endswith("loss") else -value, facts.epoch)
+def _selection_of(params: dict[str, Any]) -> Selection:
+    """What checkpoints are chosen by that do not note it, since they are from before directions were."""
+    metric = params["training"]["select_on"]  # of those that there were, val_loss alone was better when lower
+    return Selection(metric, "min" if metric == "val_loss" else "max")
+
+
+def _first_whole(candidates: Sequence[CheckpointFacts]) -> CheckpointFacts | None:
+    """The best of some checkpoints whose state is as it was written; says which were passed over."""
+    for facts in sorted(candidates, key=lambda facts: facts.rank):  # stable: of equal ones, the earlier trial
+        try:
+            check_whole(facts.folder)
+        except ArtefactError as error:
+            print(f"passed over, though better than the next: {error}")
+        else:
+            return facts
+    return None

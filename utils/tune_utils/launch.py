@@ -193,7 +193,7 @@ def _run_config(search: Search) -> Any:
     stopper = None
     if spec.stopper is not None:
         stopper = TrialPlateauStopper(
-            training.select_on,
+            spec.stopper.watch or training.select_on,
             std=spec.stopper.std,
             num_results=spec.stopper.num_results,
             grace_period=spec.stopper.grace_epochs,

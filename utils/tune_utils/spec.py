@@ -67,6 +67,7 @@ def _is_multiple(value: float, step: float) -> bool:
 class PlateauStopperSpec(Spec):
     """`ray.stopper`: stop a trial whose metric has stopped moving."""
 
+    watch: str | None = None  # a metric of validation, such as val_loss; null: training.select_on
     std: float = Field(0.001, ge=0)
     num_results: int = Field(10, ge=2)
     grace_epochs: int = Field(10, ge=1)

@@ -43,6 +43,7 @@ def test_checkpoint_of_a_run_holds_all_that_the_next_epoch_needs(prepared, tmp_p
         "random",
         "best",
         "best_epoch",
+        "stop",
         "config",
     }
     assert state["config"] == to_mapping(run)

@@ -150,4 +150,4 @@ def test_no_whole_checkpoint_is_refused(prepared, tmp_path):
 def test_nothing_to_resume_starts_at_the_beginning(prepared):
     fit = fit_of(run_of(prepared))
     fit.restore([])
-    assert (fit.epoch, fit.best) == (0, None)
+    assert (fit.epoch, fit.best.value) == (0, None)

@@ -3,10 +3,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
-from tests.training import StubTask, fit_of, reports_of, run_of, stub_fit
+from tests.training import StubTask, StubTraining, fit_of, reports_of, run_of, stub_fit
 from utils.cli_utils import UserError
-from utils.model_utils import TrainingSpec
 from utils.model_utils.optimisation import ReduceLROnPlateauSpec, SGDSpec
 
 
@@ -17,14 +17,14 @@ def sgd(lr):
 @pytest.mark.parametrize(("limit", "moved"), [(None, 20_000.0), (0.5, 0.5), (30_000.0, 20_000.0)])
 def test_clipping_bounds_the_norm_of_the_gradient(limit, moved):
     task = StubTask([0.1], x=100.0)  # loss (100 w)^2 at w = 1: gradient 20 000
-    reports_of(stub_fit(task, TrainingSpec(epochs=1, clip_grad_norm=limit), sgd(1.0)))
+    reports_of(stub_fit(task, StubTraining(epochs=1, clip_grad_norm=limit), sgd(1.0)))
     assert 1 - task.weight == pytest.approx(moved, rel=1e-5)
 
 
 def test_train_loss_is_the_mean_over_the_batches():
     task = StubTask([0.1, 0.1], batches=2)
     # w: 1, 0.8 in epoch 1, then 0.64, 0.512, as each step takes off a fifth
-    reports = reports_of(stub_fit(task, TrainingSpec(epochs=2, clip_grad_norm=None), sgd(0.1)))
+    reports = reports_of(stub_fit(task, StubTraining(epochs=2, clip_grad_norm=None), sgd(0.1)))
     assert [r["train_loss"] for r in reports] == pytest.approx([(1 + 0.64) / 2, (0.64**2 + 0.512**2) / 2])
     assert [r["epoch"] for r in reports] == [1, 2]
     assert task.loader.epochs == [1, 2]
@@ -41,66 +41,79 @@ def test_train_loss_is_the_mean_over_the_batches():
     ],
 )
 def test_early_stopping(key, values, patience, epochs, best):
-    training = TrainingSpec(epochs=6, select_on=key, early_stop_patience=patience)
+    training = StubTraining(epochs=6, select_on=key, early_stop_patience=patience)
     fit = stub_fit(StubTask(values, key), training)
     assert len(reports_of(fit)) == epochs
-    assert fit.best == best
+    assert fit.best.value == best
 
 
 def test_a_stalled_run_stays_stalled_after_resume():
-    fit = stub_fit(StubTask([0.3, 0.2]), TrainingSpec(epochs=9, early_stop_patience=1))
+    fit = stub_fit(StubTask([0.3, 0.2]), StubTraining(epochs=9, early_stop_patience=1))
     assert len(reports_of(fit)) == 2
     assert reports_of(fit) == []
 
 
 def test_best_so_far_is_reported():
-    reports = reports_of(stub_fit(StubTask([0.1, 0.3, 0.2]), TrainingSpec(epochs=3)))
+    reports = reports_of(stub_fit(StubTask([0.1, 0.3, 0.2]), StubTraining(epochs=3)))
     assert [r["best"] for r in reports] == [0.1, 0.3, 0.3]
 
 
 @pytest.mark.parametrize(("key", "reduced"), [("mAP@10", False), ("val_loss", True)])
 def test_plateau_follows_the_mode_of_select_on(key, reduced):
     plateau = ReduceLROnPlateauSpec(name="ReduceLROnPlateau", patience=0)
-    training = TrainingSpec(epochs=4, select_on=key)
+    training = StubTraining(epochs=4, select_on=key)
     reports = reports_of(stub_fit(StubTask([0.1, 0.2, 0.3, 0.4], key), training, sgd(0.1), plateau))
     assert (reports[-1]["lr"] < reports[0]["lr"]) is reduced
 
 
-@pytest.mark.parametrize(("key", "mode"), [("mAP@10", "max"), ("R@1", "max"), ("R@5", "max"), ("val_loss", "min")])
-def test_mode(key, mode):
-    training = TrainingSpec(select_on=key)
-    assert training.mode == mode
-    assert training.better(0.2, 0.1) is (mode == "max")
-    assert not training.better(0.1, 0.1)
-    assert training.better(0.1, None)
-    assert not training.better(math.nan, None)
+@pytest.mark.parametrize(("key", "values", "best"), [("mAP@10", [0.1, 0.3, 0.2], 0.3), ("error", [0.3, 0.1, 0.2], 0.1)])
+def test_the_direction_is_what_the_task_says(key, values, best):
+    training = StubTraining(epochs=3, select_on=key)
+    fit = stub_fit(StubTask(values, key), training)
+    reports_of(fit)
+    assert (fit.best.value, fit.best.epoch) == (best, values.index(best) + 1)
+    assert training.mode == {"mAP@10": "max", "error": "min"}[key]
 
 
-def test_nan_loss_names_the_epoch():
-    task = StubTask([0.1, 0.1])
-    fit = stub_fit(task, TrainingSpec(epochs=3))
+@pytest.mark.parametrize("key", ["select_on", "early_stop_watch"])
+def test_a_metric_that_the_task_does_not_name_is_refused(key):
+    with pytest.raises(ValidationError, match=r"unknown metric; choices: mAP@10, R@1, val_loss, error"):
+        StubTraining.model_validate({key: "loss"})
 
-    def report(metrics, save):
-        task.loader.x = math.nan
 
-    with pytest.raises(UserError, match=r"epoch 2: the training loss is nan; lower optimizer\.lr"):
-        fit.run(report, {})
+def test_a_schedule_may_watch_another_metric_than_the_one_that_selects():
+    """mAP@10 rises, and val_loss does not move."""
+    plateau = ReduceLROnPlateauSpec(name="ReduceLROnPlateau", patience=0, watch="val_loss")
+    reports = reports_of(stub_fit(StubTask([0.1, 0.2, 0.3]), StubTraining(epochs=3), sgd(0.1), plateau))
+    assert [r["lr"] for r in reports] == pytest.approx([0.1, 0.1, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("threshold", "epochs"),
+    [(0.0, 6), (0.15, 6), (0.25, 3)],  # it is lower by 0.1 an epoch, so by 0.2 within the two that are waited
+)
+def test_early_stopping_watches_another_metric_with_a_threshold(threshold, epochs):
+    """The selecting metric does not get better after the first epoch."""
+    values = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5]
+    task = StubTask(values, "error")
+    training = StubTraining(epochs=6, early_stop_patience=2, early_stop_watch="error", early_stop_threshold=threshold)
+    assert len(reports_of(stub_fit(task, training))) == epochs
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", None), ("bf16", torch.bfloat16)])
 def test_precision_of_the_forward_pass(precision, dtype):
     task = StubTask([0.1])
-    reports_of(stub_fit(task, TrainingSpec(epochs=1, precision=precision)))
+    reports_of(stub_fit(task, StubTraining(epochs=1, precision=precision)))
     assert task.autocast_dtypes == [dtype]
     assert task.net.weight.dtype == torch.float32
 
 
 def test_other_splits_are_passed_through_only_when_asked_for():
     task = StubTask([0.1])
-    (plain,) = reports_of(stub_fit(task, TrainingSpec(epochs=1)))
+    (plain,) = reports_of(stub_fit(task, StubTraining(epochs=1)))
     assert task.asked == ["val"]
     task = StubTask([0.1])
-    (more,) = reports_of(stub_fit(task, TrainingSpec(epochs=1, extra_passes=("train", "eval"))))
+    (more,) = reports_of(stub_fit(task, StubTraining(epochs=1, extra_passes=("train", "eval"))))
     assert task.asked == ["val", "train", "eval"]
     added = {key: more[key] for key in more.keys() - plain.keys()}
     assert added == {
@@ -114,7 +127,7 @@ def test_other_splits_are_passed_through_only_when_asked_for():
 
 def test_a_long_epoch_says_where_it_stands(monkeypatch, capsys):
     monkeypatch.setattr("utils.model_utils.loop._HEARTBEAT_S", -1.0)
-    stub_fit(StubTask(batches=2), TrainingSpec(epochs=1), sgd(1e-9)).train_epoch()
+    stub_fit(StubTask(batches=2), StubTraining(epochs=1), sgd(1e-9)).train_epoch()
     assert capsys.readouterr().out.splitlines() == [
         "epoch 0: step 1/2, loss 1.0000",
         "epoch 0: step 2/2, loss 1.0000",

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from utils.artefact_utils import write_json
-from utils.cli_utils import UserError, remember_conf
-from utils.model_utils import find_trial, read_history, write_checkpoint
+from utils.cli_utils import ArtefactError, UserError, remember_conf
+from utils.model_utils import Selection, find_trial, read_checkpoint, read_history, write_checkpoint
 from utils.model_utils.trials import checkpoint_folders
 
 
@@ -15,18 +15,26 @@ def _plain_commands():
     remember_conf([])
 
 
+MODES = {"mAP@10": "max", "val_loss": "min", "error": "min", "log_loss_gain": "max"}
+
+
 def write(experiment, trial, select_on, values):
     """A trial whose checkpoints have these values of select_on, epoch by epoch."""
     folder = experiment / trial
     write_json(folder / "params.json", {"training": {"select_on": select_on}})
     for epoch, value in enumerate(values, 1):
-        facts = {"epoch": epoch, "metrics": {select_on: value}, "blake2b": ""}
-        write_json(folder / f"checkpoint_{epoch - 1:06d}" / "checkpoint.json", facts)
+        path = folder / f"checkpoint_{epoch - 1:06d}"
+        write_checkpoint(path, {"epoch": epoch}, {select_on: value}, Selection(select_on, MODES[select_on]))
 
 
 @pytest.mark.parametrize(
     ("select_on", "trial", "checkpoint"),
-    [("mAP@10", "trial_00001", "checkpoint_000001"), ("val_loss", "trial_00000", "checkpoint_000002")],
+    [
+        ("mAP@10", "trial_00001", "checkpoint_000001"),
+        ("val_loss", "trial_00000", "checkpoint_000002"),
+        ("error", "trial_00000", "checkpoint_000002"),  # what the checkpoint says, not what the name looks like
+        ("log_loss_gain", "trial_00001", "checkpoint_000001"),
+    ],
 )
 def test_the_best_checkpoint_of_the_best_trial(select_on, trial, checkpoint, tmp_path):
     write(tmp_path, "trial_00000", select_on, [0.3, 0.4, 0.1])
@@ -114,12 +122,54 @@ def test_a_broken_best_checkpoint_is_told(tmp_path, capsys):
     assert "passed over: " in capsys.readouterr().out
 
 
+def truncate(folder):
+    path = folder / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_a_truncated_best_checkpoint_gives_way_to_the_next_best(tmp_path, capsys):
+    write(tmp_path, "trial_00000", "mAP@10", [0.5, 0.9, 0.7])
+    write(tmp_path, "trial_00001", "mAP@10", [0.8])
+    truncate(tmp_path / "trial_00000" / "checkpoint_000001")
+    found = find_trial(tmp_path)
+    assert (found.folder.name, found.checkpoint.epoch, found.is_best) == ("trial_00001", 1, True)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"passed over, though better than the next: {tmp_path}/trial_00000/checkpoint_000001")
+    assert "truncated or changed" in line
+    found = find_trial(tmp_path, "trial_00000")
+    assert (found.checkpoint.epoch, found.is_best) == (3, False)
+
+
+def test_a_truncated_checkpoint_that_is_named_is_still_refused(tmp_path):
+    write(tmp_path, "trial_00000", "mAP@10", [0.5, 0.9])
+    truncate(tmp_path / "trial_00000" / "checkpoint_000001")
+    found = find_trial(tmp_path, "trial_00000", "checkpoint_000001")
+    with pytest.raises(ArtefactError, match=r"checkpoint_000001/checkpoint\.pt: truncated or changed"):
+        read_checkpoint(found.checkpoint.folder)
+
+
+def test_no_whole_checkpoint_at_all(tmp_path):
+    write(tmp_path, "trial_00000", "mAP@10", [0.5])
+    (tmp_path / "trial_00000" / "checkpoint_000000" / "checkpoint.pt").unlink()
+    with pytest.raises(UserError, match=r"run .*: no checkpoint is whole; train again: .*main\.py --fresh"):
+        find_trial(tmp_path)
+
+
+@pytest.mark.parametrize(("select_on", "epoch"), [("mAP@10", 2), ("val_loss", 1)])
+def test_checkpoints_from_before_directions_were_noted(select_on, epoch, tmp_path):
+    write(tmp_path, "trial_00000", select_on, [0.2, 0.5])
+    for path in tmp_path.glob("trial_00000/*/checkpoint.json"):
+        facts = json.loads(path.read_text())
+        del facts["selection"]
+        path.write_text(json.dumps(facts))
+    assert find_trial(tmp_path).checkpoint.epoch == epoch
+
+
 def test_a_repeated_epoch_counts_as_it_was_written_last(tmp_path):
     write(tmp_path, "trial_00000", "mAP@10", [0.3, 0.9])
     trial = tmp_path / "trial_00000"
-    facts = {"epoch": 2, "metrics": {"mAP@10": 0.9}, "blake2b": ""}
-    write_json(trial / "checkpoint_000000" / "checkpoint.json", facts)  # numbered anew by a resumed trial
-    os.utime(trial / "checkpoint_000001" / "checkpoint.json", (1, 1))
+    write_checkpoint(trial / "checkpoint_000000", {"epoch": 2}, {"mAP@10": 0.9}, Selection("mAP@10", "max"))
+    os.utime(trial / "checkpoint_000001" / "checkpoint.json", (1, 1))  # numbered anew by a resumed trial
     assert [p.name for p in checkpoint_folders(trial)] == ["checkpoint_000001", "checkpoint_000000"]
     assert find_trial(tmp_path).checkpoint.folder.name == "checkpoint_000000"
 

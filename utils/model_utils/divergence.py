@@ -1,0 +1,100 @@
+"""Whether training is still finite, looked at often enough to lose little and seldom enough to cost nothing."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from utils.cli_utils import UserError
+from utils.model_utils.devices import Precision
+
+# Reading a number from a GPU waits for all that it was given to do; once in so many steps is not felt.
+CHECK_EVERY = 50
+# fp16 starts at a scale of 2^16, halves it when it skips a step, and doubles it after 2000 steps without a skip. At
+# this one even a gradient of 10^10 would have fitted; what is still not finite never will be.
+_LEAST_SCALE = 2.0**-20
+
+
+class DivergedError(UserError):
+    """Training has left the finite numbers; another attempt with the same settings would do so again."""
+
+
+class FiniteCheck:
+    """Watches one epoch of training, and averages its losses.
+
+    Between two calls of `check` losses and norms stay where they were computed.
+
+    Args:
+        epoch: its number, for messages.
+        steps: how many it has.
+        precision: with fp16 single steps may fail, which the scaler skips; their losses are left out of the mean.
+        clips: whether gradients are clipped, for the advice.
+    """
+
+    def __init__(self, epoch: int, steps: int, precision: Precision, clips: bool) -> None:
+        self._epoch, self._steps = epoch, steps
+        self._precision, self._clips = precision, clips
+        self._losses: list[Tensor] = []
+        self._norms: dict[int, Tensor] = {}
+        self._done = 0  # steps that were checked
+        self._total, self._counted = 0.0, 0
+
+    def is_due(self, step: int) -> bool:
+        """Whether `check` is to be called after this step, counted from 1."""
+        return step % CHECK_EVERY == 0 or step == self._steps
+
+    def add(self, loss: Tensor, norm: Tensor | None) -> None:
+        """Count a step.
+
+        Args:
+            loss: 0-dimensional.
+            norm: of the gradients, 0-dimensional, where it is known.
+        """
+        if norm is not None:
+            self._norms[len(self._losses)] = norm
+        self._losses.append(loss)
+
+    def check(self, scale: float) -> float:
+        """Make sure that all steps so far were finite.
+
+        Args:
+            scale: what fp16 multiplies the loss by; 1 elsewhere.
+        Returns:
+            The mean of the finite losses; NaN where there is none.
+        Raises:
+            DivergedError: one was not; with fp16, the scale has become so small that none will be again.
+        """
+        losses = torch.stack(self._losses).tolist() if self._losses else []
+        norms = torch.stack(list(self._norms.values())).tolist() if self._norms else []
+        norm_of = dict(zip(self._norms, norms, strict=True))
+        for number, loss in enumerate(losses):
+            if math.isfinite(loss):
+                self._total += loss
+                self._counted += 1
+            if self._precision != "fp16":
+                self._check_step(self._done + number + 1, loss, norm_of.get(number, 0.0))
+        if self._precision == "fp16" and scale < _LEAST_SCALE:
+            raise DivergedError(
+                f"epoch {self._epoch}: fp16 has skipped step after step, down to a scale of {scale:.1g}: training has "
+                f"diverged; {self._advice()}"
+            )
+        self._done += len(losses)
+        self._losses.clear()
+        self._norms.clear()
+        return self._total / self._counted if self._counted else math.nan
+
+    def _check_step(self, step: int, loss: float, norm: float) -> None:
+        for what, value in (("loss", loss), ("norm of the gradient", norm)):
+            if not math.isfinite(value):
+                raise DivergedError(
+                    f"epoch {self._epoch}, step {step} of {self._steps}: the {what} is {value}: training has diverged; "
+                    f"{self._advice()}"
+                )
+
+    def _advice(self) -> str:
+        advice = ["lower optimizer.lr", f"{'lower' if self._clips else 'set'} training.clip_grad_norm"]
+        if self._precision != "fp32":
+            advice.append("use training.precision=fp32")
+        return f"{', '.join(advice[:-1])} or {advice[-1]}"
