@@ -9,6 +9,7 @@ from utils.artefact_utils.audio_embeddings import (
     read_audio_embeddings,
 )
 from utils.artefact_utils.clip_arrays import ClipArrayReader
+from utils.artefact_utils.dcase2023 import BaselineClip, BaselineLogMels, read_baseline_clips
 from utils.artefact_utils.foreign_scores import ForeignScores, read_foreign_scores
 from utils.artefact_utils.logmels import LogMelParts, LogMelReader, LogMelSettings
 from utils.artefact_utils.pairs import Pairs, read_pairs, write_pairs
@@ -40,6 +41,8 @@ __all__ = [
     "AudioEmbeddingSettings",
     "AudioSource",
     "AudioTable",
+    "BaselineClip",
+    "BaselineLogMels",
     "Caption",
     "CheckedSubmission",
     "Clip",
@@ -56,6 +59,7 @@ __all__ = [
     "dump_pickle",
     "load_pickle",
     "read_audio_embeddings",
+    "read_baseline_clips",
     "read_clips",
     "read_foreign_scores",
     "read_pairs",

@@ -18,7 +18,7 @@ from utils.dataset_utils.matching import (
     captions_among,
     match_queries,
 )
-from utils.dataset_utils.tables import RawSplit, write_rejected, write_tables
+from utils.dataset_utils.tables import RawSplit, write_matched_tables, write_rejected, write_tables
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -40,6 +40,7 @@ __all__ = [
     "match_queries",
     "probe_clips",
     "read_loose_table",
+    "write_matched_tables",
     "write_rejected",
     "write_tables",
 ]

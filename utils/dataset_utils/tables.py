@@ -61,14 +61,36 @@ def write_tables(
                 f"split '{split}' of {data.root} is empty: {len(found.files)} audio files, {given} captions, "
                 f"none that go together; the reasons stand in {data.rejected(split)}; repair them and run again"
             )
+    write_matched_tables(data, clips, captions, rejected, script)
+    print(f"next: {command_for(next_script)}")
+    return int(strict and any(rejected.values()))
+
+
+def write_matched_tables(
+    data: DataSpec,
+    clips: Mapping[str, Sequence[Clip]],
+    captions: Mapping[str, Sequence[Caption]],
+    rejected: Mapping[str, Sequence[Rejected]],
+    script: str,
+    *arguments: str,
+) -> None:
+    """Write audio_info.pkl, last, and the other tables of clips and captions that go together; prints a summary.
+
+    Args:
+        data: the run's `data:` block.
+        clips: of each split.
+        captions: of each split, those of its clips.
+        rejected: of each split, what is left out.
+        script: the module that makes these tables again.
+        arguments: of its command line.
+    """
     for split, rows in captions.items():
         write_text_table(data.text_table(split), rows)
     write_vocab_info(data.vocab_info, captions)
-    notes = {"root": str(data.root), "made_by": command_for(script), "stat": _stats(data.root, clips)}
+    notes = {"root": str(data.root), "made_by": command_for(script, *arguments), "stat": _stats(data.root, clips)}
     write_audio_info(data.audio_info, clips, notes)
     _print_summary(data, clips, captions, rejected)
-    print(f"wrote {data.audio_info}, <split>_text.csv, vocab_info.pkl\nnext: {command_for(next_script)}")
-    return int(strict and any(rejected.values()))
+    print(f"wrote {data.audio_info}, <split>_text.csv, vocab_info.pkl")
 
 
 def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
@@ -98,7 +120,7 @@ def _known_clips(data: DataSpec, split: str) -> dict[str, Clip]:
     return {c.path: c for c in clips if c.path in stats and stats[c.path] == _stat(data.root / c.path)}
 
 
-def _stats(root: Path, clips: dict[str, list[Clip]]) -> dict[str, tuple[int, int]]:
+def _stats(root: Path, clips: Mapping[str, Sequence[Clip]]) -> dict[str, tuple[int, int]]:
     return {clip.path: _stat(root / clip.path) for rows in clips.values() for clip in rows}
 
 

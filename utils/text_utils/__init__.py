@@ -1,7 +1,7 @@
 """Captions to vectors and tokens."""
 
 from utils.pretrained_utils import PACKAGED_WEIGHTS, model_revision
-from utils.text_utils.caption_vectors import write_caption_vectors
+from utils.text_utils.caption_vectors import adopt_caption_vectors, write_caption_vectors
 from utils.text_utils.captions import normalise_caption
 from utils.text_utils.clip_text import load_clip_network, load_clip_tokenizer
 from utils.text_utils.loading import load_text_tower
@@ -14,6 +14,7 @@ __all__ = [
     "TextTower",
     "Tokenizer",
     "Tokens",
+    "adopt_caption_vectors",
     "encode_captions",
     "load_clip_network",
     "load_clip_tokenizer",

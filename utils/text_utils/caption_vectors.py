@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from utils.artefact_utils import Caption, read_text_embeddings, write_text_embeddings
-from utils.cli_utils import ArtefactError
+from utils.cli_utils import ArtefactError, UserError
 from utils.pretrained_utils import find_model, model_revision
 from utils.report_utils import progress_bar
 from utils.text_utils.loading import load_text_tower
 from utils.text_utils.towers import KEY, TextTower, encode_captions
 
 _CHUNK = 4096
+_COMPARED = 4  # captions whose adopted vectors are computed again
+_ALIKE = 0.999  # cosine; half precision keeps 0.99999, another model stays far below
 
 Vectors = dict[str, NDArray[np.float32]]
 
@@ -71,6 +73,59 @@ def write_caption_vectors(
     print(f"{len(ordered)} captions, wrote {path} ({tower.width} dimensions, {model})")
     _say_truncated(notes)
     return notes
+
+
+def adopt_caption_vectors(
+    path: Path, captions: Sequence[Caption], vectors: Mapping[str, NDArray[Any]], model: str, made_by: str
+) -> int:
+    """Write the vectors that another program made of these captions, under our ids.
+
+    Args:
+        path: the pickle.
+        captions: their `source_id` is the other program's id.
+        vectors: other program's id -> (E,), any float type.
+        model: of `data.text_embeddings`, which is said to have made them; where it can be loaded, a few captions are
+            embedded again.
+        made_by: the command that makes the file again.
+    Returns:
+        How many captions have no vector, or one that is not finite.
+    Raises:
+        UserError: the vectors are not those of the model.
+    """
+    found = {
+        caption.tid: np.ascontiguousarray(vector, np.float32)
+        for caption in captions
+        if (vector := vectors.get(caption.source_id)) is not None and np.isfinite(vector).all()
+    }
+    compared = [caption for caption in captions if caption.tid in found][:_COMPARED]
+    try:
+        tower = load_text_tower(model)
+    except UserError as error:
+        print(f"the vectors could not be compared with those of {model}, for whose they are taken: {error}")
+        notes: dict[str, Any] = {"model": model, "made_by": made_by}
+    else:
+        _refuse_others(tower, compared, found, model)
+        notes = {"model": model, "revision": model_revision(model), "made_by": made_by, "kind": tower.kind}
+    write_text_embeddings(path, found, notes)
+    return len(captions) - len(found)
+
+
+def _refuse_others(tower: TextTower, captions: Sequence[Caption], found: Vectors, model: str) -> None:
+    """The vectors must be the tower's own; a longer or shorter one of the same direction is no other model's."""
+    for caption in captions:
+        given = found[caption.tid]
+        if len(given) != tower.width:
+            difference = f"have {len(given)} dimensions, those of {model} {tower.width}"
+        else:
+            own = tower.encode_texts([caption.raw_text])[0].astype(np.float64)
+            cosine = float(own @ given / max(np.linalg.norm(own) * np.linalg.norm(given), 1e-30))
+            if cosine > _ALIKE:
+                continue
+            difference = f"are not those of {model}: the cosine of '{caption.raw_text}' is {cosine:.3f}"
+        raise UserError(
+            f"the caption vectors {difference}; name the model that made them with --set "
+            "data.text_embeddings.model=NAME (the DCASE 2023 baseline: sentence-transformers/all-mpnet-base-v2)"
+        )
 
 
 def _embed(
