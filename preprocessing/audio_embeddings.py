@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.pickle:
         for split in splits:
             write_pickle(data, split, job.settings)
-    print(f"next: {command_for('main.py' if args.pickle else 'preprocessing.clip_embeddings')}")
+    print(f"next: {command_for('main.py' if args.pickle else run.next_script(SCRIPT))}")
 
 
 def _job(run: Run, args: argparse.Namespace) -> Job:

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{len(failures)} clips could not be decoded, the first is {failures[0][1]}: {failures[0][2]}; the others' "
             f"features are kept; leave these clips out: {command_for(data.dataset_script)}"
         )
-    print(f"next: {command_for('preprocessing.sbert_embeddings')}")
+    print(f"next: {command_for(run.next_script(SCRIPT))}")
 
 
 def write_split(

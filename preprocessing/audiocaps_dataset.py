@@ -39,7 +39,6 @@ from utils.dataset_utils import (
 from utils.process_utils import all_cores
 
 SCRIPT = "preprocessing.audiocaps_dataset"
-NEXT_SCRIPT = "preprocessing.audio_embeddings"
 CORPUS_SCRIPT = "preprocessing.synthetic_corpus"
 
 
@@ -53,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = run.data
     existing_folder(data.root, "data.root", f"correct it, or make the corpus: {command_for(CORPUS_SCRIPT)}")
     raw = {split: raw_split(data.root, split) for split in data.splits.names()}
-    return write_tables(data, raw, args.workers, strict=args.strict, script=SCRIPT, next_script=NEXT_SCRIPT)
+    return write_tables(data, raw, args.workers, strict=args.strict, script=SCRIPT, next_script=run.next_script(SCRIPT))
 
 
 def raw_split(root: Path, split: str) -> RawSplit:

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"the captions' space is that of the sentence encoder {model}, not CLIP's; for CLIP, where a hub or a "
             f"folder has it: --set data.text_embeddings.model={CLIP}"
         )
-    print(f"next: {command_for('main.py')}")
+    print(f"next: {command_for(run.next_script(SCRIPT))}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from utils.dataset_utils import RawCaption, RawSplit, Rejected, audio_files, mat
 from utils.process_utils import all_cores
 
 SCRIPT = "preprocessing.clotho_dataset"
-NEXT_SCRIPT = "preprocessing.audio_logmel"
 CORPUS_SCRIPT = "preprocessing.synthetic_corpus"
 
 
@@ -46,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.make_splits
         else {split: _raw_split(data, split) for split in data.splits.names()}
     )
-    return write_tables(data, raw, args.workers, strict=args.strict, script=SCRIPT, next_script=NEXT_SCRIPT)
+    return write_tables(data, raw, args.workers, strict=args.strict, script=SCRIPT, next_script=run.next_script(SCRIPT))
 
 
 def _raw_split(data: DataSpec, split: str) -> RawSplit:

@@ -112,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         str(folder),
     )
     without_vectors = _take_vectors(data, folder, [c for one in taken.values() for c in one.captions])
-    _print_next(run, any(one.without_log_mels for one in taken.values()), without_vectors)
+    log_mels = not any(one.without_log_mels for one in taken.values())
+    _print_next(run, log_mels=log_mels, vectors=without_vectors == 0)
 
 
 def take_split(source: Source, theirs: Sequence[BaselineClip], captions: Sequence[Caption]) -> Taken:
@@ -297,13 +298,13 @@ def _take_vectors(data: DataSpec, folder: Path, captions: Sequence[Caption]) -> 
     return missing
 
 
-def _print_next(run: Run, without_log_mels: bool, without_vectors: int) -> None:
-    if without_log_mels:
-        print(f"next: {command_for('preprocessing.audio_logmel')}")
-    elif without_vectors:
-        print(f"next: {command_for(run.data.text_script)}")
-    else:
-        print(f"next: {command_for('main.py', '--check')}")
+def _print_next(run: Run, *, log_mels: bool, vectors: bool) -> None:
+    """Say what comes next; steps whose files were taken over whole are passed over."""
+    done = {"preprocessing.audio_logmel": log_mels, run.data.text_script: vectors}
+    script = run.next_script(SCRIPT)
+    while done.get(script):
+        script = run.next_script(script)
+    print(f"next: {command_for(script, *(['--check'] if script == 'main.py' else []))}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_caption_vectors(
         data.text_vectors, captions, data.text_embeddings.model, command_for(SCRIPT), args.batch_size, device
     )
-    print(f"next: {command_for('main.py')}")
+    print(f"next: {command_for(run.next_script(SCRIPT))}")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,19 @@ _TEXT_BATCH = 4096  # caption vectors at a time
 _TOKEN_BATCH = 256  # captions that go through a transformer
 
 
+# The scripts of stage 1 by their place in it: raw data, tables, features of clips, vectors of captions.
+_STAGE_1 = {
+    "preprocessing.synthetic_corpus": 0,
+    "preprocessing.clotho_dataset": 1,
+    "preprocessing.audiocaps_dataset": 1,
+    "preprocessing.dcase2023_takeover": 1,
+    "preprocessing.audio_logmel": 2,
+    "preprocessing.audio_embeddings": 2,
+    "preprocessing.sbert_embeddings": 3,
+    "preprocessing.clip_embeddings": 3,
+}
+
+
 class DualEncoderRun(RunSpec):
     """The sections of a run that trains a dual encoder."""
 
@@ -84,6 +97,24 @@ class DualEncoderRun(RunSpec):
                 f"data.pairs: holds vectors, and {self.model.audio_encoder.name} takes a {wanted}; use AudioProjection"
             )
         return wanted
+
+    def next_script(self, after: str) -> str:
+        """The script that a user of these settings runs after one of stage 1, such as `preprocessing.clotho_dataset`.
+
+        Args:
+            after: the script that is done.
+        """
+        data, place = self.data, _STAGE_1[after]
+        if data.pairs is not None:  # they stand in for all of stage 1
+            return "main.py"
+        audio = {"logmel": "preprocessing.audio_logmel", "wave": None, "vector": "preprocessing.audio_embeddings"}
+        needed = [
+            None,
+            data.dataset_script,
+            None if data.audio_embeddings and data.audio_embeddings.file else audio[self.model.audio_encoder.input],
+            data.text_script if self.model.text_encoder.input == "vector" else None,
+        ]
+        return next((script for script in needed[place + 1 :] if script), "main.py")
 
 
 class RetrievalOutputs(NamedTuple):

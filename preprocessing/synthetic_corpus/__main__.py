@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sizes = dict(zip(folders, counts, strict=True))
     if write_corpus(run.data.root, sizes, args.seed, args.workers):
         print(f"{run.data.root}: wrote {sum(counts)} clips with five captions each")
-    print(f"next: {command_for(run.data.dataset_script)}")
+    print(f"next: {command_for(run.next_script('preprocessing.synthetic_corpus'))}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -142,7 +142,7 @@ def test_a_nasty_tsv(audiocaps, capsys):
     assert "train: 1 rows of train.tsv; repairs: none" in printed
     row = next(line for line in printed.splitlines() if "val" in line and "│" in line)
     assert [cell.strip() for cell in row.strip("│").split("│")] == ["val", "4", "7", "0.0", "3", "7"]
-    assert f"next: python -m preprocessing.audio_embeddings --conf {audiocaps.conf}" in printed
+    assert f"next: python -m preprocessing.audio_logmel --conf {audiocaps.conf}" in printed  # of a retrieval run
 
 
 @pytest.mark.parametrize("place", ["", "audiocaps", "audiocaps/audio", "audiocaps/audio/val"])

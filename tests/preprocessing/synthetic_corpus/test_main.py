@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from preprocessing.synthetic_corpus import __main__ as script
+from tasks import parse_run
+from tests import tiny
 from utils.data_utils.spec import SplitsSpec
 
 REPOSITORY = Path(__file__).parents[3]
@@ -17,11 +19,11 @@ REPOSITORY = Path(__file__).parents[3]
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """The root of a run whose YAML is left out: only `data.root` and `data.splits` matter here."""
-    data = SimpleNamespace(root=tmp_path / "synthetic", splits=SplitsSpec())
-    data.dataset_script = "preprocessing.clotho_dataset"
-    run = SimpleNamespace(data=data)
+    settings = tiny.conf(tmp_path)
+    settings["data"]["root"] = str(tmp_path / "synthetic")
+    run = parse_run(settings, "conf.yaml")
     monkeypatch.setattr(script, "load_run", lambda argv, parser: (run, parser.parse_args(argv)))
-    return data.root
+    return run.data.root
 
 
 def test_writes_the_corpus_and_names_the_next_command(root, capsys):
