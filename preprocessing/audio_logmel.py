@@ -81,7 +81,7 @@ def write_split(
         UserError: the disk is too small.
     """
     parts = LogMelParts(data.logmels(split), settings)
-    failed_table = data.features / f"{split}_audio_logmels_failed.csv"
+    failed_table = data.logmels_failed(split)
     failed_table.unlink(missing_ok=True)
     if parts.is_complete([clip.fid for clip in clips]):
         parts.remove_parts()

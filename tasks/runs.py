@@ -18,6 +18,7 @@ from tasks.dual_encoder import DualEncoderTask
 from tasks.retrieval import RetrievalRun
 from utils.cli_utils import ConfigError, check_free_disk, remember_conf
 from utils.config_utils import override, parse, read_settings, set_key, to_mapping
+from utils.data_utils import describe_tables
 from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec, choose_device
 from utils.process_utils import all_cores
 from utils.report_utils import print_table
@@ -91,6 +92,8 @@ def check_run(run: Run, *, thorough: bool) -> DualEncoderTask:
         if thorough:
             split.check()
     print_table(f"{run.task}: {parameters / 1e6:.2f} M parameters", ["split", "clips", "captions", "hours"], rows)
+    if thorough and (line := describe_tables(run.data)):
+        print(line)
     # a checkpoint holds the weights and two moments of each; one more is written before one is removed
     trials = run.ray.num_samples * math.prod(len(d.grid) for d in run.search.values() if d.grid is not None)
     need = parameters * 4 * 3 * (run.ray.keep_checkpoints + 2) * trials

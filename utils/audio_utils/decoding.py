@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ class ClipFacts(NamedTuple):
     duration_s: float
     sample_rate_hz: int
     channels: int
+    sound: str  # digest of the samples; empty where all of them are 0
 
 
 def probe(path: Path, block_s: float = 30.0) -> ClipFacts:
@@ -44,11 +46,36 @@ def probe(path: Path, block_s: float = 30.0) -> ClipFacts:
     """
     samples = 0
     with open_sound(path) as sound:
+        digest = _SoundDigest(sound.sample_rate_hz)
         for block in _blocks(sound, block_s):
             samples += len(block)
+            digest.update(block)
         if samples == 0:
             raise AudioError("holds no samples")
-        return ClipFacts(samples / sound.sample_rate_hz, sound.sample_rate_hz, sound.channels)
+        return ClipFacts(samples / sound.sample_rate_hz, sound.sample_rate_hz, sound.channels, digest.hexdigest())
+
+
+class _SoundDigest:
+    """A digest of a recording that does not change with its name, its tags, or a container that loses nothing.
+
+    Of the rate and the samples as 16-bit integers: a FLAC of a WAV has its digest, and so has a float WAV of it. Of
+    another rate, a 24-bit original, or an MP3 of it the digest is another.
+    """
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._digest = hashlib.blake2b(str(sample_rate_hz).encode(), digest_size=16)
+        self._silent = True
+
+    def update(self, block: Array) -> None:
+        scaled = np.multiply(block, 32768)
+        np.rint(scaled, out=scaled)
+        np.clip(scaled, -32768, 32767, out=scaled)
+        samples = scaled.astype("<i2")
+        self._silent = self._silent and not samples.any()
+        self._digest.update(samples.data)
+
+    def hexdigest(self) -> str:
+        return "" if self._silent else self._digest.hexdigest()
 
 
 def why_refused(wave: Array, sample_rate_hz: int, min_samples: int) -> str:

@@ -11,6 +11,7 @@ from utils.data_utils.captioned_clips import (
     read_tables,
     window_edges,
 )
+from utils.data_utils.duplicates import describe_tables
 from utils.data_utils.loading import AudioBatches, TrainLoader, audio_loader
 from utils.data_utils.sampling import PairBatch, PairSampler, SamplingSpec
 from utils.data_utils.spec import AudioEmbeddingsSpec, DataSpec, SplitsSpec, TextEmbeddingsSpec
@@ -42,6 +43,7 @@ __all__ = [
     "WaveStore",
     "Windows",
     "audio_loader",
+    "describe_tables",
     "read_tables",
     "window_edges",
 ]

@@ -50,6 +50,7 @@ class LogMelStore:
             ArtefactError: it is missing, broken, or made with another front-end, or a clip is not in it.
         """
         self._path = data.logmels(split)
+        self._dataset_script = data.dataset_script
         self._clips = clips
         self._floor = data.front_end.floor
         reader = LogMelReader(self._path, data.front_end_numbers(), command_for("preprocessing.audio_logmel"))
@@ -74,7 +75,9 @@ class LogMelStore:
                 clip = self._clips[number]
                 raise ArtefactError(
                     f"{self._path}: the features of clip {clip.fid} ({clip.fname}) hold NaN or infinite values; "
-                    f"remove the file and write it again: {command_for('preprocessing.audio_logmel')}"
+                    "they are damaged, or an earlier version made them of a damaged recording, which is refused now: "
+                    f"remove the file, then {command_for(self._dataset_script)}, then "
+                    f"{command_for('preprocessing.audio_logmel')}"
                 )
 
 

@@ -23,6 +23,7 @@ from utils.artefact_utils import (
 )
 from utils.cli_utils import ArtefactError, command_for
 from utils.data_utils.audio_stores import AudioStore, LogMelStore, VectorStore, WaveNeeds, WaveStore
+from utils.data_utils.duplicates import duplicates_of_others
 from utils.data_utils.sampling import Ints, PairBatch
 from utils.data_utils.spec import DataSpec
 from utils.data_utils.text_stores import TextStore, TokenTexts, VectorTexts
@@ -133,6 +134,8 @@ class CaptionedClips(Dataset[Batch]):
     def _open_files(self, data: DataSpec, inputs: Inputs) -> None:
         self.clips, self.captions = read_tables(data, self.split)
         self.clip_of_caption = self._match(command_for(data.dataset_script))  # (M,)
+        if data.exclude_duplicates and self.split == data.splits.train:
+            self._exclude_duplicates(data)
         if inputs.audio == "vector":
             self.audio = self._vectors(data)
         elif inputs.waves is not None:
@@ -181,6 +184,34 @@ class CaptionedClips(Dataset[Batch]):
             f"refuses, such as: {why}"
         )
         self.left_out = reasons
+        self._keep(kept)
+
+    def _exclude_duplicates(self, data: DataSpec) -> None:
+        """Drop the clips that are in another split too, and their captions; says so.
+
+        Raises:
+            ArtefactError: none is left, or the tables do not tell.
+        """
+        others = duplicates_of_others(data, self.clips)
+        kept = np.array([clip.fid not in others for clip in self.clips])
+        if kept.all():
+            return
+        if not kept.any():
+            raise ArtefactError(
+                f"split '{self.split}': every recording is in another split too; with data.exclude_duplicates nothing "
+                "is left to train on"
+            )
+        before = len(self.captions)
+        self._keep(kept)
+        splits = " and ".join(sorted({place.split for place in others.values()}))
+        print(
+            f"{self.split}: {np.sum(~kept)} clips and {before - len(self.captions)} captions are left out, whose "
+            f"recordings are in {splits} too (data.exclude_duplicates)"
+        )
+
+    def _keep(self, kept: NDArray[np.bool_]) -> None:
+        """Drop the other clips and their captions."""
+        captioned = kept[self.clip_of_caption]
         row = np.cumsum(kept) - 1
         self.clips = [clip for clip, stays in zip(self.clips, kept, strict=True) if stays]
         self.captions = [caption for caption, stays in zip(self.captions, captioned, strict=True) if stays]

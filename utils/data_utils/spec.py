@@ -75,6 +75,7 @@ class DataSpec(Spec):
     text_embeddings: TextEmbeddingsSpec = TextEmbeddingsSpec()
     audio_embeddings: AudioEmbeddingsSpec | None = None  # clips as vectors; null: the run's encoder hears the sound
     pairs: str | None = Field(None, min_length=1)  # lists of dicts in place of tables, audio and texts; has `{split}`
+    exclude_duplicates: bool = False  # leave out of training what is in the other splits too
     workers: int = Field(0, ge=0, le=256)  # processes that load batches; 0: the training process itself
 
     # the commands that messages name
@@ -103,6 +104,15 @@ class DataSpec(Spec):
     def rejected(self, split: str) -> Path:
         """The clips and captions of a split that were left out."""
         return self.features / f"{split}_rejected.csv"
+
+    @property
+    def duplicates(self) -> Path:
+        """The recordings that are in more than one place; absent where there are none."""
+        return self.features / "same_recordings.csv"
+
+    def logmels_failed(self, split: str) -> Path:
+        """The clips of a split whose log-mels could not be made; absent where there are none."""
+        return self.features / f"{split}_audio_logmels_failed.csv"
 
     def logmels(self, split: str) -> Path:
         """The log-mels of a split."""

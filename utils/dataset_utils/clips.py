@@ -108,7 +108,7 @@ def _probe_clip(job: _Job) -> Clip | Rejected:
     except (AudioError, OSError) as error:
         return Rejected("clip", file.name, str(error))
     fid = content_id(split, path, content)
-    return Clip(fid, file.name, path, facts.duration_s, facts.sample_rate_hz, facts.channels, file.name)
+    return Clip(fid, file.name, path, facts.duration_s, facts.sample_rate_hz, facts.channels, file.name, facts.sound)
 
 
 def content_id(split: str, name: str, *content: bytes) -> str:

@@ -16,7 +16,10 @@ from utils.artefact_utils import (
     write_text_table,
     write_vocab_info,
 )
+from utils.artefact_utils.csv_rows import strict_rows
+from utils.audio_utils import DECODING_VERSION
 from utils.cli_utils import ArtefactError, UserError, command_for
+from utils.data_utils.duplicates import describe, same_recordings
 from utils.data_utils.spec import DataSpec
 from utils.dataset_utils.captions import RawCaption, match_captions
 from utils.dataset_utils.clips import Rejected, probe_clips
@@ -87,10 +90,27 @@ def write_matched_tables(
     for split, rows in captions.items():
         write_text_table(data.text_table(split), rows)
     write_vocab_info(data.vocab_info, captions)
-    notes = {"root": str(data.root), "made_by": command_for(script, *arguments), "stat": _stats(data.root, clips)}
+    notes = {
+        "root": str(data.root),
+        "made_by": command_for(script, *arguments),
+        "decoding": DECODING_VERSION,
+        "stat": _stats(data.root, clips),
+    }
     write_audio_info(data.audio_info, clips, notes)
     _print_summary(data, clips, captions, rejected)
+    _write_duplicates(data, clips)
     print(f"wrote {data.audio_info}, <split>_text.csv, vocab_info.pkl")
+
+
+def _write_duplicates(data: DataSpec, clips: Mapping[str, Sequence[Clip]]) -> None:
+    """Write same_recordings.csv and say so, if there are any."""
+    groups = same_recordings(clips)
+    if not groups:
+        data.duplicates.unlink(missing_ok=True)
+        return
+    rows = [(number, split, clip.path, clip.fid) for number, group in enumerate(groups) for split, clip in group]
+    write_rows(data.duplicates, ["recording", "split", "path", "fid"], rows)
+    print(f"{describe(data, groups)}\nall of them: {data.duplicates}")
 
 
 def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
@@ -110,14 +130,32 @@ def _clips_and_captions(
 
 
 def _known_clips(data: DataSpec, split: str) -> dict[str, Clip]:
-    """Clips of an earlier run whose file has neither changed its size nor its time."""
+    """Clips of an earlier run whose file has neither changed its size nor its time, and could be decoded since."""
     try:
         clips = read_clips(data.audio_info, split, "")
         notes = load_pickle(data.audio_info, "")[1]
     except ArtefactError:
         return {}
-    stats = notes.get("stat", {}) if notes.get("root") == str(data.root) else {}
-    return {c.path: c for c in clips if c.path in stats and stats[c.path] == _stat(data.root / c.path)}
+    if notes.get("root") != str(data.root) or notes.get("decoding") != DECODING_VERSION:
+        return {}
+    stats = notes.get("stat", {})
+    failed = _failed_since(data, split)
+    return {
+        c.path: c
+        for c in clips
+        if c.path in stats
+        and stats[c.path] == _stat(data.root / c.path)
+        and c.fid not in failed
+        and c.sample_rate_hz  # known by decoding, not by another program's tables
+    }
+
+
+def _failed_since(data: DataSpec, split: str) -> set[str]:
+    """The fids of clips that the next stage could not decode; to decode them again is what its advice is for."""
+    try:
+        return {cells[0] for _, cells in strict_rows(data.logmels_failed(split)) if cells}
+    except ArtefactError:  # there is none
+        return set()
 
 
 def _stats(root: Path, clips: Mapping[str, Sequence[Clip]]) -> dict[str, tuple[int, int]]:

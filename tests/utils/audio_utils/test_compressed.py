@@ -36,7 +36,7 @@ def test_an_mp3_of_variable_bit_rate_without_a_length_is_read_to_its_end(tmp_pat
 def test_an_mp3_with_a_header_has_the_length_of_its_source(tmp_path):
     wave = tone(2, RATE) + 0.1 * quiet_then_loud(2)
     path = mp3(tmp_path / "a.mp3", wave, RATE)
-    assert probe(path) == (2.0, RATE, 1)
+    assert probe(path)[:3] == (2.0, RATE, 1)
     assert similarity(read_wave(path, RATE), wave) > 0.97  # not one sample late
     assert header_duration_s(path) == pytest.approx(2.0)
 
@@ -47,7 +47,7 @@ def test_an_mp3_has_the_samples_that_libsndfile_finds_where_it_need_not_guess(tm
     soundfile.write(tmp_path / "a.mp3", stereo, RATE)
     theirs = soundfile.read(tmp_path / "a.mp3", dtype="float32", always_2d=True)[0].mean(axis=1)
     np.testing.assert_allclose(read_wave(tmp_path / "a.mp3", RATE), theirs, atol=1e-5)
-    assert probe(tmp_path / "a.mp3") == (1.0, RATE, channels)
+    assert probe(tmp_path / "a.mp3")[:3] == (1.0, RATE, channels)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
@@ -117,7 +117,7 @@ def test_the_name_may_say_something_else(tmp_path):
     soundfile.write(tmp_path / "b.wav", tone(1, RATE), RATE)
     (tmp_path / "b.wav").rename(tmp_path / "b.mp3")
     for name in ("a.wav", "a.flac", "b.mp3"):
-        assert probe(tmp_path / name) == (1.0, RATE, 1)
+        assert probe(tmp_path / name)[:3] == (1.0, RATE, 1)
 
 
 OTHERS = [
@@ -135,7 +135,7 @@ def test_other_containers_are_whole_or_refused(tmp_path, suffix, container, code
     wave = tone(2, 48_000) + 0.1 * np.random.default_rng(0).uniform(-1, 1, 96_000)
     path = encode(tmp_path / f"a.{suffix}", wave, 48_000, container=container, codec=codec, codec_options=options)
     facts = probe(path)
-    assert facts[1:] == (48_000, 1)
+    assert facts[1:3] == (48_000, 1)
     assert facts.duration_s == (pytest.approx(2.0, abs=0.06) if codec == "wmav2" else 2.0)
     read = read_wave(path, 48_000)
     if codec != "wmav2":

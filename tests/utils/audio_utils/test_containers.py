@@ -20,7 +20,7 @@ def ogg(tmp_path, request):
     content = path.read_bytes()
     starts = [at for at in range(len(content)) if content.startswith(b"OggS", at)]
     assert len(starts) > 3
-    assert probe(path) == (2.0, 48_000, 1)
+    assert probe(path)[:3] == (2.0, 48_000, 1)
     return path, content, starts
 
 

@@ -27,7 +27,7 @@ def tone(seconds, rate, frequency_hz=440.0):
 def test_any_name(tmp_path, name):
     wave = tone(0.1, 8000)
     soundfile.write(tmp_path / name, wave, 8000, subtype="FLOAT")
-    assert probe(tmp_path / name) == (0.1, 8000, 1)
+    assert probe(tmp_path / name)[:3] == (0.1, 8000, 1)
     np.testing.assert_array_equal(read_wave(tmp_path / name, 8000), wave)
 
 
@@ -47,7 +47,7 @@ def test_any_name(tmp_path, name):
 def test_formats(tmp_path, suffix, subtype, error):
     wave = tone(1, 44_100)
     soundfile.write(tmp_path / f"clip.{suffix}", wave, 44_100, subtype=subtype)
-    assert probe(tmp_path / f"clip.{suffix}") == (1.0, 44_100, 1)
+    assert probe(tmp_path / f"clip.{suffix}")[:3] == (1.0, 44_100, 1)
     read = read_wave(tmp_path / f"clip.{suffix}", 44_100)
     assert len(read) == len(wave)
     assert np.abs(read - wave).max() <= error
@@ -56,7 +56,7 @@ def test_formats(tmp_path, suffix, subtype, error):
 def test_stereo_is_the_mean_of_its_channels(tmp_path):
     left, right = tone(0.3, 16_000, 300), tone(0.3, 16_000, 1100)
     soundfile.write(tmp_path / "stereo.wav", np.stack([left, right], axis=1), 16_000, subtype="FLOAT")
-    assert probe(tmp_path / "stereo.wav") == (0.3, 16_000, 2)
+    assert probe(tmp_path / "stereo.wav")[:3] == (0.3, 16_000, 2)
     np.testing.assert_allclose(read_wave(tmp_path / "stereo.wav", 16_000), (left + right) / 2, atol=1e-7)
 
 
@@ -188,7 +188,8 @@ def test_there_is_a_longest_clip(tmp_path, monkeypatch):
     assert decoding.MAX_DURATION_S == 24 * 3600
     monkeypatch.setattr(decoding, "MAX_DURATION_S", 3600)
     soundfile.write(tmp_path / "clip.flac", np.zeros(3601 * 1000, np.int16), 1000)
-    assert refused(tmp_path / "clip.flac") == "is longer than 1 hours; cut it"
+    with pytest.raises(AudioError, match="is longer than 1 hours; cut it"):
+        probe(tmp_path / "clip.flac")
 
 
 def test_a_header_may_promise_any_number_of_samples(tmp_path):
