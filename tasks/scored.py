@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from tasks.runs import Run, load_run
 from tasks.trained import Trained, add_trained_arguments, split_name, trained_of
 from utils.artefact_utils import Caption, Clip, ScoreReader, read_foreign_scores
-from utils.cli_utils import ArtefactError, UserError, command_for, python, remembered_conf
+from utils.cli_utils import ArtefactError, UserError, command_for, python, remembered_conf, shell_join
 from utils.data_utils import Tables, read_tables
 from utils.dataset_utils import align_scores, captions_among
 from utils.metric_utils import MatrixScores, NonFiniteScoreError, ScoreSource
@@ -102,7 +101,7 @@ class ScoredSplit:
 
     def command_for(self, script: str, *arguments: str) -> str:
         """The command line that runs another script of stage 3 on the same scores."""
-        return shlex.join([python(), "-m", script, *self.arguments, *arguments])
+        return shell_join([python(), "-m", script, *self.arguments, *arguments])
 
 
 def add_scored_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import copy
 import os
-import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor
 from tasks.dual_encoder import DualEncoderTask
 from tasks.runs import Run, load_run, parse_run
 from utils.artefact_utils import replacing
-from utils.cli_utils import ArtefactError, UserError, command_for, python, remember_conf, remembered_conf
+from utils.cli_utils import ArtefactError, UserError, command_for, python, remember_conf, remembered_conf, shell_join
 from utils.config_utils import set_key, to_mapping, value_at
 from utils.model_utils import TrainedTrial, check_fits, choose_device, find_trial, read_checkpoint, weights_of
 from utils.model_utils.trials import PARAMS_FILE
@@ -44,7 +43,7 @@ class Trained(NamedTuple):
 
     def command_for(self, script: str, *arguments: str) -> str:
         """The command line that runs another script of stage 3 on the same checkpoint and split."""
-        return shlex.join([python(), "-m", script, *self.arguments, *arguments])
+        return shell_join([python(), "-m", script, *self.arguments, *arguments])
 
     @property
     def scores(self) -> Path:

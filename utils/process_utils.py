@@ -12,14 +12,20 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Literal, TypeVar
+from multiprocessing.reduction import ForkingPickler
+from typing import Literal, ParamSpec, TypeVar
 
 from utils.cli_utils import UserError
 
 T = TypeVar("T")
 R = TypeVar("R")
+P = ParamSpec("P")
 
 _IN_FLIGHT = 4  # tasks a worker: enough to keep it busy, few enough to hold their results
+
+
+class WorkerError(Exception):
+    """An error of a worker process whose own class cannot travel; its text is kind, message and traceback."""
 
 
 def all_cores() -> int:
@@ -38,7 +44,7 @@ def worker_pool(workers: int, start: Literal["fork", "spawn"] = "fork") -> Itera
         UserError: a worker was killed.
     """
     context = multiprocessing.get_context(start)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+    with _Pool(workers, mp_context=context, initializer=_start_worker) as pool:
         try:
             yield pool
         except BrokenProcessPool:
@@ -68,6 +74,24 @@ def ordered_map(function: Callable[[T], R], tasks: Iterable[T], workers: int) ->
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+class _Pool(ProcessPoolExecutor):
+    """A pool whose workers hand on every error; the standard one takes a class that cannot travel for a kill."""
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        return super().submit(_handing_on_errors, fn, *args, **kwargs)
+
+
+def _handing_on_errors(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:
+        try:
+            ForkingPickler.loads(ForkingPickler.dumps(error))
+        except Exception:  # noqa: BLE001 - whatever its class raises on the way
+            raise WorkerError(f"{type(error).__name__}: {error}") from error
+        raise
 
 
 def _start_worker() -> None:

@@ -20,6 +20,8 @@ def run(main: Command, capsys: pytest.CaptureFixture, folder, *arguments: str) -
         main(["--conf", str(folder / "conf.yaml"), *arguments])
     except SystemExit as exit_:
         code = int(exit_.code or 0)
+        if code == 70:  # a fault: pytest shows what caused it
+            raise
     return Result(code, *capsys.readouterr())
 
 

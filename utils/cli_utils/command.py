@@ -1,20 +1,19 @@
-"""What every command shares: errors in one line, exit codes, and the next command to run.
+"""The frame of every script's `main`.
 
-Exit codes: 0 done; 1 done, but `--strict` found something; 2 bad input (one line, no traceback);
-130 interrupted.
+Exit codes: 0 done; 1 done, but `--strict` found something; 2 bad input, or a disk or folder that cannot be used (one
+line, no traceback); 70 a fault of the program (one line, the traceback in a log); 71 the machine failed: memory, input
+and output, network; 130 interrupted; 141 the reader of the output has closed it.
 """
 
 from __future__ import annotations
 
 import functools
-import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from utils.cli_utils.errors import UserError, disk_error_reason
-from utils.cli_utils.repeating import python
+from utils.cli_utils.faults import report
+from utils.cli_utils.streams import escaping_streams
 
 Main = Callable[[Sequence[str] | None], int | None]
 
@@ -27,29 +26,24 @@ class Command(Protocol):
 
 
 def command(main: Main) -> Command:
-    """Decorate a script's `main(argv)`: bad input ends in one line on stderr and exit code 2."""
+    """Decorate a script's `main(argv)`: whatever it raises ends in one line on stderr and an exit code.
+
+    Texts that the terminal cannot show, or that would command it, are printed escaped.
+    """
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> None:
-        try:
-            code = main(argv)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            code = 2
-        except BrokenPipeError:  # `... | head` has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 141
-        except KeyboardInterrupt:
-            print("interrupted; the same command goes on from here", file=sys.stderr)
-            code = 130
-        except OSError as error:
-            reason = disk_error_reason(error)
-            if reason is None:
-                raise
-            where = error.filename or "while writing"
-            again = shlex.join([python(), *sys.orig_argv[1:]])
-            print(f"error: {where}: {reason}, then run again: {again}", file=sys.stderr)
-            code = 2
+        with escaping_streams():
+            try:
+                code = main(argv)
+                if sys.stdout is not None:
+                    sys.stdout.flush()  # a full disk or a closed pipe shows here, not at exit
+            except KeyboardInterrupt:
+                print("interrupted; the same command goes on from here", file=sys.stderr)
+                code = 130
+            except Exception as error:
+                # chained: a test that did not expect it sees the cause; the interpreter prints nothing of it
+                raise SystemExit(report(error)) from error
         if code:
             raise SystemExit(code)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from utils.cli_utils.texts import shell_join
 
 _conf_arguments: list[str] = []
 
@@ -29,7 +30,7 @@ def command_for(script: str, *arguments: str) -> str:
         arguments: further arguments; they are quoted for the shell.
     """
     start = [python(), script] if script.endswith(".py") else [python(), "-m", script]
-    return shlex.join([*start, *_conf_arguments, *arguments])
+    return shell_join([*start, *_conf_arguments, *arguments])
 
 
 def python() -> str:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from utils.cli_utils import ConfigError, short_repr, shortened
+from utils.cli_utils import ConfigError, printable, short_repr, shortened
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def parse(mapping: Mapping[str, Any], spec: type[T] | Any, source: str) -> T:
         if len(problems) > _MAX_LINES:
             lines.append(f"and {len(problems) - _MAX_LINES} more")
         count = f"{len(problems)} bad key" + ("s" if len(problems) > 1 else "")
-        raise ConfigError("\n  ".join([f"{source}: {count}", *lines])) from None
+        raise ConfigError("\n  ".join([f"{printable(source)}: {count}", *lines])) from None
     return result
 
 
@@ -61,7 +61,7 @@ def to_mapping(spec: Spec) -> dict[str, Any]:
 def _describe(problem: Mapping[str, Any], mapping: Mapping[str, Any], spec: Any) -> str:
     """One line for one of pydantic's errors: path as in the file, what is wrong, what was found."""
     path, known = _locate(problem["loc"], mapping, spec)
-    path = [shortened(ascii(part)[1:-1] if not part.isprintable() else part, 80) for part in path]
+    path = [shortened(printable(part), 80) for part in path]
     if not path and problem["type"] == "value_error":  # of keys that do not go together, which the message names
         return shortened(problem["msg"].removeprefix("Value error, "), 400)
     key = ".".join(path) or "(the whole file)"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from tqdm import tqdm
+
+from utils.cli_utils import behind, printable, showable
 
 # A bar redraws itself on a terminal; in a log file each state stays, so that few are enough.
 _LOG_INTERVAL_S = 15.0
@@ -16,21 +18,34 @@ def progress_bar(total: int | None, title: str, unit: str, **settings: Any) -> t
     """A tqdm bar on stderr, moved by `update` or by the `iterable` that it counts; in a log file a line every 15 s."""
     interval_s = 0.1 if sys.stderr.isatty() else _LOG_INTERVAL_S
     return tqdm(
-        total=total, desc=title, unit=unit, mininterval=interval_s, maxinterval=max(10.0, interval_s), **settings
+        total=total,
+        desc=printable(title),
+        unit=unit,
+        mininterval=interval_s,
+        maxinterval=max(10.0, interval_s),
+        **settings,
     )
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], texts: int = 1) -> None:
-    """Print a table; the first `texts` columns are text, the others numbers, right-aligned."""
+    """Print a table; the first `texts` columns are text, the others numbers, right-aligned.
+
+    What the terminal cannot show is escaped before the columns are laid out.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(file=behind(sys.stdout))
+
+    def shown(text: str) -> str:
+        return showable(printable(text), console.encoding)
+
     table = Table()
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < texts else "right", no_wrap=texts > 1 and number != 1)
+        side: Literal["left", "right"] = "left" if number < texts else "right"
+        table.add_column(Text(shown(column)), justify=side, no_wrap=texts > 1 and number != 1)
     for row in rows:
-        table.add_row(*(Text(str(value)) for value in row))  # a Text: '[dog]' is no markup
-    console = Console()
-    console.print(f"\n{title}", style="bold", markup=False, highlight=False, soft_wrap=True)
+        table.add_row(*(Text(shown(str(value))) for value in row))  # a Text: '[dog]' is no markup
+    console.print(f"\n{shown(title)}", style="bold", markup=False, highlight=False, soft_wrap=True)
     console.print(table)

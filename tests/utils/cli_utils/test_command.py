@@ -3,7 +3,6 @@
 import argparse
 import errno
 import shlex
-from collections import namedtuple
 
 import pytest
 
@@ -13,11 +12,9 @@ from utils.cli_utils import (
     ArtefactError,
     ConfigError,
     UserError,
-    check_free_disk,
     command,
     command_for,
     disk_error_reason,
-    existing_folder,
     remember_conf,
 )
 
@@ -113,6 +110,9 @@ def test_ctrl_c_says_how_to_go_on(capsys):
         (errno.EEXIST, "a file stands where a folder is needed"),
         (errno.ENOTDIR, "a file stands where a folder is needed"),
         (errno.EISDIR, "a folder stands where a file is needed"),
+        (errno.ENAMETOOLONG, "the name is too long for this file system"),
+        (errno.ELOOP, "its symbolic links lead in a circle"),
+        (errno.ENOLCK, "the file system gives no locks"),
     ],
 )
 def test_trouble_with_the_disk_names_file_and_repair(capsys, monkeypatch, number, reason):
@@ -133,39 +133,23 @@ def test_an_error_number_that_h5py_hides_is_found(capsys):
 
 
 @pytest.mark.parametrize(
-    "bug",
-    [ValueError("wrong"), FileNotFoundError(errno.ENOENT, "No such file", "x"), OSError("h5py says"), KeyError(1)],
+    ("number", "reason"),
+    [
+        (errno.EIO, "the disk reports an input/output error"),
+        (errno.ESTALE, "the network drive has lost this file"),
+        (errno.EMFILE, "too many open files; raise the limit"),
+        (errno.ENOMEM, "the memory is used up"),
+        (errno.ECONNREFUSED, "the connection was refused"),
+    ],
 )
-def test_a_bug_keeps_its_traceback(bug):
-    @command
-    def main(argv=None):
-        raise bug
-
-    with pytest.raises(type(bug)):
-        main([])
+def test_a_machine_that_fails_is_no_bad_input(capsys, number, reason):
+    code, printed = outcome(capsys, raising(OSError(number, "as the system says", "/data/x.hdf5")))
+    assert code == 71
+    assert printed.startswith(f"error: /data/x.hdf5: {reason}")
+    assert printed.count("\n") == 1
 
 
-def test_existing_folder_names_key_and_repair(tmp_path):
-    assert existing_folder(tmp_path, "data.root", "correct it") == tmp_path
-    with pytest.raises(UserError, match=r"^data\.root: folder .*/none does not exist; correct it$"):
-        existing_folder(tmp_path / "none", "data.root", "correct it")
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"^data\.root: folder .*/file is a file; correct it$"):
-        existing_folder(tmp_path / "file", "data.root", "correct it")
-
-
-def test_free_disk_is_that_of_the_nearest_folder_that_stands(tmp_path, monkeypatch):
-    asked = []
-    usage = namedtuple("usage", "total used free")
-
-    def disk_usage(path):
-        asked.append(path)
-        return usage(10, 0, 5_000_000)
-
-    monkeypatch.setattr("shutil.disk_usage", disk_usage)
-    check_free_disk(tmp_path / "a" / "b", 5_000_000, "data.features")
-    with pytest.raises(
-        UserError, match=r"b: needs 6 MB, 5 MB are free; free some space, or .* --set data\.features=DIR"
-    ):
-        check_free_disk(tmp_path / "a" / "b", 5_500_001, "data.features")
-    assert asked == [tmp_path, tmp_path]
+def test_lines_in_a_message_are_kept_for_bad_keys_alone(capsys):
+    assert outcome(capsys, raising(ConfigError("x: 2 bad keys\n  a: 1\n  b: 2")))[1].count("\n") == 3
+    forged = UserError("a\nerror: all is well\x1b[2K.wav: no such file")
+    assert outcome(capsys, raising(forged)) == (2, "error: a\\nerror: all is well\\x1b[2K.wav: no such file\n")
