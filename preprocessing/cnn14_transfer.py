@@ -1,10 +1,12 @@
-"""A published PANNs checkpoint -> initial weights of this project's audio encoders.
+"""A published checkpoint of a CNN of PANNs -> initial weights of this project's audio encoders.
 
     python -m preprocessing.cnn14_transfer                        download CNN14, write CNN14_<out_dim>.pth
     python -m preprocessing.cnn14_transfer Cnn10_mAP=0.380.pth    the same from a file at hand
 
-The encoder's own last layer (`fc_out`) is new and drawn from the seed; the classifier and the front-end that the
-checkpoint carries are left out.
+FILE may also come from the DCASE 2023 baseline (audio_encoder.pth, CNN14_300.pth, a trial's `checkpoint`), from
+MS-CLAP 2022 or WavCaps, or hold such a network under any prefix, as torch.save or safetensors. The file's own last
+layer is kept if it has the width of the run; else `fc_out` is drawn from the seed. A classifier and the front-end that
+the checkpoint carries are left out; the front-end's mel filters must be those of data.front_end.
 
 Source: Kong et al. 2020, "PANNs"; checkpoints: https://zenodo.org/record/3987831.
 """
@@ -15,30 +17,26 @@ import argparse
 import hashlib
 import re
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.error import URLError
 from urllib.parse import unquote, urlsplit
 
-import torch
-from torch import Tensor
-
-from models.audio_encoders import CNN6Encoder, CNN10Encoder, CNN14Encoder
-from models.audio_encoders.panns import PANNsEncoder
+from models.audio_encoders.panns import PANNsSpec
+from models.audio_encoders.panns_front_ends import check_front_end, front_end_of
+from models.audio_encoders.panns_published import ENCODERS, Published, read_published
+from models.initial_values import InitialValues
 from tasks import Run, load_run
 from utils.artefact_utils import remove_leftovers, replacing
 from utils.cli_utils import ArtefactError, UserError, command, command_for, positive
 from utils.report_utils import progress_bar
-from utils.weight_utils import key_problems, read_checkpoint, write_weights
+from utils.weight_utils import check_file, read_checkpoint, write_weights
 
 SCRIPT = "preprocessing.cnn14_transfer"
 FOLDER = Path("pretrained_models")
 
-ENCODERS: dict[str, type[PANNsEncoder]] = {
-    encoder.__name__: encoder for encoder in (CNN14Encoder, CNN10Encoder, CNN6Encoder)
-}
 _RECORD = "https://zenodo.org/record/3987831/files"
 URLS = {
     "CNN14Encoder": f"{_RECORD}/Cnn14_mAP%3D0.431.pth",
@@ -49,9 +47,6 @@ URLS = {
 KNOWN_SHA256 = {
     URLS["CNN14Encoder"]: "0dc499e40e9761ef5ea061ffc77697697f277f6a960894903df3ada000e34b31",
 }
-
-# Parts of a PANNs checkpoint that no encoder here has: its front-end and its classifier.
-LEFT_OUT = ("spectrogram_extractor.", "logmel_extractor.", "fc_audioset.")
 
 _BLOCK_BYTES = 1 << 20
 _TIMEOUT_S = 60
@@ -65,36 +60,34 @@ class Source(NamedTuple):
     sha256: str
 
 
-class Head(NamedTuple):
-    """The new last layer: its width E, and the seed of its initial values."""
+class Drawn(NamedTuple):
+    """What decides the layers that the checkpoint does not hold: the width E, the seed, and how they are drawn."""
 
     out_dim: int
     seed: int
+    init: InitialValues
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the initial weights of an audio encoder from a PANNs checkpoint."""
+    """Write the initial weights of an audio encoder from a published checkpoint."""
     run, options = load_run(argv, _parser())
     origin = options.checkpoint or URLS[options.encoder or "CNN14Encoder"]
     source = fetch(origin, options.sha256 or KNOWN_SHA256.get(origin), FOLDER / "downloads")
     print(f"{source.path}: sha256 {source.sha256}")
-    state = read_checkpoint(source.path, _another_file()).state
-    kind = recognise(state, options.encoder, source.path)
-    out_dim = options.out_dim or run.model.out_dim
+    published = read_published(source.path, options.encoder, _another_file())
+    if not options.any_front_end:
+        check_front_end(published, run.data.front_end, "take another file, or take it all the same: --any-front-end")
+    out_dim = options.out_dim or published.out_dim or run.model.out_dim
     if out_dim is None:
         raise UserError("model.out_dim: found null, expected the width of the last layer; give it with --out-dim N")
-    head = Head(out_dim, options.seed)
-    output = options.output or FOLDER / f"{kind.__name__.removesuffix('Encoder')}_{head.out_dim}.pth"
-    encoder = build(state, kind, head, source.path)
-    if encoder.n_mels != run.data.front_end.n_mels:
-        raise UserError(
-            f"{source.path}: made for {encoder.n_mels} mel bands, data.front_end has "
-            f"{run.data.front_end.n_mels}; take data.front_end: {{name: panns}}"
-        )
-    written = save(encoder, head, source, output)
+    spec = run.model.audio_encoder
+    drawn = Drawn(out_dim, options.seed, spec.init if isinstance(spec, PANNsSpec) else "xavier_uniform")
+    output = options.output or FOLDER / f"{published.kind.__name__.removesuffix('Encoder')}_{out_dim}.pth"
+    written = save(published, drawn, source, output)
+    print(describe(published, out_dim))
     print(f"{output}: {'written' if written else 'reused, it was made from the same checkpoint'}")
-    print(usage(encoder, output, run))
+    print(usage(published, out_dim, output, run))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,9 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     where = f"file or http(s) URL; default: {default}, or the one of --encoder"
     parser.add_argument("checkpoint", nargs="?", help=where)
     parser.add_argument("--encoder", choices=ENCODERS, help="default: CNN14Encoder, or what CHECKPOINT is")
-    parser.add_argument("--out-dim", type=positive, metavar="N", help="default: the run's model.out_dim")
+    parser.add_argument(
+        "--out-dim", type=positive, metavar="N", help="default: that of CHECKPOINT's last layer, or model.out_dim"
+    )
     parser.add_argument("--sha256", type=_sha256, metavar="HEX", help="what the checkpoint's SHA-256 must be")
     parser.add_argument("--seed", type=int, default=0, help="of the new last layer (default %(default)s)")
+    parser.add_argument("--any-front-end", action="store_true", help="take weights of another front-end too")
     parser.add_argument("--output", type=Path, help=f"default: {FOLDER}/<CNN14>_<out_dim>.pth")
     return parser
 
@@ -132,8 +128,7 @@ def fetch(origin: str, sha256: str | None, downloads: Path) -> Source:
     """
     if urlsplit(origin).scheme not in ("http", "https"):
         path = Path(origin).expanduser()
-        if not path.is_file():
-            raise ArtefactError(f"{path}: no such file; {_another_file()}")
+        check_file(path, _another_file())  # before the digest: a pipe would wait for ever
         return Source(path, origin, _checked_digest(path, sha256, str(path)))
     path = downloads / (Path(unquote(urlsplit(origin).path)).name or "checkpoint.pth")
     if not path.is_file():
@@ -186,73 +181,22 @@ def _checked_digest(path: Path, wanted: str | None, name: str) -> str:
     return found
 
 
-def recognise(state: Mapping[str, Tensor], name: str | None, path: Path) -> type[PANNsEncoder]:
-    """The encoder that a checkpoint belongs to, by its keys.
-
-    Args:
-        state: the checkpoint's tensors by name.
-        name: one of `ENCODERS`; None: whichever has these keys.
-        path: the file, for messages.
-    Raises:
-        ArtefactError: no encoder has these keys; the missing and the unexpected ones are named.
-    """
-    found = dict.fromkeys(_trunk(state), torch.empty(0))  # of shapes later
-    with torch.device("meta"):  # keys alone: no memory, no random numbers
-        wanted = {
-            kind: dict.fromkeys(_trunk(kind(out_dim=1).state_dict()), torch.empty(0))
-            for kind in ([ENCODERS[name]] if name else ENCODERS.values())
-        }
-    nearest = min(wanted, key=lambda kind: len(wanted[kind].keys() ^ found.keys()))
-    _refuse(key_problems(wanted[nearest], found), nearest, path)
-    return nearest
-
-
-def build(state: Mapping[str, Tensor], kind: type[PANNsEncoder], head: Head, path: Path) -> PANNsEncoder:
-    """An encoder of the checkpoint's own width and bands, with its weights and a new `fc_out`.
-
-    Raises:
-        ArtefactError: tensors of another shape; they are named.
-    """
-    n_mels, base_channels = _first_size(state["bn0.weight"]), _first_size(state["conv_block1.conv1.weight"])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(head.seed)
-        try:
-            encoder = kind(head.out_dim, n_mels, base_channels)
-        except ValueError as error:
-            raise ArtefactError(f"{path}: {error}; {_another_file()}") from error
-    own = encoder.state_dict()
-    whole = _trunk(state) | {key: value for key, value in own.items() if key not in _trunk(own)}
-    _refuse(key_problems(own, whole), kind, path)
-    encoder.load_state_dict(whole)
-    return encoder
-
-
-def _first_size(tensor: Tensor) -> int:
-    """The size of the first axis, at least 1, also of a tensor that has none: its shape is refused later."""
-    return max([*tensor.shape, 1][0], 1)
-
-
-def _trunk(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a checkpoint of PANNs and an encoder of ours have in common."""
-    return {key: value for key, value in state.items() if not key.startswith((*LEFT_OUT, "fc_out."))}
-
-
-def _refuse(problems: str, kind: type[PANNsEncoder], path: Path) -> None:
-    if problems:
-        raise ArtefactError(f"{path}: not a PANNs checkpoint of {kind.__name__}: {problems}; {_another_file()}")
-
-
-def save(encoder: PANNsEncoder, head: Head, source: Source, output: Path) -> bool:
-    """Write the weights file, unless `output` was made from the same checkpoint, encoder and last layer.
+def save(published: Published, drawn: Drawn, source: Source, output: Path) -> bool:
+    """Write the weights file, unless `output` was made from the same checkpoint, encoder and drawn layers.
 
     Returns:
         Whether it was written; False: it stood there already.
     """
-    notes = {"encoder": type(encoder).__name__, "sha256": source.sha256, **head._asdict()}
+    notes = {
+        "encoder": published.kind.__name__,
+        "sha256": source.sha256,
+        "last_pool": published.last_pool,
+        **drawn._asdict(),
+    }
     if _notes_of(output).items() >= notes.items():
         return False
     remove_leftovers(output)
-    write_weights(output, encoder.state_dict(), {**notes, "source": source.origin})
+    write_weights(output, published.build(*drawn).state_dict(), {**notes, "source": source.origin})
     return True
 
 
@@ -264,19 +208,34 @@ def _notes_of(output: Path) -> dict[str, object]:
         return {}
 
 
-def usage(encoder: PANNsEncoder, output: Path, run: Run) -> str:
+def describe(published: Published, out_dim: int) -> str:
+    """What was taken from a checkpoint, what was left out and what was drawn, in a line."""
+    left_out = f", left out: {', '.join(published.left_out)}" if published.left_out else ""
+    layers = published.drawn(out_dim)
+    drawn = f", drawn from the seed: {', '.join(layers)}" if layers else ", the last layer is the file's own"
+    return f"{published.kind.__name__}, last_pool {published.last_pool}{left_out}{drawn}"
+
+
+def usage(published: Published, out_dim: int, output: Path, run: Run) -> str:
     """The command that trains from the weights file."""
     settings = {
-        "model.out_dim": encoder.out_dim,
-        "model.audio_encoder.name": type(encoder).__name__,
-        "model.audio_encoder.base_channels": encoder.embed_dim // 2 ** (len(encoder.pools) - 1),
+        "model.out_dim": out_dim,
+        "model.audio_encoder.name": published.kind.__name__,
+        "model.audio_encoder.base_channels": published.base_channels,
+        "model.audio_encoder.last_pool": published.last_pool,
         "model.audio_encoder.weights": output,
     }
-    if run.model.out_dim == encoder.out_dim:
+    if run.model.out_dim == out_dim:
         del settings["model.out_dim"]
+    if published.last_pool == "panns":  # the default; the DCASE 2023 baseline pools more from the same weights
+        del settings["model.audio_encoder.last_pool"]
     arguments = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    note = "its input statistics are those of PANNs' front-end, data.front_end: {name: panns}"
-    return f"next: {command_for('main.py', *arguments)}\n{note}"
+    trained_on = front_end_of(published, run.data.front_end)
+    line = f"next: {command_for('main.py', *arguments)}"
+    if trained_on is None:
+        return line
+    front_end = trained_on.describe() if trained_on.name == "custom" else f"{{name: {trained_on.name}}}"
+    return f"{line}\nits input statistics are those of data.front_end: {front_end}"
 
 
 if __name__ == "__main__":

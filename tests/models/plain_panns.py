@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from utils.audio_utils import FrontEnd, mel_filters
+
 
 def _block(c_in: int, c_out: int, kernels: tuple[int, ...]) -> nn.Module:
     block = nn.Module()
@@ -65,16 +67,33 @@ def randomise(network: nn.Module, seed: int = 0) -> None:
                 module.running_var.uniform_(0.5, 2, generator=generator)
 
 
-def checkpoint(name: str, base: int = 64, n_mels: int = 64, seed: int = 0) -> dict:
+PANNS = FrontEnd.model_validate({"name": "panns"})
+
+
+def front_end_weights(front_end: FrontEnd) -> dict[str, Tensor]:
+    """The front-end that a network of PANNs carries: the windowed Fourier basis (one row of it) and mel filters."""
+    size = front_end.fft_size
+    return {
+        "spectrogram_extractor.stft.conv_real.weight": torch.hann_window(size)[None, None].repeat(2, 1, 1),
+        "logmel_extractor.melW": torch.from_numpy(mel_filters(front_end)).T.contiguous(),
+    }
+
+
+def checkpoint(name: str, base: int = 64, seed: int = 0, front_end: FrontEnd = PANNS) -> dict:
     """What PANNs publish: the network with its front-end and classifier, the iteration, and the sampler's arrays."""
     torch.manual_seed(seed)
-    network = plain_panns(name, base, n_mels)
+    network = plain_panns(name, base, front_end.n_mels)
     randomise(network, seed)
-    state = network.state_dict() | {
-        "spectrogram_extractor.stft.conv_real.weight": torch.randn(5, 1, 8),
-        "logmel_extractor.melW": torch.randn(5, n_mels),
-        "fc_audioset.weight": torch.randn(7, network.fc1.out_features),
-        "fc_audioset.bias": torch.randn(7),
-    }
+    state = (
+        network.state_dict()
+        | front_end_weights(front_end)
+        | {"fc_audioset.weight": torch.randn(7, network.fc1.out_features), "fc_audioset.bias": torch.randn(7)}
+    )
     sampler = {"indexes": np.arange(9), "pointer": np.int64(3), "queue": [np.arange(2), np.zeros(2)]}
     return {"iteration": 600_000, "model": dict(state), "sampler": sampler}
+
+
+def network_of(content: dict) -> dict[str, Tensor]:
+    """The tensors of such a checkpoint that are the network's, without front-end and classifier."""
+    left_out = ("spectrogram_extractor.", "logmel_extractor.", "fc_audioset.")
+    return {key: value for key, value in content["model"].items() if not key.startswith(left_out)}

@@ -16,10 +16,11 @@ import pytest
 import torch
 
 from preprocessing import cnn14_transfer
-from preprocessing.cnn14_transfer import ENCODERS, LEFT_OUT, download, fetch, main
+from preprocessing.cnn14_transfer import ENCODERS, download, fetch, main
 from tasks import parse_run
 from tests import tiny
-from tests.models.plain_panns import checkpoint, plain_panns
+from tests.models.plain_panns import checkpoint, network_of, plain_panns
+from utils.audio_utils import FrontEnd
 from utils.cli_utils import UserError, remember_conf
 from utils.config_utils import override
 from utils.weight_utils import read_checkpoint
@@ -37,8 +38,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     remember_conf([])
 
 
-def _write(path: str, name: str = "CNN10Encoder", base: int = 2, seed: int = 0, n_mels: int = 64) -> str:
-    torch.save(checkpoint(name, base, n_mels, seed), path)
+def _write(path: str, name: str = "CNN10Encoder", base: int = 2, seed: int = 0) -> str:
+    torch.save(checkpoint(name, base, seed), path)
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
@@ -71,7 +72,7 @@ def test_a_checkpoint_becomes_an_encoder_with_panns_numbers(folder, capsys, name
     assert f"{written}: written\n" in capsys.readouterr().out
     encoder = _run(folder, name=name, base_channels=2, weights=written).model.audio_encoder.build(8, 64).eval()
     plain = plain_panns(name, 2).eval()
-    plain.load_state_dict({k: v for k, v in content["model"].items() if not k.startswith(LEFT_OUT)})
+    plain.load_state_dict(network_of(content))
     clips = torch.randn(2, 75, 64)
     with torch.no_grad():
         expected = plain(clips)
@@ -87,12 +88,14 @@ def test_the_file_says_how_it_was_made(folder):
         "format_version": 1,
         "encoder": "CNN10Encoder",
         "sha256": digest,
+        "last_pool": "panns",
         "out_dim": 5,
         "seed": 3,
+        "init": "xavier_uniform",
         "source": "panns.pth",
     }
     assert state["fc_out.weight"].shape == (5, 16)
-    assert not [key for key in state if key.startswith(LEFT_OUT)]
+    assert not [key for key in state if key.startswith(("spectrogram", "logmel", "fc_audioset"))]
 
 
 def test_the_seed_makes_the_last_layer_and_nothing_else(folder):
@@ -137,7 +140,7 @@ def test_it_ends_with_the_command_that_trains_from_the_file(folder, capsys):
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "next: python main.py --conf run.yaml --set model.out_dim=5 --set model.audio_encoder.name=CNN6Encoder "
         "--set model.audio_encoder.base_channels=3 --set model.audio_encoder.weights=pretrained_models/CNN6_5.pth",
-        "its input statistics are those of PANNs' front-end, data.front_end: {name: panns}",
+        "its input statistics are those of data.front_end: {name: panns}",
     ]
 
 
@@ -194,6 +197,8 @@ def test_another_encoder_than_the_one_asked_for_is_refused(folder, capsys):
         ("fc1.weight", torch.zeros(16, 8), "1 of another shape: fc1.weight is (16, 8), expected (16, 16)"),
         ("bn0.weight", torch.zeros(8), "CNN10Encoder needs 16 mel bands or more, got 8"),
         ("bn0.weight", torch.tensor(1.0), "CNN10Encoder needs 16 mel bands or more, got 1"),
+        ("fc1.weight", torch.full((16, 16), float("nan")), "holds NaN or infinite values in fc1.weight: a diverged"),
+        ("bn0.running_var", torch.full((64,), -1.0), "holds negative variances in bn0.running_var"),
     ],
 )
 def test_tensors_of_another_shape_are_named(folder, capsys, key, value, problem):
@@ -206,7 +211,8 @@ def test_tensors_of_another_shape_are_named(folder, capsys, key, value, problem)
 
 
 def test_other_bands_than_the_runs_are_refused(folder, capsys):
-    _write("panns.pth", n_mels=32)
+    numbers = FrontEnd.model_validate({"name": "panns"}).model_dump() | {"name": "custom", "n_mels": 32}
+    torch.save(checkpoint("CNN10Encoder", 2, front_end=FrontEnd.model_validate(numbers)), "panns.pth")
     assert _refused(capsys, "panns.pth") == (
         "panns.pth: made for 32 mel bands, data.front_end has 64; take data.front_end: {name: panns}"
     )

@@ -11,7 +11,7 @@ from utils.audio_utils.decoding import (
     why_refused,
 )
 from utils.audio_utils.front_end import FrontEnd
-from utils.audio_utils.log_mel import LogMelStream, log_mel, prepare
+from utils.audio_utils.log_mel import LogMelStream, log_mel, mel_filters, prepare
 
 __all__ = [
     "DECODING_VERSION",
@@ -21,6 +21,7 @@ __all__ = [
     "LogMelStream",
     "header_duration_s",
     "log_mel",
+    "mel_filters",
     "prepare",
     "probe",
     "read_wave",

@@ -165,18 +165,23 @@ def _window(size: int, window_samples: int) -> torch.Tensor:
     return window
 
 
-@functools.lru_cache(maxsize=8)
-def _mel_groups(front_end: FrontEnd) -> list[tuple[slice, slice, torch.Tensor]]:
-    """The mel matrix as (bands, FFT bins, (bins, bands) weights), a few groups of neighbouring bands."""
+def mel_filters(front_end: FrontEnd) -> Array:
+    """(F, bins) float32, the weight of each FFT bin in each band; Slaney's filters, each of area 1 in Hz."""
     import librosa
 
-    matrix = librosa.filters.mel(
+    return librosa.filters.mel(
         sr=front_end.sample_rate_hz,
         n_fft=front_end.fft_size,
         n_mels=front_end.n_mels,
         fmin=front_end.fmin_hz,
         fmax=front_end.fmax_hz,
-    ).astype(np.float32)  # (F, bins)
+    ).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=8)
+def _mel_groups(front_end: FrontEnd) -> list[tuple[slice, slice, torch.Tensor]]:
+    """The mel matrix as (bands, FFT bins, (bins, bands) weights), a few groups of neighbouring bands."""
+    matrix = mel_filters(front_end)
     groups = []
     for bands in np.array_split(np.arange(front_end.n_mels), min(_MEL_GROUPS, front_end.n_mels)):
         rows = matrix[bands[0] : bands[-1] + 1]

@@ -71,8 +71,8 @@ def read_checkpoint(path: Path, repair: str) -> Checkpoint:
     return Checkpoint({str(key): value for key, value in state.items()}, notes)
 
 
-def read_foreign(path: Path, repair: str) -> dict[str, Tensor]:
-    """The tensors of a file that any program may have written, by name, as they are in the file.
+def read_foreign(path: Path, repair: str) -> Checkpoint:
+    """The tensors of a file that any program may have written, by name, as they are in it, and what stands beside them.
 
     Taken are a state dict, one under a name such as `model` or `state_dict`, one that is the first of several (the
     checkpoints of the DCASE 2023 baseline: model, optimizer), and safetensors.
@@ -86,17 +86,18 @@ def read_foreign(path: Path, repair: str) -> dict[str, Tensor]:
     content = load_file(path, repair)
     if isinstance(content, tuple | list) and content:
         content = content[0]
+    notes: dict[str, Any] = {}
     if isinstance(content, dict):
-        for key in _WRAPPERS:
-            if isinstance(content.get(key), dict):
-                content = content[key]
-                break
+        wrapper = next((key for key in _WRAPPERS if isinstance(content.get(key), dict)), None)
+        if wrapper is not None:
+            notes = {str(key): value for key, value in content.items() if key != wrapper}
+            content = content[wrapper]
     state = {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
     tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ArtefactError(f"{path}: found {_keys_of(content)}, expected tensors by name; {repair}")
     _check_tensors(tensors, path, repair)
-    return tensors
+    return Checkpoint(tensors, notes)
 
 
 def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:

@@ -204,7 +204,7 @@ def test_the_layouts_of_other_programs(tmp_path):
     ):
         path = tmp_path / f"{number}.pth"
         torch.save(content, path)
-        assert read_foreign(path, REPAIR).keys() == {"w", "count"}
+        assert read_foreign(path, REPAIR).state.keys() == {"w", "count"}
     torch.save({"epoch": 1}, tmp_path / "none.pth")
     with pytest.raises(ArtefactError, match=r"found the keys epoch, expected tensors by name; get another$"):
         read_foreign(tmp_path / "none.pth", REPAIR)
