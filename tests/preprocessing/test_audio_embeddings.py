@@ -109,7 +109,7 @@ def test_every_clip_has_the_vector_of_its_wave(corpus, capsys):
     assert corpus.run() == 0
     printed = capsys.readouterr()
     assert "wav2vec2: 16 dimensions, 16000 Hz, windows of at most 1 s, on cpu" in printed.out
-    assert "next: python -m preprocessing.clip_embeddings --conf" in printed.out
+    assert "next: python -m preprocessing.sbert_embeddings --conf" in printed.out  # of a retrieval run
     assert "clip/s" in printed.err
     encoder = load_frozen_audio(str(corpus.folder / "wav2vec2"), None, corpus.data.front_end, 1.0)
     for split in SPLITS:
