@@ -15,6 +15,29 @@ from utils.config_utils import Spec
 
 # A dimension whose deviation is this small a share of the largest one is constant up to rounding.
 _CONSTANT = 1e-6
+# Numbers that are taken to double precision at a time: 32 MB, whatever the size of a table mapped from disk.
+_BLOCK = 2**22
+
+
+def moments(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean and the standard deviation of each dimension, block by block in double precision.
+
+    The deviation is taken around the mean in a second pass: sums of squares in one pass would lose the digits of
+    dimensions that lie far from 0.
+
+    Args:
+        vectors: (N, E).
+    Returns:
+        (E,) float64 each.
+    """
+    total, squares = torch.zeros((2, vectors.shape[1]), dtype=torch.float64).unbind()
+    rows = max(1, _BLOCK // max(1, vectors.shape[1]))
+    for block in vectors.split(rows):
+        total += block.double().sum(dim=0)
+    mean = total / len(vectors)
+    for block in vectors.split(rows):
+        squares += (block.double() - mean).square().sum(dim=0)
+    return mean, (squares / len(vectors)).sqrt()
 
 
 class Standardisation(nn.Module):
@@ -35,11 +58,10 @@ class Standardisation(nn.Module):
         self.register_buffer("deviation", torch.ones(dim))
 
     def fit(self, vectors: Tensor) -> None:
-        """Take the statistics of some vectors, (N, E), in double precision; constant dimensions are only centred."""
-        moments = vectors.double()
-        deviation = moments.std(dim=0, correction=0)
+        """Take the statistics of some vectors, (N, E); constant dimensions are only centred."""
+        mean, deviation = moments(vectors)
         constant = deviation <= _CONSTANT * deviation.max()
-        self.mean.copy_(moments.mean(dim=0))
+        self.mean.copy_(mean)
         self.deviation.copy_(deviation.masked_fill(constant, 1.0))
 
     def forward(self, vectors: Tensor) -> Tensor:

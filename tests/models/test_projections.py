@@ -1,8 +1,11 @@
 """Projections: the arithmetic by hand, the standardisation from training data alone, what is refused."""
 
+import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from models import projections
 from models.projections import AudioProjection, AudioProjectionSpec, MLPProjection, MLPProjectionSpec, Standardisation
 
 
@@ -15,6 +18,37 @@ def test_standardisation_by_hand():
     standardise.fit(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))  # mean 2 and 5, deviation 1 and 0
     out = standardise(torch.tensor([[4.0, 5.0], [2.0, 6.0]]))
     assert out.tolist() == [[2.0, 0.0], [0.0, 1.0]]  # the constant dimension is only centred
+
+
+def far_vectors(rows, width=64):
+    return torch.from_numpy(np.random.default_rng(0).normal(1000, 0.5, (rows, width)).astype(np.float32))
+
+
+def test_moments_of_many_blocks_are_those_of_the_whole_table():
+    table = far_vectors(2 * projections._BLOCK // 64 + 17)
+    mean, deviation = projections.moments(table)
+    whole = table.numpy().astype(np.float64)
+    np.testing.assert_allclose(mean, whole.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(deviation, whole.std(0), rtol=1e-12)
+
+
+class LargestDouble(TorchDispatchMode):
+    """Notes the most numbers that one tensor in double precision holds."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.dtype == torch.float64:
+            self.largest = max(self.largest, made.numel())
+        return made
+
+
+def test_a_large_table_is_taken_to_double_precision_block_by_block(monkeypatch):
+    monkeypatch.setattr(projections, "_BLOCK", 640)
+    with LargestDouble() as seen:
+        Standardisation(64).fit(far_vectors(1000))
+    assert seen.largest == 640
 
 
 def test_standardised_training_vectors_have_mean_0_and_deviation_1():
