@@ -117,10 +117,12 @@ def trained_of(conf: Run, args: argparse.Namespace) -> Trained:
         UserError: there is no such run, trial, checkpoint or split, or a file of it is broken.
     """
     trial = find_trial(args.run or conf.folder, args.trial, args.checkpoint)
-    params = _settings(trial, conf, [setting.partition("=")[0] for setting in args.set])
+    source = str(trial.folder / PARAMS_FILE)
+    own = to_mapping(parse_run(trial.params, source))  # whoever wrote the file: every section is there from here on
+    params = _settings(trial.folder, own, conf, [setting.partition("=")[0] for setting in args.set])
     if params["model"]["audio_encoder"].get("weights"):  # where training began; the checkpoint holds what came of it
         params["model"]["audio_encoder"]["weights"] = None
-    run = parse_run(params, str(trial.folder / PARAMS_FILE))
+    run = parse_run(params, source)
     split = split_name(run, args.split)
     given = {name: vars(args)[name] for name in ("run", "trial", "checkpoint", "split")}
     choices = [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
@@ -143,13 +145,18 @@ def split_name(run: Run, given: str | None) -> str:
     return str(split)
 
 
-def _settings(trial: TrainedTrial, conf: Run, changed: Sequence[str]) -> dict[str, Any]:
-    """The trial's settings; `--set` can move its data and choose the device, and nothing else.
+def _settings(trial: Path, own: dict[str, Any], conf: Run, changed: Sequence[str]) -> dict[str, Any]:
+    """The trial's settings, moved and on the device that the command line names.
 
+    Args:
+        trial: its folder, for messages.
+        own: its settings, checked.
+        conf: the run of the command line; `--set` can move the data and choose the device, and nothing else.
+        changed: the keys that `--set` named.
     Raises:
         UserError: another key was set to a value that the trial does not have.
     """
-    params = copy.deepcopy(trial.params)
+    params = copy.deepcopy(own)
     wanted = to_mapping(conf)
     for key in ["training.device", "data.workers", *(key for key in changed if key in _MOVABLE)]:
         set_key(params, key, value_at(wanted, key))
@@ -159,7 +166,7 @@ def _settings(trial: TrainedTrial, conf: Run, changed: Sequence[str]) -> dict[st
             continue
         if (found := value_at(params, key)) != value_at(wanted, key):
             raise UserError(
-                f"--set {key}: {trial.folder} was trained with {found}; stage 3 takes its settings from there; leave "
+                f"--set {key}: {trial} was trained with {found}; stage 3 takes its settings from there; leave "
                 f"it out, or train with it under --set experiment=NAME"
             )
     return params

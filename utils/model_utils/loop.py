@@ -102,11 +102,11 @@ class Fit:
         weights = weights_of(state, path)
         check_fits(self.model, weights, path)
         check_optimizer_state(self._optimizer, state.get("optimizer"), path)
+        restore_random_state(state.get("random"), path)  # the last one to refuse; loading draws nothing
         self.model.load_state_dict(weights)
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["scheduler"])
         self._scaler.load_state_dict(state["scaler"])
-        restore_random_state(state.get("random"), path)
         self.epoch = state["epoch"]
         self.best.load_state_dict({"value": state["best"], "epoch": state["best_epoch"]})
         self._stop.load_state_dict(state["stop"])

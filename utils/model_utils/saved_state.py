@@ -67,6 +67,8 @@ def _groups_problem(optimizer: Optimizer, state: Any) -> str:
             f"found parameter groups of {_listed(sizes)} tensors, expected {_listed(expected)} tensors; it was written "
             "with another optimizer.weight_decay, or where biases, norms and the temperature decayed too"
         )
+    if any(found["params"] != one["params"] for found, one in zip(groups, wanted, strict=True)):
+        return "its groups number the parameters otherwise"
     return _difference(groups, wanted, "param_groups")
 
 
@@ -114,7 +116,9 @@ def _alike(found: Any, wanted: Any) -> bool:
         return isinstance(found, int | float) and not isinstance(found, bool)
     if wanted is None:
         return found is None or isinstance(found, int | float)
-    return type(found) is type(wanted)
+    if type(found) is not type(wanted):
+        return False
+    return not isinstance(wanted, int) or found >= 0  # numbers of epochs and steps
 
 
 def _described(value: Any) -> str:
