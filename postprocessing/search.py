@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tasks import Trained, load_trained
 from tasks.dual_encoder import DualEncoderTask
-from utils.artefact_utils import ScoreReader
+from utils.artefact_utils import ScoreReader, UnreadableError
 from utils.audio_utils import AudioError
 from utils.cli_utils import ArtefactError, UserError, command, positive
 from utils.metric_utils import EmbeddingScores, top_k
@@ -72,8 +72,10 @@ def _clip_embeddings(task: DualEncoderTask, trained: Trained) -> Array:
     fids = task.split(trained.split).fids
     try:
         with ScoreReader(trained.scores, trained.command_for("postprocessing.xmodal_scores")) as reader:
-            if reader.notes["checkpoint"] == trained.checkpoint and reader.fids == fids:
+            if reader.notes.get("checkpoint") == trained.checkpoint and reader.fids == fids:
                 return reader.embeddings("audio")
+    except UnreadableError:
+        raise
     except ArtefactError:
         print(f"{trained.scores.name} is not there: embedding {len(fids)} clips")
     return task.outputs(trained.split).audio

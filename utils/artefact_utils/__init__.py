@@ -8,8 +8,9 @@ from utils.artefact_utils.audio_embeddings import (
     AudioTable,
     read_audio_embeddings,
 )
-from utils.artefact_utils.clip_arrays import ClipArrayReader
+from utils.artefact_utils.clip_views import ClipArrayReader
 from utils.artefact_utils.dcase2023 import BaselineClip, BaselineLogMels, read_baseline_clips
+from utils.artefact_utils.files import UnreadableError, check_is_file, is_there, read_file
 from utils.artefact_utils.foreign_scores import ForeignScores, read_foreign_scores
 from utils.artefact_utils.logmels import LogMelParts, LogMelReader, LogMelSettings
 from utils.artefact_utils.pairs import Pairs, read_pairs, write_pairs
@@ -55,12 +56,16 @@ __all__ = [
     "RelevanceList",
     "ScoreReader",
     "TextEmbeddings",
+    "UnreadableError",
+    "check_is_file",
     "check_submission",
     "dump_pickle",
+    "is_there",
     "load_pickle",
     "read_audio_embeddings",
     "read_baseline_clips",
     "read_clips",
+    "read_file",
     "read_foreign_scores",
     "read_pairs",
     "read_relevance",

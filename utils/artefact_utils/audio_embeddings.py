@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.clip_arrays import ClipArrayParts, ClipArrayReader
+from utils.artefact_utils.clip_arrays import ClipArrayParts
+from utils.artefact_utils.clip_views import ClipArrayReader
 from utils.artefact_utils.foreign_embeddings import ForeignVectors, open_foreign
 from utils.artefact_utils.hdf5 import reading
+from utils.artefact_utils.hdf5_arrays import ArrayPlace, check_shape
 from utils.artefact_utils.tables import Clip
 from utils.artefact_utils.vector_tables import VectorTable
 from utils.cli_utils import ArtefactError
@@ -69,7 +70,10 @@ class AudioEmbeddingParts(ClipArrayParts):
 
     def left_out(self) -> dict[str, str]:
         """Clips that the encoder refused, as the assembled file says: fid -> reason."""
-        return _left_out(self.note("left_out"))
+        try:
+            return dict(json.loads(self.note("left_out") or "{}"))
+        except (ValueError, TypeError, RecursionError):  # not as `finish` notes it: it is written again
+            return {}
 
     def finish(self, fids: Sequence[str], left_out: Mapping[str, str], command: str) -> None:
         """Assemble the file of the clips that are `finished`, with the reasons of the others."""
@@ -86,14 +90,12 @@ class _EmbeddingReader(ClipArrayReader):
             ArtefactError: a clip has none, or one of another shape.
         """
         wanted = [(row, fid) for row, fid in enumerate(fids) if fid]
-        self._refuse_missing([fid for _, fid in wanted])
-        dtype = np.dtype(self.attributes["dtype"])
-        with reading(self.path, self._repair):
-            for row, fid in wanted:
-                # HDF5's high level would take three times as long
-                dataset = h5py.h5d.open(self._file.id, fid.encode())
-                offset, size = dataset.get_offset(), dataset.get_storage_size()
-                table.put(row, fid, self._mapped[offset : offset + size].view(dtype))
+        views = self.views([fid for _, fid in wanted])
+        for (row, fid), view in zip(wanted, views, strict=True):
+            table.put(row, fid, view[:])
+
+    def check(self, place: ArrayPlace) -> None:
+        check_shape(place, 1)
 
 
 def read_audio_embeddings(source: AudioSource, clips: Sequence[Clip], split: str) -> AudioTable:
@@ -113,7 +115,7 @@ def read_audio_embeddings(source: AudioSource, clips: Sequence[Clip], split: str
         return _read_foreign(source, clips, split)
     reader = _EmbeddingReader(source.path, source.repair)
     _refuse_other(reader.attributes, source)
-    left_out = _left_out(reader.attributes.get("left_out", ""))
+    left_out = _left_out(reader.attributes.get("left_out", ""), source)
     kept = np.array([clip.fid not in left_out for clip in clips])
     fids = [clip.fid if keep else "" for clip, keep in zip(clips, kept, strict=True)]
     table = VectorTable(len(clips), source.path, source.repair, source.scratch)
@@ -123,7 +125,7 @@ def read_audio_embeddings(source: AudioSource, clips: Sequence[Clip], split: str
 
 def _read_foreign(source: AudioSource, clips: Sequence[Clip], split: str) -> AudioTable:
     with open_foreign(source.path, source.repair) as foreign:
-        left_out = _left_out(foreign.left_out)
+        left_out = _left_out(foreign.left_out, source)
         kept = np.array([clip.fid not in left_out for clip in clips])
         held = [clip for clip, keep in zip(clips, kept, strict=True) if keep]
         keyed_by, keys = _matching_keys(foreign, held, split, source)
@@ -184,8 +186,19 @@ def _refuse_other(found: Mapping[str, str], source: AudioSource) -> None:
             )
 
 
-def _left_out(note: str) -> dict[str, str]:
-    return json.loads(note) if note else {}
+def _left_out(note: str, source: AudioSource) -> dict[str, str]:
+    """The reasons by fid that a file notes.
+
+    Raises:
+        ArtefactError: the note is none of these.
+    """
+    try:
+        found = json.loads(note) if note else {}
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(reason, str) for reason in found.values()):
+        raise ArtefactError(f"{source.path}: left_out is no JSON object of fid and reason; {source.repair}")
+    return found
 
 
 def _of(clips: Sequence[Clip], left_out: Mapping[str, str]) -> dict[str, str]:

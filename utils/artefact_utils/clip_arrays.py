@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.artefact_utils.atomic import remove_leftovers
-from utils.artefact_utils.hdf5 import mapped_bytes, open_hdf5, reading, replacing_hdf5
+from utils.artefact_utils.files import UnreadableError, is_there
+from utils.artefact_utils.hdf5 import attributes_in, open_hdf5, reading, replacing_hdf5
+from utils.artefact_utils.hdf5_arrays import StrangeArrayError, hard_links, place_of
 from utils.audio_utils import AudioError
 from utils.cli_utils import ArtefactError
 
@@ -71,17 +73,11 @@ class ClipArrayParts:
             return None
         # decoded where the value of this name is no text
         texts = {key for key, value in self._settings.items() if isinstance(value, str)}
-        return _described({key: text if key in texts or not text else json.loads(text) for key, text in found.items()})
+        return _described({key: text if key in texts else _decoded(text) for key, text in found.items()})
 
     def note(self, name: str) -> str:
         """A further attribute of the assembled file, empty where it has none."""
-        if not self.path.is_file():
-            return ""
-        try:
-            with h5py.File(self.path, "r") as file:
-                return str(file.attrs.get(name, ""))
-        except OSError:  # not a complete HDF5 file: it has no attributes
-            return ""
+        return (_attributes_of_file(self.path) or {}).get(name, "")
 
     def write_part(self, chunk: Sequence[str], clips: Iterable[tuple[str, Iterator[Array]]]) -> list[tuple[str, str]]:
         """Write one part.
@@ -129,23 +125,41 @@ class ClipArrayParts:
 
     def _attributes_in(self, path: Path) -> dict[str, str] | None:
         """The attributes of this file's settings in another; None if it is absent or broken."""
-        if not path.is_file():
-            return None
-        try:
-            with h5py.File(path, "r") as file:
-                return {key: str(file.attrs.get(key, "")) for key in self._attributes}
-        except OSError:  # not a complete HDF5 file: it has no settings
-            return None
+        found = _attributes_of_file(path)
+        return None if found is None else {key: found.get(key, "") for key in self._attributes}
 
     def _fids(self, path: Path) -> list[str]:
         """The clips in a file or part; none if it is absent, broken, or made with other settings."""
-        if self._attributes_in(path) != self._attributes:
+        found = _attributes_of_file(path)
+        if found is None or found.get("format_version") != str(FORMAT_VERSION):
+            return []
+        if {key: found.get(key, "") for key in self._attributes} != self._attributes:
             return []
         try:
-            with h5py.File(path, "r") as file:
-                return list(file) if file.attrs.get("format_version") == FORMAT_VERSION else []
-        except OSError:  # truncated: its clips are made again
+            with open_hdf5(path, "") as file, reading(path, ""):
+                size = path.stat().st_size
+                return [name for name in sorted(hard_links(file)) if 0 not in place_of(file, name, size).shape]
+        except UnreadableError:
+            raise
+        except (ArtefactError, StrangeArrayError):  # broken inside, or not as it was written: made again
             return []
+
+
+def _attributes_of_file(path: Path) -> dict[str, str] | None:
+    """All attributes; None if the file is absent or broken.
+
+    Raises:
+        UnreadableError: it is there, but the disk or its permissions refuse to read it.
+    """
+    if not is_there(path):
+        return None
+    try:
+        with open_hdf5(path, "") as file:
+            return attributes_in(file, path, "")
+    except UnreadableError:
+        raise
+    except ArtefactError:  # not a complete HDF5 file: it has no attributes
+        return None
 
 
 class _OpenFiles:
@@ -165,7 +179,7 @@ class _OpenFiles:
         if path not in self._files:
             if len(self._files) >= _OPEN_PARTS:
                 self._files.pop(next(iter(self._files))).close()
-            self._files[path] = h5py.File(path, "r")
+            self._files[path] = h5py.File(path, "r", locking=False)
         return self._files[path]
 
 
@@ -185,66 +199,11 @@ def _write_clip(file: h5py.File, fid: str, blocks: Iterator[Array], dtype: str) 
         second = next(blocks, None)
 
 
-class ClipArrayReader:
-    """The arrays of a split; clips are views of the mapped file, shared by all processes that read it."""
-
-    what = "features"  # for messages
-
-    def __init__(self, path: Path, repair: str) -> None:
-        """Open the file.
-
-        Args:
-            path: the HDF5 file.
-            repair: the command that writes it, for messages.
-        Raises:
-            ArtefactError: missing, broken, or of another version.
-        """
-        self.path = path
-        self._repair = repair
-        self._file = open_hdf5(path, repair)
-        version = self._file.attrs.get("format_version")
-        if version != FORMAT_VERSION:
-            raise ArtefactError(
-                f"{path}: format version is {version}, this program reads {FORMAT_VERSION}; write it again: {repair}"
-            )
-        self.attributes: dict[str, str] = {key: str(value) for key, value in self._file.attrs.items()}
-        self._mapped = mapped_bytes(path)
-
-    def index(self, fids: Sequence[str]) -> list[h5py.Dataset]:
-        """The datasets of `fids`, in this order.
-
-        Raises:
-            ArtefactError: a clip has none.
-        """
-        self._refuse_missing(fids)
-        return [self._file[fid] for fid in fids]
-
-    def views(self, fids: Sequence[str]) -> list[Array | h5py.Dataset]:
-        """The array of each clip, as stored.
-
-        A clip stored in one piece is a view of the mapped file: slicing it copies nothing and starts no HDF5 call.
-        A recording that was written in blocks is the HDF5 dataset itself; slicing reads the rows asked for.
-        Raises:
-            ArtefactError: a clip has none.
-        """
-        with reading(self.path, self._repair):
-            return [self._view(dataset) for dataset in self.index(fids)]
-
-    def _refuse_missing(self, fids: Sequence[str]) -> None:
-        known = set(self._file)
-        missing = [fid for fid in fids if fid not in known]
-        if missing:
-            raise ArtefactError(
-                f"{self.path}: no {self.what} for {len(missing)} of {len(fids)} clips, the first is fid {missing[0]}; "
-                f"add them: {self._repair}"
-            )
-
-    def _view(self, dataset: h5py.Dataset) -> Array | h5py.Dataset:
-        offset = dataset.id.get_offset()
-        if offset is None:
-            return dataset
-        raw = self._mapped[offset : offset + dataset.nbytes]
-        return raw.view(dataset.dtype).reshape(dataset.shape)
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # of another program, which stores other things under this name
+        return text
 
 
 def _described(settings: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -12,8 +11,13 @@ from typing import Any, Protocol
 import h5py
 import numpy as np
 
-from utils.artefact_utils.hdf5 import mapped_bytes, open_hdf5
+from utils.artefact_utils.clip_views import ArrayFile
+from utils.artefact_utils.files import check_is_file
+from utils.artefact_utils.hdf5 import attributes_in, open_hdf5, reading
+from utils.artefact_utils.hdf5_arrays import StrangeArrayError, hard_links, place_of, strange
+from utils.artefact_utils.npz import open_npz
 from utils.artefact_utils.pickles import load_pickle
+from utils.artefact_utils.vector_tables import MAX_VECTOR_BYTES
 from utils.cli_utils import ArtefactError
 
 # What a list of dicts may call its clips by, in the order in which they are tried.
@@ -49,8 +53,7 @@ def open_foreign(path: Path, repair: str) -> Iterator[ForeignVectors]:
     if opener is None:
         known = ", ".join(_OPENERS)
         raise ArtefactError(f"{path}: suffix '{path.suffix}' is none of {known}; {repair}")
-    if not path.is_file():
-        raise ArtefactError(f"{path}: no such file; {repair}")
+    check_is_file(path, repair)
     with opener(path, repair) as vectors:
         yield vectors
 
@@ -58,38 +61,49 @@ def open_foreign(path: Path, repair: str) -> Iterator[ForeignVectors]:
 class _HDF5Vectors:
     """Datasets by name, also in groups: a key may hold slashes."""
 
-    def __init__(self, path: Path, file: h5py.File) -> None:
-        self._file = file
-        self._mapped = mapped_bytes(path)
-        self.left_out = str(file.attrs.get("left_out", ""))
+    def __init__(self, path: Path, file: h5py.File, repair: str) -> None:
+        self._path, self._file, self._repair = path, file, repair
+        self._arrays = ArrayFile(path, repair)
+        self._size = path.stat().st_size
+        self._names: dict[str, set[str]] = {}  # of each group that was asked for
+        with reading(path, repair):
+            self.left_out = attributes_in(file, path, repair).get("left_out", "") if "left_out" in file.attrs else ""
 
     def keys_among(self, keys: Iterable[str]) -> set[str]:
-        by_group: dict[str, set[str]] = {}
-        for key in keys:
-            group, _, name = key.rpartition("/")
-            by_group.setdefault(group, set()).add(name)
-        found = set()
-        for group, names in by_group.items():
-            place = self._file.get(group or "/")
-            if isinstance(place, h5py.Group):
-                found |= {f"{group}/{name}" if group else name for name in names & set(place)}
-        return found
+        return {key for key in keys if self._has(key)}
+
+    def _has(self, key: str) -> bool:
+        group, _, name = key.rpartition("/")
+        return name in self._names_in(group)
+
+    def _names_in(self, group: str) -> set[str]:
+        """The names in a group, each group on the way in the file itself; none if there is no such group."""
+        if group not in self._names:
+            known = (not group) or self._has(group)
+            place = self._file.get(group or "/") if known else None
+            try:
+                self._names[group] = hard_links(place) if isinstance(place, h5py.Group) else set()
+            except StrangeArrayError as error:
+                raise strange(self._path, error, self._repair) from error
+        return self._names[group]
 
     def some_keys(self) -> list[str]:
         names: list[str] = []
-        for name in islice(self._file, 3):
-            entry = self._file[name]
-            inside = [f"{name}/{inner}" for inner in islice(entry, 2)] if isinstance(entry, h5py.Group) else [name]
-            names += inside
+        for name in islice(sorted(self._names_in("")), 3):
+            inside = [f"{name}/{inner}" for inner in islice(sorted(self._names_in(name)), 2)]
+            names += inside or [name]
         return names
 
     def __getitem__(self, key: str) -> Any:
-        dataset = h5py.h5d.open(self._file.id, key.encode())  # HDF5's high level would take three times as long
-        offset = dataset.get_offset()
-        if offset is None:  # compressed or chunked
-            return self._file[key][()]
-        raw = self._mapped[offset : offset + dataset.get_storage_size()]
-        return raw.view(dataset.dtype).reshape(dataset.shape)
+        try:
+            place = place_of(self._file, key, self._size)
+        except StrangeArrayError as error:
+            raise strange(self._path, error, self._repair) from error
+        if place.nbytes > MAX_VECTOR_BYTES:
+            raise ArtefactError(
+                f"{self._path}: '{key}' is {place.dtype} {place.shape}, expected a vector (D,); {self._repair}"
+            )
+        return self._arrays.array(place)[()]
 
 
 class _MappedVectors:
@@ -113,17 +127,13 @@ class _MappedVectors:
 @contextlib.contextmanager
 def _open_hdf5(path: Path, repair: str) -> Iterator[ForeignVectors]:
     with open_hdf5(path, f"{_MAKER}, or {repair}") as file:
-        yield _HDF5Vectors(path, file)
+        yield _HDF5Vectors(path, file, f"{_MAKER}, or {repair}")
 
 
 @contextlib.contextmanager
 def _open_npz(path: Path, repair: str) -> Iterator[ForeignVectors]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            yield _MappedVectors(arrays)
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split()).partition(". If you")[0]  # numpy advises to load it unsafely
-        raise ArtefactError(f"{path}: not a complete npz file of plain arrays ({reason}); {repair}") from error
+    with open_npz(path, repair) as arrays:
+        yield _MappedVectors(arrays)
 
 
 @contextlib.contextmanager

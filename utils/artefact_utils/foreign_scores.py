@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.artefact_utils.csv_rows import Row, number_in, numbers_in, read_lines, strict_rows
+from utils.artefact_utils.npz import BROKEN_ARRAYS, open_npz
 from utils.cli_utils import ArtefactError
 
 _DTYPES = (np.float16, np.float32, np.float64)
@@ -182,16 +182,16 @@ def _read_npz(path: Path) -> ForeignScores:
 
 
 def _load_npz(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files if name in _NPZ_ARRAYS}
+    with open_npz(path, "write it again, without Python objects") as arrays:
+        return {name: arrays[name] for name in arrays if name in _NPZ_ARRAYS}
 
 
 def _plain(path: Path, load: Callable[[], Any]) -> Any:
     """What `load` gives; pickled objects are refused, since they could run code."""
     try:
         return load()
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
+    except (*BROKEN_ARRAYS, OSError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ArtefactError(
             f"{path}: not a complete file of plain numpy arrays ({reason}); write it again, without Python objects"
         ) from error

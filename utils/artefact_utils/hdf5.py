@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.artefact_utils.atomic import replacing
+from utils.artefact_utils.files import check_is_file, errno_of, unreadable
 from utils.cli_utils import ArtefactError
 
 
@@ -29,16 +30,19 @@ def replacing_hdf5(path: Path) -> Iterator[tuple[h5py.File, Disk]]:
 
 
 def open_hdf5(path: Path, repair: str) -> h5py.File:
-    """The file, to read.
+    """The file, to read; without a lock, which some disks do not grant and a complete file does not need.
 
     Raises:
         ArtefactError: missing, or not a complete HDF5 file; `repair` is the command that writes it.
+        UnreadableError: the disk or its permissions refuse to read it.
     """
-    if not path.is_file():
-        raise ArtefactError(f"{path}: no such file; write it: {repair}")
+    check_is_file(path, f"write it: {repair}")
     try:
-        return h5py.File(path, "r")
+        return h5py.File(path, "r", locking=False)
     except OSError as error:
+        number = errno_of(error)
+        if number:
+            raise unreadable(path, number) from error
         raise ArtefactError(f"{path}: not a complete HDF5 file; write it again: {repair}") from error
 
 
@@ -48,12 +52,35 @@ def reading(path: Path, repair: str) -> Iterator[None]:
 
     Raises:
         ArtefactError: HDF5 stumbled; `repair` is the command that writes the file.
+        UnreadableError: the disk refused.
     """
     try:
         yield
-    except (RuntimeError, KeyError, OSError) as error:
-        reason = " ".join(str(error).split())
+    except (RuntimeError, KeyError, ValueError, TypeError, MemoryError, OSError) as error:
+        number = errno_of(error) if isinstance(error, OSError) else None
+        if number:
+            raise unreadable(path, number) from error
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ArtefactError(f"{path}: broken inside ({reason}); write it again: {repair}") from error
+
+
+def attributes_in(file: h5py.File, path: Path, repair: str) -> dict[str, str]:
+    """The attributes of a file, as texts.
+
+    Raises:
+        ArtefactError: one is no text or whole number, but an array, a reference or a structure.
+    """
+    attributes: dict[str, str] = {}
+    with reading(path, repair):
+        for name in file.attrs:
+            kind = file.attrs.get_id(name).dtype.kind
+            if file.attrs.get_id(name).shape != () or (
+                kind not in "iuS" and not h5py.check_string_dtype(file.attrs.get_id(name).dtype)
+            ):
+                raise TypeError(f"attribute {name!r} is no text")
+            value = file.attrs[name]
+            attributes[name] = value.decode() if isinstance(value, bytes) else str(value)
+    return attributes
 
 
 def mapped_bytes(path: Path) -> NDArray[np.uint8]:

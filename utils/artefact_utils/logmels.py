@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from utils.artefact_utils.clip_arrays import ClipArrayParts, ClipArrayReader
+from utils.artefact_utils.clip_arrays import ClipArrayParts
+from utils.artefact_utils.clip_views import ClipArrayReader
+from utils.artefact_utils.hdf5_arrays import ArrayPlace, check_shape
 from utils.cli_utils import ArtefactError
 
 
@@ -40,13 +42,31 @@ class LogMelReader(ClipArrayReader):
             ArtefactError: missing, broken, of another version or front-end.
         """
         super().__init__(path, repair)
-        found = json.loads(self.attributes.get("front_end", "{}"))
+        self._bands = front_end["n_mels"]
+        found = _mapping_in(self.attributes.get("front_end", ""))
         if found != dict(front_end):
             changed = sorted(k for k in {*found, *front_end} if found.get(k) != front_end.get(k))
             raise ArtefactError(
                 f"{path}: front-end is {_values(found, changed)}, this run wants {_values(front_end, changed)}; "
                 f"write it again: {repair}"
             )
+
+    def check(self, place: ArrayPlace) -> None:
+        """Make sure that an array is (T > 0, F) with the bands of the front-end.
+
+        Raises:
+            StrangeArrayError: it is not.
+        """
+        check_shape(place, 2, self._bands)
+
+
+def _mapping_in(text: str) -> dict[str, Any]:
+    """The JSON object in a text; empty if there is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _values(front_end: Mapping[str, Any], keys: Sequence[str]) -> str:

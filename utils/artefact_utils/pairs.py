@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.artefact_utils.files import check_is_file
 from utils.artefact_utils.pickles import dump_pickle, load_pickle
 from utils.artefact_utils.tables import Caption, Clip
 from utils.artefact_utils.vector_tables import VectorTable
@@ -56,8 +57,7 @@ def read_pairs(path: Path) -> Pairs:
             not finite, or rows of one clip that differ in its vector.
     """
     repair = "correct data.pairs"
-    if not path.is_file():
-        raise ArtefactError(f"{path}: no such file; {repair}")
+    check_is_file(path, repair)
     rows, _ = load_pickle(path, f"with the program that made it, or {repair}")
     _refuse_bad_rows(rows, path, repair)
     first_rows: dict[str, int] = {}  # audio_path -> row

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.artefact_utils.atomic import replacing
+from utils.artefact_utils.files import read_file
 from utils.artefact_utils.pickled_arrays import Refused
 from utils.artefact_utils.unpickling import Unpickler
 from utils.cli_utils import ArtefactError
@@ -47,10 +48,9 @@ def load_pickle(path: Path, repair: str) -> tuple[Any, dict[str, Any]]:
     Raises:
         ArtefactError: no such file, not a pickle, or one that holds anything but numpy arrays and plain
             containers.
+        UnreadableError: the disk or its permissions refuse to read it.
     """
-    if not path.is_file():
-        raise ArtefactError(f"{path}: no such file; write it: {repair}")
-    unpickler = Unpickler(path.read_bytes())
+    unpickler = Unpickler(read_file(path, repair))
     try:
         with _without_collector():  # which would go over all that was built, again and again
             data = unpickler.load()

@@ -6,13 +6,21 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.hdf5 import open_hdf5, reading, replacing_hdf5
+from utils.artefact_utils.hdf5 import attributes_in, open_hdf5, reading, replacing_hdf5
+from utils.artefact_utils.hdf5_arrays import (
+    ArrayPlace,
+    StrangeArrayError,
+    check_shape,
+    hard_links,
+    place_of,
+    strange,
+)
 from utils.cli_utils import ArtefactError
 
 FORMAT_VERSION = 1
@@ -21,6 +29,7 @@ Array = NDArray[np.float32]
 _BLOCK_BYTES = 64 * 2**20
 # Stored in tiles, so that rows (text to audio) and columns (audio to text) can both be read in blocks.
 _TILE = (256, 128)
+_TEXTS = 256  # ids read at once
 
 
 def write_scores(
@@ -66,14 +75,40 @@ class ScoreReader:
         """
         self._file = open_hdf5(path, repair)
         self._path, self._repair = path, repair
-        missing = {"scores", "tid", "fid"} - set(self._file)
-        if missing or self._file.attrs.get("format_version") != FORMAT_VERSION:
+        try:
+            self.notes = attributes_in(self._file, path, repair)
+            self._places = self._checked_places()
+            with reading(path, repair):
+                self.tids = _texts_of(self._file, "tid", path.stat().st_size)
+                self.fids = _texts_of(self._file, "fid", path.stat().st_size)
+            self._refuse_other_shapes()
+        except StrangeArrayError as error:
             self._file.close()
-            raise ArtefactError(f"{path}: not a score matrix of format {FORMAT_VERSION}; write it again: {repair}")
-        with reading(path, repair):
-            self.tids: list[str] = list(self._file["tid"].asstr()[:])
-            self.fids: list[str] = list(self._file["fid"].asstr()[:])
-            self.notes: dict[str, Any] = dict(self._file.attrs)
+            raise strange(path, error, repair) from error
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _checked_places(self) -> dict[str, ArrayPlace]:
+        """Where scores and embeddings stand."""
+        with reading(self._path, self._repair):
+            names = hard_links(self._file)
+            if {"scores", "tid", "fid"} - names or self.notes.get("format_version") != str(FORMAT_VERSION):
+                raise ArtefactError(
+                    f"{self._path}: not a score matrix of format {FORMAT_VERSION}; write it again: {self._repair}"
+                )
+            size = self._path.stat().st_size
+            tables = names & {"scores", "text_embeddings", "audio_embeddings"}
+            return {name: place_of(self._file, name, size) for name in tables}
+
+    def _refuse_other_shapes(self) -> None:
+        rows = {"scores": (len(self.tids), len(self.fids)), "text_embeddings": (len(self.tids),)}
+        rows["audio_embeddings"] = (len(self.fids),)
+        for name, place in self._places.items():
+            check_shape(place, 2)
+            if place.shape[: len(rows[name])] != rows[name]:
+                found = f"{len(self.tids)} tid and {len(self.fids)} fid"
+                raise StrangeArrayError(f"'{name}' is {place.dtype} {place.shape}, which {found} do not fit")
 
     def __enter__(self) -> Self:
         return self
@@ -92,8 +127,15 @@ class ScoreReader:
         return StoredScores(self._file["scores"], transposed=True)
 
     def left_out(self) -> set[str]:
-        """The fids of the split that were not scored, since a frozen encoder refused them."""
-        return set(json.loads(self.notes.get("left_out", "[]")))
+        """The fids of the split that were not scored, since a frozen encoder refused them.
+
+        Raises:
+            ArtefactError: the note is no list.
+        """
+        try:
+            return set(map(str, json.loads(self.notes.get("left_out", "[]"))))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ArtefactError(f"{self._path}: left_out is no list of fids; write it again: {self._repair}") from error
 
     def embeddings(self, name: str) -> Array:
         """The `text` (Q, E) or `audio` (C, E) embeddings behind the scores, float32.
@@ -101,13 +143,29 @@ class ScoreReader:
         Raises:
             ArtefactError: the file has none: an ensemble's scores are not products of embeddings.
         """
-        if f"{name}_embeddings" not in self._file:
+        if f"{name}_embeddings" not in self._places:
             raise ArtefactError(
                 f"{self._path}: holds scores without {name}_embeddings, which are needed here; take the scores of a "
                 f"single run: {self._repair}"
             )
-        table: Array = self._file[f"{name}_embeddings"][:]
+        with reading(self._path, self._repair):
+            table: Array = self._file[f"{name}_embeddings"][:]
         return table
+
+
+def _texts_of(file: h5py.File, name: str, size: int) -> list[str]:
+    """The texts of a dataset (N,); a few at a time, since many may stand for one long text."""
+    dataset = h5py.Dataset(h5py.h5d.open(file.id, name.encode()))
+    if len(dataset.shape or ()) != 1 or h5py.check_string_dtype(dataset.dtype) is None or len(dataset) > size:
+        raise StrangeArrayError(f"'{name}' is {dataset.dtype} {dataset.shape}, expected texts (N,)")
+    texts: list[str] = []
+    length = 0
+    for start in range(0, len(dataset), _TEXTS):
+        texts += dataset.asstr()[start : start + _TEXTS].tolist()
+        length += sum(map(len, texts[start:]))
+        if length > size:
+            raise StrangeArrayError(f"the texts of '{name}' are longer than the file")
+    return texts
 
 
 class StoredScores:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from operator import itemgetter
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from utils.artefact_utils.atomic import replacing
+from utils.artefact_utils.files import check_is_file, reading_bytes
 from utils.artefact_utils.pickles import dump_pickle, load_pickle
-from utils.cli_utils import ArtefactError
+from utils.cli_utils import ArtefactError, short_repr
 
 FORMAT_VERSION = 1
+_MAX_DURATION_S = 10**7  # a third of a year
 TEXT_COLUMNS = ["tid", "fid", "fname", "raw_text", "text", "tokens", "source_id"]
 _TEXT_COLUMNS_NEEDED = TEXT_COLUMNS[:5]
 
@@ -64,7 +66,7 @@ def read_clips(path: Path, split: str, repair: str) -> list[Clip]:
         ArtefactError: the file is missing, broken, of another version, or has no such split or an empty one.
     """
     data, notes = load_pickle(path, repair)
-    if notes.get("format_version") != FORMAT_VERSION or not isinstance(data, dict) or "clips" not in data:
+    if notes.get("format_version") != FORMAT_VERSION or not _has_clips(data):
         found = notes.get("format_version", "none")
         raise ArtefactError(
             f"{path}: format version is {found}, this program reads {FORMAT_VERSION}; write it again: {repair}"
@@ -72,10 +74,54 @@ def read_clips(path: Path, split: str, repair: str) -> list[Clip]:
     if split not in data["clips"]:
         known = ", ".join(data["clips"]) or "none"
         raise ArtefactError(f"{path}: has no split '{split}', only {known}; write it again: {repair}")
-    clips = [Clip(*row) for row in data["clips"][split]]
+    clips = _clips_of(data["clips"][split], path, repair)
     if not clips:
         raise ArtefactError(f"{path}: split '{split}' is empty; add clips and captions, then: {repair}")
     return clips
+
+
+def _has_clips(data: Any) -> bool:
+    return isinstance(data, dict) and isinstance(data.get("clips"), dict) and all(map(_is_text, data["clips"]))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _clips_of(rows: Any, path: Path, repair: str) -> list[Clip]:
+    """The clips of the rows of a split.
+
+    Raises:
+        ArtefactError: a row is no clip, or its path leads out of data.root.
+    """
+    if not isinstance(rows, list | tuple):
+        raise ArtefactError(f"{path}: found {type(rows).__name__}, expected a list of clips; write it again: {repair}")
+    clips = []
+    for number, row in enumerate(rows):
+        problem = _why_no_clip(row)
+        if problem:
+            raise ArtefactError(f"{path}: clip {number} {problem}; write it again: {repair}")
+        clips.append(Clip(*row))
+    if len({clip.fid for clip in clips}) < len(clips):
+        twice = next(fid for fid, count in Counter(clip.fid for clip in clips).items() if count > 1)
+        raise ArtefactError(f"{path}: fid {twice} stands twice; write it again: {repair}")
+    return clips
+
+
+def _why_no_clip(row: Any) -> str | None:
+    least = len(Clip._fields) - len(Clip._field_defaults)  # files of earlier versions have no more
+    if not isinstance(row, list | tuple) or not least <= len(row) <= len(Clip._fields):
+        return f"is no row of {', '.join(Clip._fields)}"
+    clip = Clip(*row)
+    if not all(map(_is_text, (clip.fid, clip.fname, clip.path, clip.source_id, clip.sound))) or not clip.fid:
+        return "has a name or an id that is no text"
+    if not isinstance(clip.duration_s, int | float) or not 0 <= clip.duration_s < _MAX_DURATION_S:
+        return f"has the duration {short_repr(clip.duration_s)}, expected seconds"
+    if not all(type(number) is int and 0 <= number < 2**31 for number in (clip.sample_rate_hz, clip.channels)):
+        return "has a sample rate or a number of channels that is no whole number"
+    if PurePosixPath(clip.path).is_absolute() or ".." in PurePosixPath(clip.path).parts or "\0" in clip.path:
+        return f"has the path {short_repr(clip.path)}, which leads out of data.root"
+    return None
 
 
 def write_text_table(path: Path, captions: Sequence[Caption]) -> None:
@@ -90,24 +136,42 @@ def read_text_table(path: Path, repair: str) -> list[Caption]:
     Raises:
         ArtefactError: the file is missing, not such a table, empty, or has a tid twice.
     """
-    if not path.is_file():
-        raise ArtefactError(f"{path}: no such file; write it: {repair}")
-    try:
-        # "None" and "NA" are captions, not missing values
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ArtefactError(f"{path}: not a CSV table ({error}); write it again: {repair}") from error
-    missing = [column for column in _TEXT_COLUMNS_NEEDED if column not in rows]
+    columns, rows = _read_csv(path, repair)
+    missing = [column for column in _TEXT_COLUMNS_NEEDED if column not in columns]
     if missing:
         raise ArtefactError(f"{path}: column {', '.join(missing)} is missing; write it again: {repair}")
-    if rows.empty:
+    if not rows:
         raise ArtefactError(f"{path}: holds no captions; add captions, then: {repair}")
-    twice = rows.tid[rows.tid.duplicated()]
-    if len(twice):
-        raise ArtefactError(f"{path}: tid {twice.iloc[0]} stands twice; write it again: {repair}")
-    columns = [rows[column].tolist() for column in _TEXT_COLUMNS_NEEDED]
-    source_ids = rows["source_id"].tolist() if "source_id" in rows else rows["tid"].tolist()
-    return [Caption(*values) for values in zip(*columns, source_ids, strict=True)]
+    wanted = [*_TEXT_COLUMNS_NEEDED, "source_id" if "source_id" in columns else "tid"]
+    pick = itemgetter(*(columns.index(column) for column in wanted))
+    captions = [Caption(*pick(row)) for row in rows]
+    tids = Counter(caption.tid for caption in captions)
+    if len(tids) < len(captions):
+        twice = next(tid for tid, count in tids.items() if count > 1)
+        raise ArtefactError(f"{path}: tid {twice} stands twice; write it again: {repair}")
+    return captions
+
+
+def _read_csv(path: Path, repair: str) -> tuple[list[str], list[list[str]]]:
+    """The header and the rows, each with a cell a column.
+
+    Raises:
+        ArtefactError: missing, not CSV in UTF-8, or a row with more or fewer cells.
+    """
+    check_is_file(path, f"write it: {repair}")
+    try:
+        with reading_bytes(path), path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream)
+            rows: list[list[str]] = []
+            for row in reader:
+                if rows and row and len(row) != len(rows[0]):
+                    raise csv.Error(f"line {reader.line_num} has {len(row)} cells, the header {len(rows[0])}")
+                rows += [row] if row else []
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ArtefactError(f"{path}: not a CSV table ({error}); write it again: {repair}") from error
+    if not rows:
+        raise ArtefactError(f"{path}: not a CSV table (it is empty); write it again: {repair}")
+    return rows[0], rows[1:]
 
 
 def write_vocab_info(path: Path, captions: Mapping[str, Sequence[Caption]]) -> None:

@@ -13,6 +13,8 @@ from utils.cli_utils import ArtefactError, check_free_disk
 
 # A larger table is mapped from a file, so that several trials on one machine leave each other room.
 MEMORY_BYTES = 2 * 2**30
+# A longer one is no vector of an encoder.
+MAX_VECTOR_BYTES = 2**24
 
 
 class VectorTable:

@@ -55,7 +55,7 @@ class LogMelStore:
         self._floor = data.front_end.floor
         reader = LogMelReader(self._path, data.front_end_numbers(), command_for("preprocessing.audio_logmel"))
         self.views = reader.views([clip.fid for clip in clips])  # each (T, F)
-        self.lengths = np.array([view.shape[0] for view in self.views], np.int64)
+        self.lengths = np.array([place.shape[0] for place in self.views.places], np.int64)
         self.max_length = data.front_end.frames(data.max_duration_s)
         self.width = data.front_end.n_mels
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from utils.artefact_utils import Caption, read_text_embeddings, write_text_embeddings
+from utils.artefact_utils import Caption, UnreadableError, is_there, read_text_embeddings, write_text_embeddings
 from utils.cli_utils import ArtefactError, UserError
 from utils.pretrained_utils import find_model, model_revision
 from utils.report_utils import progress_bar
@@ -56,7 +56,7 @@ def write_caption_vectors(
     held |= _held(unfinished, notes)[0]
     missing = [caption for caption in captions if caption.tid not in held]
     wanted = {caption.tid for caption in captions}
-    if not missing and path.is_file() and not unfinished.is_file() and wanted == set(held):
+    if not missing and is_there(path) and not is_there(unfinished) and wanted == set(held):
         print(f"{len(captions)} captions, reused {path}")
         _say_truncated(held_notes)
         return held_notes
@@ -146,10 +146,12 @@ def _embed(
 
 def _held(path: Path, wanted: dict[str, Any]) -> tuple[Vectors, dict[str, Any]]:
     """The vectors and notes of an earlier run of the same model in the same state; none of a broken file or another."""
-    if not path.is_file():
+    if not is_there(path):
         return {}, {}
     try:
         held = read_text_embeddings(path, wanted["model"], wanted["made_by"])
+    except UnreadableError:  # it would be computed anew and replaced
+        raise
     except ArtefactError as error:
         print(f"not reused: {error}")
         return {}, {}

@@ -233,9 +233,9 @@ def test_foreign_files_that_cannot_be_read(tmp_path, capsys):
         path = tmp_path / f"x{suffix}"
         assert "no such file; write it again" in refused(foreign(path))
         path.write_bytes(b"not what the suffix says")
-        assert "not a complete" in (text := refused(foreign(path))) or "refused: invalid load key" in text
+        assert "not a complete" in refused(foreign(path))
     np.savez(tmp_path / "x.npz", f0=np.array([{}], object), f1=VECTORS[1])
-    assert "not a complete npz file of plain arrays (Object arrays cannot" in refused(
+    assert "not a complete file of plain numpy arrays (Object arrays cannot" in refused(
         foreign(tmp_path / "x.npz"), CLIPS[:1]
     )
     (tmp_path / "x.pkl").write_bytes(pickle.dumps({"f0": Evil()}))

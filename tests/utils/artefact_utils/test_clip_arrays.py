@@ -4,7 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from utils.artefact_utils.clip_arrays import ClipArrayParts, ClipArrayReader, attributes_of
+from utils.artefact_utils import ClipArrayReader
+from utils.artefact_utils.clip_arrays import ClipArrayParts, attributes_of
 from utils.cli_utils import ArtefactError
 
 SETTINGS = {"model": "m", "numbers": {"b": 1, "a": [2, 3]}, "layers": None, "dtype": "float16"}
@@ -71,4 +72,4 @@ def test_notes_are_no_settings_and_may_be_long(tmp_path):
 def test_arrays_that_are_missing_are_told(tmp_path):
     write(tmp_path / "x.hdf5", {"f": np.ones(2, np.float32)})
     with pytest.raises(ArtefactError, match=r"no features for 1 of 2 clips, the first is fid g; add them: again"):
-        ClipArrayReader(tmp_path / "x.hdf5", "again").index(["f", "g"])
+        ClipArrayReader(tmp_path / "x.hdf5", "again").views(["f", "g"])
