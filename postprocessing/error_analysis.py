@@ -371,7 +371,7 @@ def _shown(interval: Interval | None) -> Number | None:
 
 
 def _both(interval: Interval) -> str:
-    return f"{interval.low:.4f} – {interval.high:.4f}"
+    return f"{interval.low:.4f} to {interval.high:.4f}"
 
 
 def _last(values: dict[str, Values]) -> str:

@@ -7,7 +7,8 @@ Reads data.root, for each split of data.splits one of
     <split>.tsv     uniq_id, audio, text: `audio` such as audiocaps/audio/val/0.flac; folders that lead to data.root
                     itself are left out
     <split>.csv     audiocap_id, youtube_id, start_time, caption: the clip is <youtube_id>_<start_time>.* or
-                    <youtube_id>.* in <split>/, audio/<split>/, audio/ or data.root itself
+                    <youtube_id>.* in <split>/, audio/<split>/, audio/ or data.root itself; or, where no other can be
+                    meant, with a Y before it, its end behind it, in milliseconds: Y<id>.*, <id>_30.000_40.000.*, ...
 
 Columns may stand in any order, among others. Rows that break the rules are repaired and counted; what cannot be used,
 such as a row whose recording is missing, stands in <split>_rejected.csv.
@@ -17,8 +18,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from tasks import load_run
@@ -78,7 +80,8 @@ def raw_split(root: Path, split: str) -> RawSplit:
         source_ids.setdefault(name, row.values[clip_column])
         captions.append(RawCaption(name, row.values[form.columns[-1]], None, source_id))
     files = [root / name for name in source_ids]
-    return RawSplit(files, captions, [*refused, *_without_row(root, split, files, path)], source_ids)
+    without = _without_row(root, split, files, path)
+    return RawSplit(files, captions, [*refused, *without], source_ids, _files_there(root, split))
 
 
 def _find_table(root: Path, split: str) -> tuple[Path, TableForm]:
@@ -168,23 +171,52 @@ def csv_files(root: Path, split: str, rows: Sequence[TableRow]) -> list[Path | s
         rows: of the table.
     """
     by_stem: dict[str, Path] = {}
-    for folder in (root / split, root / "audio" / split, root / "audio", root):
-        for file in audio_files(folder)[0] if folder.is_dir() else []:
-            by_stem.setdefault(file.stem, file)
+    for file in _files_there(root, split):
+        by_stem.setdefault(file.stem, file)
     starts: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         starts[row.values["youtube_id"]].add(_start(row))
-    return [_csv_file(row, by_stem, starts[row.values["youtube_id"]]) for row in rows]
+    # what is the name of one row's clip is not guessed to be another's
+    own = {stem for row in rows for stem in [row.values["youtube_id"], *_own_stems(row)]} & by_stem.keys()
+    segments = _segments(file for stem, file in by_stem.items() if stem not in own)
+    found = [_csv_file(row, by_stem, segments, starts[row.values["youtube_id"]]) for row in rows]
+    owners: dict[Path, set[str]] = defaultdict(set)
+    for row, clip in zip(rows, found, strict=True):
+        if isinstance(clip, Path):
+            owners[clip].add(_own_stems(row)[1])
+    return [
+        f"without a clip: '{clip.name}': may be {' or '.join(sorted(owners[clip]))}; name it so"
+        if isinstance(clip, Path) and len(owners[clip]) > 1
+        else clip
+        for clip in found
+    ]
 
 
-def _csv_file(row: TableRow, by_stem: Mapping[str, Path], starts: set[str]) -> Path | str:
+def _files_there(root: Path, split: str) -> list[Path]:
+    """Every audio file in a folder that may hold a split's clips."""
+    folders = (root / split, root / "audio" / split, root / "audio", root)
+    return [file for folder in folders if folder.is_dir() for file in audio_files(folder)[0]]
+
+
+def _own_stems(row: TableRow) -> list[str]:
+    youtube_id = row.values["youtube_id"]
+    return [f"{youtube_id}_{row.values['start_time']}", f"{youtube_id}_{_start(row)}"]
+
+
+def _csv_file(row: TableRow, by_stem: Mapping[str, Path], segments: _Segments, starts: set[str]) -> Path | str:
     youtube_id, start = row.values["youtube_id"], _start(row)
     if not youtube_id:
         return "without a clip: no youtube_id"
-    named = by_stem.get(f"{youtube_id}_{row.values['start_time']}") or by_stem.get(f"{youtube_id}_{start}")
+    named = next((by_stem[stem] for stem in _own_stems(row) if stem in by_stem), None)
     if named is not None:
         return named
-    whole = by_stem.get(youtube_id)
+    cut = segments.get((youtube_id, float(start)), [])
+    if len(cut) > 1:
+        found = ", ".join(file.name for file in cut)
+        return f"without a clip: {found}: more than one file can be meant; keep one, or name it {youtube_id}_{start}.*"
+    if cut:
+        return cut[0]
+    whole = by_stem.get(youtube_id) or next(iter(segments.get((youtube_id, None), [])), None)
     if whole is None:
         return f"without a clip: '{youtube_id}_{start}.*' or '{youtube_id}.*': no such file"
     if len(starts) > 1:
@@ -193,6 +225,34 @@ def _csv_file(row: TableRow, by_stem: Mapping[str, Path], starts: set[str]) -> P
             f"which; name it {youtube_id}_<start_time>{whole.suffix}"
         )
     return whole
+
+
+# YouTube id and start in seconds, or None where the name tells no start -> the files that can be meant
+_Segments = dict[tuple[str, float | None], list[Path]]
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_START_AND_END = re.compile(rf"(.+)_{_NUMBER}_{_NUMBER}")
+_START = re.compile(rf"(.+)_{_NUMBER}")
+
+
+def _segments(files: Iterable[Path]) -> _Segments:
+    """What the names of files can mean that are spelled as programs and mirrors of AudioSet spell them.
+
+    With or without a Y before the id (options of programs must not begin with the dash of some ids), the start, and
+    the end or none, in seconds or in milliseconds. An id may itself end in _ and digits: then a name has two meanings.
+    """
+    found: _Segments = defaultdict(list)
+    for file in files:
+        meanings: set[tuple[str, float | None]] = {(file.stem, None)}
+        if both := _START_AND_END.fullmatch(file.stem):
+            start, end = float(both[2]), float(both[3])
+            # a segment lasts 10 seconds or less
+            meanings.add((both[1], start / 1000 if end - start > 100 else start))
+        if one := _START.fullmatch(file.stem):
+            meanings |= {(one[1], float(one[2])), (one[1], float(one[2]) / 1000)}
+        meanings |= {(name[1:], start) for name, start in meanings if name.startswith("Y")}
+        for meaning in meanings:
+            found[meaning].append(file)
+    return found
 
 
 def _start(row: TableRow) -> str:

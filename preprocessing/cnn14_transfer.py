@@ -20,7 +20,7 @@ import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from urllib.error import URLError
 from urllib.parse import unquote, urlsplit
 
@@ -32,7 +32,7 @@ from tasks import Run, load_run
 from utils.artefact_utils import remove_leftovers, replacing
 from utils.cli_utils import ArtefactError, UserError, command, command_for, positive
 from utils.report_utils import progress_bar
-from utils.weight_utils import check_file, read_checkpoint, write_weights
+from utils.weight_utils import check_file, read_foreign, write_weights
 
 SCRIPT = "preprocessing.cnn14_transfer"
 FOLDER = Path("pretrained_models")
@@ -186,6 +186,8 @@ def save(published: Published, drawn: Drawn, source: Source, output: Path) -> bo
 
     Returns:
         Whether it was written; False: it stood there already.
+    Raises:
+        ArtefactError: `output` is a whole file that this script did not write.
     """
     notes = {
         "encoder": published.kind.__name__,
@@ -193,19 +195,22 @@ def save(published: Published, drawn: Drawn, source: Source, output: Path) -> bo
         "last_pool": published.last_pool,
         **drawn._asdict(),
     }
-    if _notes_of(output).items() >= notes.items():
+    found = _notes_of(output)
+    if found is not None and found.items() >= notes.items():
         return False
+    if found is not None and not found.keys() >= {"format_version", "encoder"}:
+        raise ArtefactError(f"{output}: was not written here and is left alone; name another file with --output")
     remove_leftovers(output)
     write_weights(output, published.build(*drawn).state_dict(), {**notes, "source": source.origin})
     return True
 
 
-def _notes_of(output: Path) -> dict[str, object]:
-    """How a weights file was made; nothing when it is missing or broken."""
+def _notes_of(output: Path) -> dict[str, Any] | None:
+    """How a weights file was made; empty in one of another program, None where it is missing or broken."""
     try:
-        return read_checkpoint(output, "").notes
+        return read_foreign(output, "").notes
     except ArtefactError:
-        return {}
+        return None
 
 
 def describe(published: Published, out_dim: int) -> str:

@@ -15,7 +15,17 @@ from torch import Tensor
 from tasks.dual_encoder import DualEncoderTask
 from tasks.runs import Run, load_run, parse_run
 from utils.artefact_utils import replacing
-from utils.cli_utils import ArtefactError, UserError, command_for, python, remember_conf, remembered_conf, shell_join
+from utils.cli_utils import (
+    ArtefactError,
+    ConfigError,
+    UserError,
+    command_for,
+    python,
+    remember_conf,
+    remembered_conf,
+    shell_join,
+    short_repr,
+)
 from utils.config_utils import set_key, to_mapping, value_at
 from utils.model_utils import TrainedTrial, check_fits, choose_device, find_trial, read_checkpoint, weights_of
 from utils.model_utils.trials import PARAMS_FILE
@@ -160,13 +170,24 @@ def _settings(trial: Path, own: dict[str, Any], conf: Run, changed: Sequence[str
     wanted = to_mapping(conf)
     for key in ["training.device", "data.workers", *(key for key in changed if key in _MOVABLE)]:
         set_key(params, key, value_at(wanted, key))
+    for key in conf.search:  # each trial has drawn its own value
+        if _has(params, key):
+            set_key(wanted, key, value_at(params, key))
     for key in changed:
-        section = key.split(".")[0]
-        if section in _OF_THE_EXPERIMENT or any(key.startswith(searched) for searched in conf.search):
+        if key.split(".")[0] in _OF_THE_EXPERIMENT:
             continue
-        if (found := value_at(params, key)) != value_at(wanted, key):
+        found = short_repr(value_at(params, key)) if _has(params, key) else "no such key"
+        if not (_has(params, key) and _has(wanted, key) and value_at(params, key) == value_at(wanted, key)):
             raise UserError(
                 f"--set {key}: {trial} was trained with {found}; stage 3 takes its settings from there; leave "
                 f"it out, or train with it under --set experiment=NAME"
             )
     return params
+
+
+def _has(mapping: dict[str, Any], key: str) -> bool:
+    try:
+        value_at(mapping, key)
+    except ConfigError:
+        return False
+    return True

@@ -84,12 +84,44 @@ def test_conf_yaml_is_a_run():
 
 
 def test_the_dcase_recipe_of_conf_yaml_is_a_run():
+    """Every number of the baseline's conf.yaml, and what its code fixes."""
     changed = tiny.uncommented((ROOT / "conf.yaml").read_text(encoding="utf-8"), "# experiment: clotho")
-    run_spec = parse_run(read_settings(ROOT / "conf.yaml") | changed, "the recipe")
-    assert run_spec.model.audio_encoder.name == "CNN14Encoder"
-    assert run_spec.model.audio_encoder.base_channels == 64
-    assert run_spec.criterion.temperature == 0.07
-    assert run_spec.training.sampling.by == "caption"
+    recipe = parse_run(read_settings(ROOT / "conf.yaml") | changed, "the recipe")
+    assert recipe.data.front_end.name == "dcase2023"
+    assert recipe.data.text_embeddings.model.endswith("all-mpnet-base-v2")
+    audio, text = recipe.model.audio_encoder, recipe.model.text_encoder
+    assert (recipe.model.out_dim, recipe.model.out_norm) == (300, "L2")
+    assert (audio.name, audio.base_channels, audio.last_pool, audio.init) == (
+        "CNN14Encoder",
+        64,
+        "dcase2023",
+        "kaiming_normal",
+    )
+    assert (audio.trainable, audio.freeze_blocks, audio.dropout, audio.fc_dropout) == (True, 0, 0.2, 0.5)
+    assert (text.name, text.hidden_dims, text.dropout, text.init) == ("SentBERTBaseEncoder", (), 0.0, "kaiming_normal")
+    loss, plateau, stopper = recipe.criterion, recipe.lr_scheduler, recipe.ray.stopper
+    assert (loss.similarity, loss.temperature, loss.learnable_temperature, loss.same_clip) == (
+        "dot",
+        0.07,
+        False,
+        "mask",
+    )
+    assert (recipe.optimizer.name, recipe.optimizer.lr, recipe.optimizer.weight_decay) == ("Adam", 0.001, 0.0)
+    assert recipe.optimizer.betas == (0.9, 0.999)
+    assert (plateau.name, plateau.watch, plateau.factor, plateau.patience) == (
+        "ReduceLROnPlateau",
+        "val_loss",
+        0.1,
+        5,
+    )
+    assert (plateau.threshold, plateau.min_lr) == (0.005, 1e-6)
+    assert (stopper.watch, stopper.std, stopper.num_results, stopper.grace_epochs) == ("val_loss", 0.001, 10, 60)
+    training = recipe.training
+    assert (training.epochs, training.batch_size, training.clip_grad_norm) == (80, 32, None)
+    assert (training.select_on, training.early_stop_patience, training.precision) == ("val_loss", None, "fp32")
+    assert (training.sampling.by, training.sampling.length_pool) == ("caption", 1)
+    assert (recipe.ray.num_samples, recipe.ray.scheduler, recipe.ray.keep_checkpoints) == (1, "fifo", 5)
+    assert not recipe.search
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -84,11 +84,11 @@ def test_the_numbers_are_those_of_the_metrics(scored, capsys):
             assert row["bootstrap, 95 %"] == report["intervals"][direction]["bootstrap"][key][0]
         shown = {cells[0].text: [cell.text for cell in cells] for cells in table.rows()}
         low, high = report["intervals"][direction]["jackknife"]["R@1"]
-        assert shown["R@1"][3] == f"{low:.4f} – {high:.4f}"
+        assert shown["R@1"][3] == f"{low:.4f} to {high:.4f}"
         assert shown["median_rank"][3] == ""
     assert f"{report['text_to_audio']['mAP@10']:.4f}" in result.out
     low, high = report["intervals"]["text_to_audio"]["bootstrap"]["R@1"]
-    assert f"{low:.4f} – {high:.4f}" in result.out
+    assert f"{low:.4f} to {high:.4f}" in result.out
 
 
 def test_what_is_printed_and_where_it_lies(scored, capsys):

@@ -289,7 +289,11 @@ def test_workers_and_a_second_run_write_the_same(audiocaps):
             "audiocap_id, youtube_id, start_time, caption with commas between them; correct the first line",
         ),
         ("val.md", "", "found no captions of split 'val', expected"),
-        ("val.tsv", "uniq_id\taudio\ttext\n1\t2.flac\tRain\n3\n", "is empty: 0 audio files, 2 captions, none that go"),
+        (
+            "val.tsv",
+            "uniq_id\taudio\ttext\n1\t2.flac\tRain\n3\n",
+            "is empty: 1 audio files, such as 'audio/val/0.flac'; 2 captions, the first 1 fields, a row",
+        ),
     ],
 )
 def test_tables_that_are_none_are_one_line(audiocaps, capsys, name, content, message):

@@ -62,6 +62,20 @@ def test_the_baselines_files_become_a_run_with_its_embeddings(folder, capsys, ki
     torch.testing.assert_close(norm(found, dim=-1), norm(expected, dim=-1), atol=1e-6, rtol=0)
 
 
+def test_a_file_of_the_user_is_never_replaced(folder, capsys):
+    Path("pretrained_models").mkdir()
+    mine = Path("pretrained_models/CNN14_5.pth")  # the name that the output has by default
+    torch.save(plain_dcase().state_dict(), mine)
+    before = mine.read_bytes()
+    assert _error(capsys, str(mine)) == (
+        f"error: {mine}: was not written here and is left alone; name another file with --output"
+    )
+    torch.save(checkpoint("CNN14Encoder", 2), "panns.pth")
+    assert "was not written here and is left alone" in _error(capsys, "panns.pth", "--output", str(mine))
+    assert mine.read_bytes() == before
+    main([str(mine), "--output", "mine.pth"])
+
+
 def test_another_width_draws_a_new_last_layer_as_the_run_says(folder, capsys):
     network = plain_dcase()
     torch.save(network.state_dict(), "audio_encoder.pth")

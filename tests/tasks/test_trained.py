@@ -125,3 +125,95 @@ def test_a_truncated_checkpoint_is_passed_over_and_refused_where_it_is_named(tra
     truncate(other.folder)
     with pytest.raises(UserError, match=r"run .*tiny: no checkpoint is whole; train again: .*--fresh"):
         load(trained)
+
+
+REFUSED_SETTINGS = {
+    "optimizer.lr_scale=1": "optimizer.lr_scale: unknown key",  # begins as the key that is searched
+    "optimizer.weight_decay=0.5": "--set optimizer.weight_decay: .*trial_00000 was trained with 0.01; stage 3 takes",
+    "lr_scheduler={name: none}": "--set lr_scheduler: .*was trained with {.*'name': 'WarmupCosine'",
+    "training.early_stop_patience=3": "--set training.early_stop_patience: .*was trained with None",
+    "optimizer={name: SGD}": "--set optimizer: .*was trained with {.*'name': 'AdamW'",
+    "data.text_embeddings=null": "data.text_embeddings",
+    "ray.stopper.std.x=1": "ray.stopper.std: Input should be a valid number",
+    "optimizer=null": "optimizer: ",
+    "nothing.there=1": "nothing: unknown key",
+    "model.out_dim.x=2": "'model.out_dim' holds the value 8, not a section",
+}
+
+
+def test_what_stage_3_does_not_take(trained):
+    for setting, found in REFUSED_SETTINGS.items():
+        with pytest.raises(UserError, match=found):
+            load(trained, "--set", "search={optimizer.lr: {grid: [1e-3]}}", "--set", setting)
+
+
+def test_what_differs_between_trials_or_is_the_trials_own(trained):
+    for settings in (
+        ["search={optimizer.lr: {grid: [1e-3, 2e-3]}}", "optimizer.lr=5e-2"],
+        ["search={optimizer: {grid: [{name: SGD, lr: 1e-3}]}}", "optimizer={name: SGD}"],
+        ["search={optimizer.lr: {grid: [1e-3]}}", "optimizer={name: AdamW, lr: 1}"],
+        ["ray.stopper={std: 1e-4}", "experiment=tiny"],
+        ["optimizer.lr=1e-3", "training.epochs=2"],  # as the trial has them
+    ):
+        found = load(trained, *(part for text in settings for part in ("--set", text)))
+        assert (found.run.optimizer.name, found.run.optimizer.lr) == ("AdamW", 1e-3)
+
+
+def test_a_key_that_the_trial_cannot_have(trained):
+    conf = trained / "conf.yaml"
+    conf.write_text(conf.read_text().replace("AdamW", "SGD"))
+    with pytest.raises(UserError, match=r"--set optimizer\.momentum: .*was trained with no such key"):
+        load(trained, "--set", "optimizer.momentum=0.5")
+
+
+def test_settings_edited_by_hand(trained):
+    path = trained / "runs" / "tiny" / "trial_00000" / "params.json"
+    whole = json.loads(path.read_text())
+    for change, found in (
+        ({"training": None}, "has no training.select_on"),
+        ({"training": "select_on"}, "has no training.select_on"),
+        ({"training": {"select_on": ["mAP@10"]}}, "has no training.select_on"),
+        ({"model": None}, "model: "),
+        ({"model": {"name": "DualEncoderModel", "audio_encoder": "CNN14"}}, "model.audio_encoder"),
+        ({"data": []}, "data: "),
+        ({"optimizer": {"name": ["AdamW"]}}, "optimizer"),
+        ({"optimizer": {"name": {"a": 1}}}, "optimizer"),
+        ({"task": 5}, "task: unknown name '5'; choices: "),
+        ({"task": None}, "task: "),
+        ({"criterion": {"name": "InfoNCE", "temperature": "x" * 10**6}}, "criterion.temperature: "),
+    ):
+        write_json(path, whole | change)
+        with pytest.raises(UserError, match=found) as error:
+            load(trained, "--trial", "trial_00000")
+        assert len(str(error.value)) < 1500
+
+
+def test_settings_that_are_no_json(trained):
+    path = trained / "runs" / "tiny" / "trial_00000" / "params.json"
+    for text, found in (
+        ("", "not valid JSON: Expecting value"),
+        ("[]", "found list, expected keys and values"),
+        ('{"a": 1, "a": 1}', "key 'a' occurs twice"),
+        ("[" * 10**5, "nested more than 64 levels deep"),
+        ('{"seed": 1' + "0" * 400 + "}", "a whole number of 401 digits"),
+        ('{"loss": NaN}', "NaN is no JSON number"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=rf"params\.json: .*{found}"):
+            load(trained)
+
+
+def test_facts_of_a_checkpoint_edited_by_hand(trained, capsys):
+    path = trained / "runs" / "tiny" / "trial_00000" / "checkpoint_000001" / "checkpoint.json"
+    for text in (
+        '{"epoch": 1e300}',
+        "[]",
+        '{"epoch": 1, "metrics": {"mAP@10": "high"}, "blake2b": "x"}',
+        '{"epoch": 1, "metrics": [], "blake2b": "x"}',
+        '{"epoch": null, "metrics": {}, "blake2b": "x"}',
+        "[" * 10**5,
+        '{"epoch": ',
+    ):
+        path.write_text(text)
+        assert load(trained).checkpoint.startswith("trial_00000/checkpoint_000000")
+        assert f"passed over: {path}: not the facts of a checkpoint" in capsys.readouterr().out

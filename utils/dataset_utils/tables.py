@@ -36,6 +36,7 @@ class RawSplit(NamedTuple):
     # path of a clip relative to data.root -> the data set's own id; then captions name clips by path.
     # None: by file name, which is also the id.
     source_ids: dict[str, str] | None = None
+    there: Sequence[Path] | None = None  # every audio file where `files` were looked for; None: there are no others
 
 
 def write_tables(
@@ -60,14 +61,22 @@ def write_tables(
         clips[split], captions[split], rejected[split] = _clips_and_captions(data, split, found, workers)
         write_rejected(data.rejected(split), rejected[split])
         if not captions[split]:
-            given = len(found.captions) + sum(r.kind == "caption" for r in found.refused)
-            raise UserError(
-                f"split '{split}' of {data.root} is empty: {len(found.files)} audio files, {given} captions, "
-                f"none that go together; the reasons stand in {data.rejected(split)}; repair them and run again"
-            )
+            raise UserError(_why_empty(data, split, found, rejected[split]))
     write_matched_tables(data, clips, captions, rejected, script)
     print(f"next: {command_for(next_script)}")
     return int(strict and any(rejected.values()))
+
+
+def _why_empty(data: DataSpec, split: str, found: RawSplit, rejected: Sequence[Rejected]) -> str:
+    """One line: how many files and captions there are, with one of each, so that two spellings can be compared."""
+    there = found.files if found.there is None else found.there
+    given = len(found.captions) + sum(r.kind == "caption" for r in found.refused)
+    file = f", such as '{there[0].relative_to(data.root).as_posix()}'" if there else ""
+    caption = next((f", the first {r.reason}" for r in rejected if r.kind == "caption"), "")
+    return (
+        f"split '{split}' of {data.root} is empty: {len(there)} audio files{file}; {given} captions{caption}; none "
+        f"that go together; the reasons stand in {data.rejected(split)}; repair them and run again"
+    )
 
 
 def write_matched_tables(

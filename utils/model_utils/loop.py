@@ -24,7 +24,7 @@ from utils.model_utils.checkpoints import (
     write_checkpoint,
 )
 from utils.model_utils.devices import autocast, choose_device, to_device
-from utils.model_utils.divergence import FiniteCheck
+from utils.model_utils.divergence import DivergedError, FiniteCheck
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
 from utils.model_utils.saved_state import check_optimizer_state, check_sections
 from utils.model_utils.task_protocol import Loader, Task
@@ -150,9 +150,9 @@ class Fit:
         metrics = {"epoch": float(self.epoch), "lr": self._optimizer.param_groups[0]["lr"]}
         metrics["train_loss"] = self.train_epoch()
         metrics["train_s"] = time.perf_counter() - started
-        metrics.update(self._task.metrics(self._outputs("val")))
+        metrics.update(self._measure("val"))
         for split in self.training.extra_passes:
-            extra = self._task.metrics(self._outputs(split))
+            extra = self._measure(split)
             # not train_loss, which is the mean over the epoch's training batches
             metrics.update({f"{split}_pass_{key.removeprefix('val_')}": value for key, value in extra.items()})
         self._schedule.epoch(metrics[self._plateau_watch])
@@ -204,7 +204,16 @@ class Fit:
         self._schedule.step()
         return loss.detach(), norm
 
-    def _outputs(self, split: str) -> Any:
+    def _measure(self, split: str) -> dict[str, float]:
+        """The metrics of a split.
+
+        Raises:
+            DivergedError: the task finds that what the model makes of it is not finite.
+        """
         self.model.eval()
         with torch.inference_mode(), autocast(self.device, self.training.precision):
-            return self._task.outputs(split)
+            outputs = self._task.outputs(split)
+        try:
+            return self._task.metrics(outputs)
+        except DivergedError as error:
+            raise DivergedError(f"epoch {self.epoch}: {error}") from error

@@ -25,6 +25,7 @@ _RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",  # two trials at the same step are not one message
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are reported in one line, and whole in error.txt
+    "RAY_COLOR_PREFIX": "0",  # what the commands print holds no control characters
     "RAY_AIR_NEW_OUTPUT": "0",  # its summary would repeat ours
     "TUNE_GLOBAL_CHECKPOINT_S": "2",  # how often Ray saves its state; it loses what is younger
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from tests.training import StubLoader, StubTask, StubTraining, reports_of, stub_fit
+from tests.training import StubLoader, StubTask, StubTraining, fit_of, reports_of, run_of, stub_fit
 from tests.utils.model_utils.test_loop import sgd
 from utils.cli_utils import UserError
 from utils.model_utils import DivergedError
@@ -108,3 +108,17 @@ def test_the_mean_counts_each_step_once_however_often_it_is_looked_at():
     check.add(torch.tensor(2.0), None)
     check.add(torch.tensor(6.0), torch.tensor(1.0))
     assert check.check(1.0) == 3.0
+
+
+def test_embeddings_that_are_not_finite_end_the_trial_as_diverged(prepared):
+    fit = fit_of(run_of(prepared, "training.epochs=1"))
+
+    def spoil(module, inputs, output):
+        if not module.training:
+            output[0, 0] = math.inf
+
+    fit.model["dual_encoder"].text_encoder.register_forward_hook(spoil)
+    with pytest.raises(
+        DivergedError, match=r"^epoch 1: the embedding of \S+ holds (inf|nan): training has diverged; low"
+    ):
+        reports_of(fit)

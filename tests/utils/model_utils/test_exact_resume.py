@@ -10,6 +10,7 @@ import torch
 from tests.training import StoppedError, differences, fit_of, keep_checkpoints, run_of
 from utils.cli_utils import UserError
 from utils.config_utils import to_mapping
+from utils.model_utils import read_checkpoint, read_facts, write_checkpoint
 from utils.model_utils.trials import checkpoint_folders
 
 # Windows of 0.4 s: clips are longer, so training draws random parts of them; CNN10 has dropout by default.
@@ -50,6 +51,17 @@ def test_resumed_run_equals_uninterrupted_one(optimizer, schedule, prepared, tmp
     assert whole["best"] is not None
 
 
+def test_a_checkpoint_from_before_early_stopping_watched_a_metric_of_its_own(prepared, tmp_path):
+    run = run_of(prepared, *SETTINGS, "training.early_stop_patience=9")
+    whole = uninterrupted(run, tmp_path / "whole")
+    stopped(run, tmp_path / "parts", 2)
+    newest = checkpoint_folders(tmp_path / "parts")[-1]
+    state, facts = read_checkpoint(newest), read_facts(newest)
+    del state["stop"]
+    write_checkpoint(newest, state, facts.metrics, facts.selection)
+    assert differences(whole, resumed(run, tmp_path / "parts")) == []
+
+
 def test_the_state_depends_on_the_seed(prepared, tmp_path):
     """Otherwise the comparisons of this file could not fail."""
     one = uninterrupted(run_of(prepared, *SETTINGS), tmp_path / "one")
@@ -64,8 +76,11 @@ def test_the_state_depends_on_the_seed(prepared, tmp_path):
         ("training.precision=bf16",),
         ("criterion.learnable_temperature=true",),
         ("data.workers=1",),
+        ("training.early_stop_patience=9", "training.early_stop_watch=val_loss", "training.early_stop_threshold=0.01"),
+        ("lr_scheduler={name: ReduceLROnPlateau, watch: val_loss, patience: 0, threshold: 5.0}",),
+        ("optimizer={name: SGD, momentum: 0.0, weight_decay: 0.1}",),
     ],
-    ids=["by clip", "bf16", "temperature", "worker process"],
+    ids=["by clip", "bf16", "temperature", "worker process", "early stopping", "plateau", "decay without momentum"],
 )
 def test_resume_is_exact_whatever_else_is_set(settings, prepared, tmp_path):
     run = run_of(prepared, *SETTINGS, "training.epochs=3", *settings)

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from tests.training import StubTask, StubTraining, keep_checkpoints, stub_fit
 from utils.artefact_utils import write_json
 from utils.cli_utils import ArtefactError, UserError, remember_conf
 from utils.model_utils import Selection, find_trial, read_checkpoint, read_history, write_checkpoint
@@ -42,6 +43,17 @@ def test_the_best_checkpoint_of_the_best_trial(select_on, trial, checkpoint, tmp
     found = find_trial(tmp_path)
     assert (found.folder.name, found.checkpoint.folder.name, found.is_best) == (trial, checkpoint, True)
     assert found.params == {"training": {"select_on": select_on}}
+
+
+def test_a_task_whose_metric_is_better_when_lower_from_training_to_stage_3(tmp_path):
+    for trial, values in (("trial_00000", [0.5, 0.2, 0.9]), ("trial_00001", [0.4, 0.3, 0.8])):
+        training = StubTraining(epochs=3, select_on="error")
+        write_json(tmp_path / trial / "params.json", {"training": training.model_dump(mode="json")})
+        fit = stub_fit(StubTask(values, "error"), training)
+        fit.run(keep_checkpoints(tmp_path / trial), {})
+    found = find_trial(tmp_path)
+    assert (found.folder.name, found.checkpoint.epoch, found.checkpoint.metrics["error"]) == ("trial_00000", 2, 0.2)
+    assert find_trial(tmp_path, "trial_00001").checkpoint.epoch == 2
 
 
 def test_equal_values_go_to_the_earlier_epoch_and_trial(tmp_path):
