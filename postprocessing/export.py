@@ -1,22 +1,37 @@
-"""A trained run -> its audio encoder alone: audio_encoder.pth and audio_encoder.json.
+"""An audio encoder alone, from a trained run or from a published file: audio_encoder.pth and audio_encoder.json.
 
-    python -m postprocessing.export
+    python -m postprocessing.export                             of the best trial; written in its folder
+    python -m postprocessing.export --from audio_encoder.pth    of the DCASE 2023 baseline, or its `checkpoint`
 
+The features that the run was trained on are not needed. With --from, FILE holds a CNN of PANNs with a last layer, in
+any of the layouts that preprocessing.cnn14_transfer reads; nothing is trained, and out_norm is model.out_norm.
 example/audio_encoder.py shows how to use the two files.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from tasks import Trained, load_trained
+import torch
+from torch import Tensor
+
+from models.audio_encoders.panns import PANNsSpec
+from models.audio_encoders.panns_front_ends import front_end_of
+from models.audio_encoders.panns_published import read_published
+from tasks import Run, Trained, load_run
+from tasks.trained import add_trained_arguments, trained_of
 from utils.artefact_utils import write_json
-from utils.cli_utils import command, python
+from utils.cli_utils import ArtefactError, UserError, command, command_for, python, shell_join
 from utils.config_utils import to_mapping
-from utils.weight_utils import write_weights
+from utils.pretrained_utils import sha256
+from utils.weight_utils import check_values, key_problems, write_weights
 
 SCRIPT = "postprocessing.export"
+FOLDER = Path("pretrained_models")
+NAMES = ("audio_encoder.pth", "audio_encoder.json")
 _PREFIX = "dual_encoder.audio_encoder."
 
 
@@ -24,32 +39,115 @@ _PREFIX = "dual_encoder.audio_encoder."
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the weights of the audio encoder, and how to build it and what to feed it."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
-    trained, _ = load_trained(argv, parser)
-    export_audio_encoder(trained)
+    parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="published weights, not a trained run")
+    parser.add_argument("--output", type=Path, metavar="DIR", help=f"with --from (default: {FOLDER}/<FILE's name>)")
+    add_trained_arguments(parser)
+    conf, args = load_run(argv, parser)
+    _check_arguments(args)
+    if args.source is None:
+        export_trained(trained_of(conf, args))
+    else:
+        source: Path = args.source.expanduser()
+        export_published(source, args.output or FOLDER / source.stem, conf)
 
 
-def export_audio_encoder(trained: Trained) -> None:
-    """Write audio_encoder.pth (the state dict) and audio_encoder.json (Spec, width, norm, and what to feed it)."""
+def _check_arguments(args: argparse.Namespace) -> None:
+    """Refuse options that would change nothing."""
+    if args.split is not None:
+        raise UserError(f"--split {args.split}: an encoder is exported without data; leave it out")
+    if args.source is None and args.output is not None:
+        raise UserError(
+            f"--output {args.output}: goes with --from; the files of a run are written in its trial's folder"
+        )
+    for name in ("run", "trial", "checkpoint"):
+        if args.source is not None and vars(args)[name] is not None:
+            raise UserError(f"--{name} {vars(args)[name]}: chooses a trained run, --from a file; leave one of them out")
+
+
+def export_trained(trained: Trained) -> None:
+    """Write the encoder of a run in its trial's folder."""
     model, data, folder = trained.run.model, trained.run.data, trained.trial.folder
     state = {key.removeprefix(_PREFIX): value for key, value in trained.state.items() if key.startswith(_PREFIX)}
-    weights, facts = folder / "audio_encoder.pth", folder / "audio_encoder.json"
-    out_dim = trained.task().dual_encoder.out_dim
-    write_weights(weights, state, {"encoder": model.audio_encoder.name, "out_dim": out_dim})
-    write_json(
-        facts,
-        {
-            "audio_encoder": to_mapping(model.audio_encoder),
-            "out_dim": out_dim,
-            "out_norm": model.out_norm,
-            "input": model.audio_encoder.input,
-            "front_end": to_mapping(data.front_end),
-            "audio_embeddings": None if data.audio_embeddings is None else to_mapping(data.audio_embeddings),
-            "made_from": trained.checkpoint,
-        },
-    )
-    print(f"wrote {trained.publish(weights)}\nwrote {trained.publish(facts)}")
-    if model.audio_encoder.input == "logmel":
-        print(f"next: {python()} example/audio_encoder.py example/example.wav {trained.publish(facts)}")
+    checkpoint = trained.trial.checkpoint.folder
+    spec, out_dim = model.audio_encoder, model.out_dim or _width_of(state, checkpoint)
+    if isinstance(spec, PANNsSpec):
+        with torch.device("meta"):  # names and shapes alone
+            wanted = spec.build(out_dim, data.front_end.n_mels).state_dict()
+        if problems := key_problems(wanted, state):
+            raise ArtefactError(f"{checkpoint}: does not fit {spec.name}: {problems}; use another checkpoint")
+    check_values(state, checkpoint, "use another checkpoint")
+    facts = _facts(trained.run, to_mapping(spec), out_dim, to_mapping(data.front_end))
+    embeddings = None if data.audio_embeddings is None else to_mapping(data.audio_embeddings)
+    facts |= {"audio_embeddings": embeddings, "made_from": trained.checkpoint}
+    weights = _write(folder, state, facts)
+    print(f"wrote {trained.publish(weights)}\nwrote {trained.publish(weights.with_suffix('.json'))}")
+    if spec.input == "logmel":
+        _print_next(trained.publish(weights.with_suffix(".json")))
+
+
+def export_published(source: Path, folder: Path, run: Run) -> None:
+    """Write the encoder of a published file.
+
+    Args:
+        source: the file.
+        folder: where to write.
+        run: says what a file leaves open: the front-end, and the norm of embeddings.
+    Raises:
+        UserError: no CNN of PANNs, or one without a last layer; or `folder` is that of the file itself.
+    """
+    again = f"name another file: {command_for(SCRIPT, '--from', 'FILE')}"
+    published = read_published(source, None, again)
+    if published.out_dim is None or published.drawn(published.out_dim):
+        transfer = command_for("preprocessing.cnn14_transfer", str(source))
+        raise UserError(
+            f"{source}: holds {published.kind.__name__} without a trained last layer: its embeddings meet no text; "
+            f"train one: {transfer}"
+        )
+    if source.resolve() in {(folder / name).resolve() for name in NAMES}:
+        raise UserError(f"--output {folder}: holds {source} itself; name another folder")
+    settings: dict[str, Any] = {"name": published.kind.__name__, "base_channels": published.base_channels}
+    if published.last_pool != "panns":
+        settings["last_pool"] = published.last_pool
+    front_end = front_end_of(published, run.data.front_end) or run.data.front_end
+    facts = _facts(run, settings, published.out_dim, to_mapping(front_end))
+    facts |= {"input": "logmel", "audio_embeddings": None, "made_from": f"{source.name}, sha256 {sha256(source)}"}
+    weights = _write(folder, published.build(published.out_dim).state_dict(), facts)
+    print(f"wrote {weights}\nwrote {weights.with_suffix('.json')}\nfront-end: {front_end.describe()}")
+    _print_next(weights.with_suffix(".json"))
+
+
+def _facts(run: Run, spec: Mapping[str, Any], out_dim: int, front_end: Mapping[str, Any]) -> dict[str, Any]:
+    """What audio_encoder.json says of any encoder."""
+    return {
+        "audio_encoder": dict(spec),
+        "out_dim": out_dim,
+        "out_norm": run.model.out_norm,
+        "input": run.model.audio_encoder.input,
+        "front_end": dict(front_end),
+    }
+
+
+def _width_of(state: Mapping[str, Tensor], checkpoint: Path) -> int:
+    """E: the outputs of the last matrix, where model.out_dim leaves it to the text vectors."""
+    widths = [len(value) for value in state.values() if value.dim() == 2]
+    if not widths:
+        raise ArtefactError(f"{checkpoint}: holds no weights of an audio encoder; use another checkpoint")
+    return widths[-1]
+
+
+def _write(folder: Path, state: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Path:
+    weights, described = (folder / name for name in NAMES)
+    notes = {"encoder": facts["audio_encoder"]["name"], "out_dim": facts["out_dim"]}
+    if last_pool := facts["audio_encoder"].get("last_pool"):
+        notes["last_pool"] = last_pool
+    write_weights(weights, state, notes)
+    write_json(described, facts)
+    return weights
+
+
+def _print_next(described: Path) -> None:
+    line = shell_join([python(), "example/audio_encoder.py", "example/example.wav", str(described)])
+    print(f"next: {line}")
 
 
 if __name__ == "__main__":

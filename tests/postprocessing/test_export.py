@@ -1,16 +1,23 @@
 import json
 import re
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from postprocessing import export
-from tests.postprocessing.commands import run
-from tests.training import run_of
-from utils.audio_utils import log_mel, read_wave
+from tests import tiny
+from tests.models.audio_encoders.test_panns_published import training_checkpoint
+from tests.models.plain_dcase import plain_dcase
+from tests.models.plain_panns import checkpoint
+from tests.postprocessing.commands import error_of, run
+from tests.training import run_of, write_trial
+from utils.audio_utils import FrontEnd, log_mel, read_wave
 from utils.model_utils import find_trial, read_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -63,3 +70,76 @@ def test_the_facts_say_how_to_build_and_what_to_feed(trained, capsys):
     prefix = "dual_encoder.audio_encoder."
     assert {f"{prefix}{key}" for key in state} == {key for key in model if key.startswith(prefix)}
     assert all(torch.equal(value, model[prefix + key]) for key, value in state.items())
+
+
+def test_no_features_are_needed(trained, capsys):
+    for folder in (trained / "features", trained / "corpus"):
+        shutil.rmtree(folder)
+    result = run(export.main, capsys, trained)
+    assert result.code == 0
+    facts = json.loads((trained / "runs" / "tiny" / "audio_encoder.json").read_text())
+    assert facts["out_dim"] == 8
+
+
+def test_a_projection_as_wide_as_its_text_vectors(prepared, capsys):
+    tiny.write_vectors(prepared / "vectors.npz")
+    tiny.write_conf(prepared, tiny.clap_conf(prepared))
+    write_trial(run_of(prepared))
+    shutil.rmtree(prepared / "features")
+    assert run(export.main, capsys, prepared).code == 0
+    facts = json.loads((prepared / "runs" / "tiny-clap" / "audio_encoder.json").read_text())
+    assert (facts["out_dim"], facts["input"]) == (16, "vector")
+
+
+@pytest.mark.parametrize("kind", ["audio_encoder.pth", "checkpoint"])
+def test_the_encoder_of_the_baseline_gives_its_embedding(raw, capsys, monkeypatch, kind):
+    monkeypatch.chdir(raw)
+    network = plain_dcase().eval()
+    torch.save(training_checkpoint(network) if kind == "checkpoint" else network.state_dict(), kind)
+    result = run(export.main, capsys, raw, "--from", kind)
+    facts = Path("pretrained_models") / Path(kind).stem / "audio_encoder.json"
+    assert f"wrote {facts}\nfront-end: dcase2023 (44100 Hz" in result.out
+    assert result.out.endswith(f" example/audio_encoder.py example/example.wav {facts}\n")
+    sound = ROOT / "example" / "example.wav"
+    monkeypatch.setattr(sys, "argv", ["audio_encoder.py", str(sound), str(facts)])
+    runpy.run_path(str(ROOT / "example" / "audio_encoder.py"), run_name="__main__")
+    features = torch.from_numpy(log_mel(read_wave(sound, 44_100), FrontEnd.model_validate({"name": "dcase2023"})))
+    with torch.no_grad():
+        expected = network(features[None])[0]
+    printed = capsys.readouterr().out.partition("tensor([")[2].partition("]")[0]
+    np.testing.assert_allclose([float(n) for n in printed.split(",")], expected[:8], rtol=1e-3, atol=2e-4)
+
+
+def test_a_file_for_export_must_have_a_last_layer(raw, capsys, monkeypatch):
+    monkeypatch.chdir(raw)
+    torch.save(checkpoint("CNN14Encoder", 2), "panns.pth")
+    message = error_of(run(export.main, capsys, raw, "--from", "panns.pth"))
+    assert message.startswith(
+        "panns.pth: holds CNN14Encoder without a trained last layer, whose embeddings meet no text"
+    )
+    assert message.endswith(f"-m preprocessing.cnn14_transfer --conf {raw / 'conf.yaml'} panns.pth")
+    assert "no.pth: no such file; name another file: " in error_of(run(export.main, capsys, raw, "--from", "no.pth"))
+    torch.save(plain_dcase().state_dict(), "audio_encoder.pth")
+    message = error_of(run(export.main, capsys, raw, "--from", "audio_encoder.pth", "--output", "."))
+    assert message == "--output .: holds audio_encoder.pth itself; name another folder"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "val"], "--split val: an encoder is exported without data; leave it out"),
+        (["--output", "x"], "--output x: goes with --from; the files of a run are written in its trial's folder"),
+        (["--from", "x", "--trial", "t"], "--trial t: chooses a trained run, --from a file; leave one of them out"),
+        (["--run", "no-run"], "run no-run does not exist; train first: "),
+    ],
+)
+def test_options_that_change_nothing_are_refused(raw, capsys, arguments, message):
+    assert error_of(run(export.main, capsys, raw, *arguments)).startswith(message)
+
+
+def test_a_checkpoint_of_another_network_is_refused(trained, capsys):
+    params = next((trained / "runs" / "tiny").glob("*/params.json"))
+    params.write_text(params.read_text().replace('"base_channels": 2', '"base_channels": 4'))
+    message = error_of(run(export.main, capsys, trained))
+    assert "checkpoint_00000" in message
+    assert "does not fit CNN10Encoder: 43 of another shape: conv_block1.conv1.weight is (2, 1, 3, 3), " in message
