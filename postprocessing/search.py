@@ -1,16 +1,18 @@
 """Free text, or a sound -> the best clips of a split, with their scores.
 
     python -m postprocessing.search "a dog barks twice"
-    python -m postprocessing.search --audio barking.wav
+    python -m postprocessing.search --audio barking.wav howling.flac
+    python -m postprocessing.search --each dog rain
 
-Several queries can be given at once. The clips are embedded anew unless <split>_xmodal_scores.hdf5 of the same
-checkpoint holds their embeddings.
+Several queries can be given at once, texts before --audio. The clips are embedded anew unless
+<split>_xmodal_scores.hdf5 of the same checkpoint holds their embeddings.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,8 @@ from tasks import Trained, load_trained
 from tasks.dual_encoder import DualEncoderTask
 from utils.artefact_utils import ScoreReader, UnreadableError
 from utils.audio_utils import AudioError
-from utils.cli_utils import ArtefactError, UserError, command, positive
+from utils.cli_utils import ArtefactError, UserError, command, positive, printable
+from utils.dataset_utils import AUDIO_SUFFIXES
 from utils.metric_utils import EmbeddingScores, top_k
 from utils.report_utils import print_table
 
@@ -35,11 +38,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print the best clips for every query."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     parser.add_argument("queries", nargs="*", metavar="TEXT", help="what to listen for, in free text")
-    parser.add_argument("--audio", type=Path, action="append", default=[], help="a sound to search by (repeatable)")
+    parser.add_argument("--each", action="store_true", help="every TEXT is a query, though each is a single word")
+    parser.add_argument(
+        "--audio", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help="sounds to search by"
+    )
     parser.add_argument("--top", type=positive, default=10, help="how many clips (default 10)")
     trained, args = load_trained(argv, parser)
-    if not args.audio and not any(query.strip() for query in args.queries):
-        raise UserError("nothing to search for; give a text in quotes, or --audio FILE")
+    _check_queries(args.queries, args.audio, partial(trained.command_for, SCRIPT), each=args.each)
     task = trained.task()
     with torch.inference_mode():
         queries = [
@@ -59,12 +64,48 @@ def main(argv: Sequence[str] | None = None) -> None:
         print_table(title, ["clip", "one of its captions", "score"], rows, texts=2)
 
 
+def _check_queries(texts: Sequence[str], sounds: Sequence[Path], again: Callable[..., str], *, each: bool) -> None:
+    """Make sure that texts are texts and sounds are files, before anything is embedded.
+
+    Args:
+        texts: the queries in words.
+        sounds: the queries by sound.
+        again: arguments -> this command line with them.
+        each: single words are queries.
+    Raises:
+        UserError: there is nothing to search for, a text is a file, a file is none, or a sentence lacks its quotes.
+    """
+    if not sounds and not any(text.strip() for text in texts):
+        raise UserError("nothing to search for; give a text in quotes, or --audio FILE")
+    for text in texts:
+        if _is_file(text):
+            raise UserError(f"'{printable(text)}' is a file, not a text; search by it with {again('--audio', text)}")
+        if len(text.split()) == 1 and Path(text).suffix.lower() in AUDIO_SUFFIXES:
+            raise UserError(f"'{printable(text)}': no such file; correct the path, and name sounds after --audio")
+    if len(texts) > 1 and not each and all(len(text.split()) <= 1 for text in texts):
+        raise UserError(
+            f"found {len(texts)} queries of one word each; put a text in quotes: {again(' '.join(texts))}; or search "
+            f"for each word: {again('--each', *texts)}"
+        )
+    for path in sounds:
+        if not path.is_file():
+            found = "is a folder" if path.is_dir() else "no such file"
+            raise UserError(f"{printable(str(path))}: {found}; name sound files after --audio, and texts before it")
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a zero in it
+        return False
+
+
 def _audio_query(task: DualEncoderTask, path: Path) -> Array:
     """(E,) float32, the embedding of a sound file."""
     try:
         return task.embed_sound(path)
     except AudioError as error:
-        raise UserError(f"{path}: {error}; give another wav, flac, ogg or mp3 file") from error
+        raise UserError(f"{path}: {error}; give another sound file") from error
 
 
 def _clip_embeddings(task: DualEncoderTask, trained: Trained) -> Array:

@@ -52,6 +52,16 @@ def test_a_clip_finds_itself(trained, capsys):
     assert second[0] == ("evaluation 0.wav", pytest.approx(1.0, abs=2e-4))
 
 
+def test_several_files_after_one_option_and_words_one_by_one(trained, capsys):
+    clips = [str(trained / "corpus" / "evaluation" / f"evaluation {n}.wav") for n in (2, 0)]
+    result = run(search.main, capsys, trained, "--audio", *clips, "--top", "4")
+    assert [table[0][0] for table in hits(result.out)] == ["evaluation 2.wav", "evaluation 0.wav"]
+    result = run(search.main, capsys, trained, "--each", "dog", "rain")
+    assert [f'"{word}" in 4 clips' in result.out for word in ("dog", "rain")] == [True, True]
+    sentences = run(search.main, capsys, trained, "a dog", "rain")
+    assert [f'"{text}" in 4 clips' in sentences.out for text in ("a dog", "rain")] == [True, True]
+
+
 def test_text_and_sound_in_one_command_and_the_number_of_clips(trained, capsys):
     clip = trained / "corpus" / "evaluation" / "evaluation 1.wav"
     result = run(search.main, capsys, trained, "rain [loud]", "--audio", str(clip), "--top", "2")
@@ -64,6 +74,15 @@ def test_text_and_sound_in_one_command_and_the_number_of_clips(trained, capsys):
     ("arguments", "message"),
     [
         ([], "nothing to search for; give a text in quotes, or --audio FILE"),
+        (["a", "dog", "barks"], "found 3 queries of one word each; put a text in quotes: "),
+        (["a", "dog", "barks"], "postprocessing.search --conf "),
+        (["a", "dog", "barks"], "'a dog barks'; or search for each word: "),
+        (["a", "dog", "barks"], "--each a dog barks"),
+        (["barking.wav"], "'barking.wav': no such file; correct the path, and name sounds after --audio"),
+        (["--audio", __file__, "a dog"], "a dog: no such file; name sound files after --audio, and texts before it"),
+        (["--audio", "/"], "/: is a folder; name sound files after --audio"),
+        ([__file__], f"'{__file__}' is a file, not a text; search by it with "),
+        (["rain", "--audio", __file__, "--top", "2"], f"{__file__}: cannot be decoded: "),
         ([" "], "nothing to search for; give a text in quotes, or --audio FILE"),
         (["--audio", "none.wav"], "none.wav: "),
         (["dog", "--trial", "x"], "trial 'x' does not exist; choices: trial_00000"),
@@ -86,4 +105,4 @@ def test_sounds_that_cannot_be_read_are_named(trained, capsys):
     for path in (text, empty):
         message = error_of(run(search.main, capsys, trained, "--audio", str(path)))
         assert message.startswith(f"{path}: ")
-        assert message.endswith("give another wav, flac, ogg or mp3 file")
+        assert message.endswith("give another sound file")

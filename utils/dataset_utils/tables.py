@@ -19,7 +19,7 @@ from utils.artefact_utils import (
 )
 from utils.artefact_utils.csv_rows import strict_rows
 from utils.audio_utils import DECODING_VERSION
-from utils.cli_utils import ArtefactError, UserError, command_for
+from utils.cli_utils import ArtefactError, UserError, command_for, printable
 from utils.data_utils.duplicates import describe, same_recordings
 from utils.data_utils.spec import DataSpec
 from utils.dataset_utils.captions import RawCaption, match_captions
@@ -71,8 +71,8 @@ def _why_empty(data: DataSpec, split: str, found: RawSplit, rejected: Sequence[R
     """One line: how many files and captions there are, with one of each, so that two spellings can be compared."""
     there = found.files if found.there is None else found.there
     given = len(found.captions) + sum(r.kind == "caption" for r in found.refused)
-    file = f", such as '{there[0].relative_to(data.root).as_posix()}'" if there else ""
-    caption = next((f", the first {r.reason}" for r in rejected if r.kind == "caption"), "")
+    file = f", such as '{printable(there[0].relative_to(data.root).as_posix())}'" if there else ""
+    caption = next((f", the first {printable(r.reason)}" for r in rejected if r.kind == "caption"), "")
     return (
         f"split '{split}' of {data.root} is empty: {len(there)} audio files{file}; {given} captions{caption}; none "
         f"that go together; the reasons stand in {data.rejected(split)}; repair them and run again"
