@@ -24,10 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted experiment")
     parser.add_argument("--fresh", action="store_true", help="move an earlier experiment aside and start again")
     run, args = load_run(argv, parser)
-    task = check_run(run, thorough=args.check)
+    search = search_of(run, check_run(run, thorough=args.check))  # the task goes: trials build their own
     if args.check:
         return 0
-    if not launch(search_of(run, task), build_task, training_parts, resume=args.resume, fresh=args.fresh):
+    if not launch(search, build_task, training_parts, resume=args.resume, fresh=args.fresh):
         return 130
     print_best(run.folder)
     return 0

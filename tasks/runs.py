@@ -22,7 +22,7 @@ from utils.data_utils import describe_tables
 from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec, choose_device
 from utils.process_utils import all_cores
 from utils.report_utils import print_table
-from utils.tune_utils import Search, check_resources
+from utils.tune_utils import Machine, Search, check_resources, trial_device
 
 DEFAULT_CONF = Path("conf.yaml")
 # Trials could not be kept together, or not be compared, if these differed.
@@ -78,8 +78,10 @@ def check_run(run: Run, *, thorough: bool) -> DualEncoderTask:
     """
     check_search(run)
     if run.ray.address is None:
-        choose_device(run.training.device, run.training.precision)
-        check_resources(run.ray, all_cores(), torch.cuda.device_count())
+        choose_device(trial_device(run.training.device, run.ray), run.training.precision)
+        check_resources(run.ray, [Machine(all_cores(), torch.cuda.device_count())])
+        if run.training.device == "auto" and run.ray.gpus_per_trial == 0 and torch.cuda.is_available():
+            print("ray.gpus_per_trial is 0: trials compute on the CPU; for the GPU here: --set ray.gpus_per_trial=1")
     if run.training.device == "cuda" and run.ray.gpus_per_trial == 0:
         raise ConfigError("ray.gpus_per_trial: 0, but training.device is cuda; give a trial a GPU, or use auto")
     task = run.build()

@@ -58,3 +58,22 @@ def prepared(raw: Path, _made: Path) -> Path:
     vectors, notes = load_pickle(raw / "features" / "sbert_embeds.pkl", "")
     write_text_embeddings(raw / "features" / "sbert_embeds.pkl", vectors, notes | {"model": str(raw / "encoder")})
     return raw
+
+
+class StartedError(Exception):
+    """Ray would have been started."""
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> dict:
+    """What ray.init is called with; nothing starts."""
+    import ray
+
+    seen: dict = {}
+
+    def init(**keys: object) -> None:
+        seen.update(keys)
+        raise StartedError
+
+    monkeypatch.setattr(ray, "init", init)
+    return seen

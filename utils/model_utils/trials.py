@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
+from utils.artefact_utils import write_json
 from utils.cli_utils import ArtefactError, UserError, command_for
-from utils.config_utils import parse_json, read_settings
+from utils.config_utils import parse_json, read_json, read_settings
 from utils.model_utils.checkpoints import FACTS_FILE, CheckpointFacts, check_whole, read_facts
 from utils.model_utils.training_spec import Selection
 
 PARAMS_FILE = "params.json"
-HISTORY_FILE = "result.json"  # a line an epoch, as Ray Tune writes it
+HISTORY_FILE = "result.json"  # a line an epoch
+ENDED_FILE = "ended.json"
+
+Reason = Literal["finished", "stopped early", "diverged"]
+
+
+class TrialEnd(NamedTuple):
+    """How a trial has ended."""
+
+    reason: Reason
+    epoch: int  # the last one that was reported
+    message: str = ""  # of a trial that diverged, what was found
 
 
 class TrainedTrial(NamedTuple):
@@ -46,6 +58,37 @@ def _epoch(checkpoint: Path) -> float:
         return float("inf")
 
 
+def read_end(trial: Path) -> TrialEnd | None:
+    """How a trial has ended; None while it has not.
+
+    Raises:
+        ArtefactError: ended.json is broken.
+    """
+    path = trial / ENDED_FILE
+    if not path.is_file():
+        return None
+    try:
+        held = read_json(path)
+        end = TrialEnd(held["reason"], int(held["epoch"]), str(held["message"]))
+    except (ValueError, LookupError, TypeError, OverflowError) as error:
+        raise ArtefactError(f"{path}: does not say how a trial has ended; remove it: the trial goes on") from error
+    if end.reason not in get_args(Reason):
+        reasons = ", ".join(get_args(Reason))
+        raise ArtefactError(f"{path}: reason is {end.reason!r}, expected one of {reasons}; remove it: it goes on")
+    return end
+
+
+def write_end(trial: Path, end: TrialEnd) -> None:
+    """Mark a trial as ended: a resumed experiment does not train it again."""
+    write_json(trial / ENDED_FILE, {"format_version": 1, **end._asdict()})
+
+
+def has_diverged(trial: Path) -> bool:
+    """Whether a trial has ended because its numbers were no longer finite: no checkpoint of it counts."""
+    end = read_end(trial)
+    return end is not None and end.reason == "diverged"
+
+
 def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | None = None) -> TrainedTrial:
     """The checkpoint to use.
 
@@ -63,9 +106,12 @@ def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | Non
         raise UserError(f"run {experiment} {found}; train first: {train}")
     params = {folder: _read_params(folder) for folder in trials}
     ranked = {folder: _ranked(folder, params[folder]) for folder in trials}
-    best = _first_whole([facts for folder in trials for facts in ranked[folder]])
+    diverged = [folder for folder in trials if has_diverged(folder)]
+    best = _first_whole([facts for folder in trials if folder not in diverged for facts in ranked[folder]])
     best_trial = None if best is None else best.folder.parent
     folder = best_trial if trial is None else _named(trials, trial, f"run {experiment}: trial")
+    if folder is None and len(diverged) == len(trials):
+        raise UserError(f"run {experiment}: every trial has diverged; change the settings, then: {train} --fresh")
     if folder is None:
         _refuse_none_whole(f"run {experiment}", any(ranked.values()))
         raise UserError(f"run {experiment}: no trial has finished an epoch yet; go on: {train} --resume")

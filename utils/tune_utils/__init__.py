@@ -2,10 +2,19 @@
 
 from utils.tune_utils.folder import read_revisions
 from utils.tune_utils.launch import launch, print_best
-from utils.tune_utils.spec import Distribution, PlateauStopperSpec, RaySpec, Search, check_resources
+from utils.tune_utils.spec import (
+    Distribution,
+    Machine,
+    PlateauStopperSpec,
+    RaySpec,
+    Search,
+    check_resources,
+    trial_device,
+)
 
 __all__ = [
     "Distribution",
+    "Machine",
     "PlateauStopperSpec",
     "RaySpec",
     "Search",
@@ -13,4 +22,5 @@ __all__ = [
     "launch",
     "print_best",
     "read_revisions",
+    "trial_device",
 ]

@@ -1,60 +1,102 @@
-"""The folder of an experiment: whose it is, whether it is finished, what killed trials left in it."""
+"""The folder of an experiment: whose it is, whether it is finished, what killed trials left in it.
+
+A resumed experiment is put together from plain files alone, which this program writes and checks: experiment.json,
+trials.json, and of each trial params.json, result.json, ended.json and the checkpoints.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from utils.artefact_utils import write_json
-from utils.cli_utils import UserError
-from utils.config_utils import read_json
+from utils.cli_utils import UserError, command_for
+from utils.config_utils import read_json, value_at
 from utils.tune_utils.spec import Search
 
 EXPERIMENT_FILE = "experiment.json"
-UNSAVED = ".checkpoint-"  # prefix of the folders where trials write a checkpoint before Ray keeps it
+UNSAVED = ".checkpoint-"  # prefix of the folders where trials write a checkpoint before it takes its name
+
+# What may change between a run and its resume: where things lie and what the work may use, never what is learnt.
+# Data in another place must be the same data: their digest is compared.
+MOVABLE_KEYS = (
+    "output_root",
+    "data.root",
+    "data.features",
+    "data.workers",
+    "ray.cpus_per_trial",
+    "ray.gpus_per_trial",
+    "ray.max_concurrent",
+    "ray.address",
+    "ray.keep_checkpoints",
+)
 
 
-def prepare_folder(search: Search, *, resume: bool, fresh: bool) -> bool | None:
-    """Whether to restore an unfinished experiment; None when it is finished already.
+def move_aside(folder: Path) -> None:
+    """Move an earlier experiment to <folder>.old-<n>.
+
+    Raises:
+        UserError: another process trains it.
+    """
+    if not folder.exists():
+        return
+    with only_one(folder):
+        aside = next(p for n in range(1, 10_000) if not (p := folder.with_name(f"{folder.name}.old-{n}")).exists())
+        shutil.move(folder, aside)
+        print(f"moved {folder} to {aside}")
+
+
+def prepare_folder(search: Search, *, resume: bool) -> bool:
+    """Make the folder ready for the trials; False when they have all ended already.
 
     Raises:
         UserError: the folder holds another experiment, an unfinished one without `resume`, or strange files.
     """
     folder = search.folder
     record = folder / EXPERIMENT_FILE
-    if fresh and folder.exists():
-        aside = next(p for n in range(1, 10_000) if not (p := folder.with_name(f"{folder.name}.old-{n}")).exists())
-        shutil.move(folder, aside)
-        print(f"moved {folder} to {aside}")
     if not record.is_file():
         if folder.is_dir() and any(folder.iterdir()):
             raise UserError(f"{folder}: holds no experiment of this program; move it, or use --set experiment=NAME")
         if resume:
             print(f"{folder}: nothing to resume; starting")
         write_record(search, finished=False)
-        return False
+        return True
     held = _read_record(record)
-    changed = _changed_keys(held["run"], search.run)
+    changed = _check_same(held, search)
+    if held["finished"]:
+        print(f"{folder}: every trial has ended with these settings; reused (--fresh starts again)")
+        return False
+    if not resume:
+        raise UserError(f"{folder}: holds an unfinished experiment; go on with --resume, or start again with --fresh")
     if changed:
+        print(f"{folder}: goes on with {', '.join(changed)}")
+        write_record(search, finished=False)
+    for leftover in folder.glob(f"{UNSAVED}*"):  # what a killed trial was writing
+        shutil.rmtree(leftover)
+    return True
+
+
+def _check_same(held: dict[str, Any], search: Search) -> list[str]:
+    """What has changed since the experiment began, of the keys that may."""
+    changed = _changed_keys(held["run"], search.run)
+    refused = [line for key, line in changed.items() if key not in MOVABLE_KEYS]
+    if refused:
         raise UserError(
-            f"{folder}: holds an experiment with other settings ({', '.join(changed)}); "
+            f"{search.folder}: holds an experiment with other settings ({', '.join(refused)}); "
             "use --set experiment=NAME, or --fresh to move it aside and start again"
         )
     if held["data"] != search.data:
         raise UserError(
-            f"{folder}: holds an experiment on other data: clips, captions or their vectors have changed since; "
+            f"{search.folder}: holds an experiment on other data: clips, captions or their vectors have changed since; "
             "use --set experiment=NAME, or --fresh to move it aside and start again"
         )
-    if held["finished"]:
-        print(f"{folder}: every trial has ended with these settings; reused (--fresh starts again)")
-        return None
-    if not resume:
-        raise UserError(f"{folder}: holds an unfinished experiment; go on with --resume, or start again with --fresh")
-    for leftover in folder.glob(f"{UNSAVED}*"):  # what a killed trial was writing
-        shutil.rmtree(leftover)
-    return (folder / "tuner.pkl").is_file()
+    return list(changed.values())
 
 
 def write_record(search: Search, *, finished: bool) -> None:
@@ -67,6 +109,29 @@ def read_revisions(folder: Path) -> dict[str, str]:
     """Which state of each frozen encoder made the vectors of an experiment; empty where that is not known."""
     record = folder / EXPERIMENT_FILE
     return _read_record(record)["revisions"] if record.is_file() else {}
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold an experiment for this process alone; a file system without locks lets everybody in.
+
+    Raises:
+        UserError: another process trains it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN):
+                raise UserError(
+                    f"{folder}: another {command_for('main.py')} trains this experiment; wait until it has ended, "
+                    "or use --set experiment=NAME"
+                ) from error
+        yield
+    finally:
+        os.close(handle)
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -82,25 +147,24 @@ def _read_record(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not the record of an experiment; move the folder aside with --fresh") from error
 
 
-def _changed_keys(old: Any, new: Any, path: str = "") -> list[str]:
+def _changed_keys(old: Any, new: Any, path: str = "") -> dict[str, str]:
+    """Dotted key -> what became of it, for each key whose value differs."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return [k for key in sorted({*old, *new}) for k in _changed_keys(old.get(key), new.get(key), f"{path}.{key}")]
-    return [] if old == new else [f"{path.removeprefix('.')}: {old} -> {new}"]
+        lines: dict[str, str] = {}
+        for key in sorted({*old, *new}):
+            lines |= _changed_keys(old.get(key), new.get(key), f"{path}.{key}")
+        return lines
+    key = path.removeprefix(".")
+    return {} if old == new else {key: f"{key}: {old} -> {new}"}
 
 
-def make_stand_ins(folder: Path) -> None:
-    """Give every trial an (empty) folder for each checkpoint that it once had.
-
-    Ray refuses a trial whose last known checkpoint is gone, though a younger one stands there.
-    """
-    for trial in folder.glob("trial_*"):
-        numbers = [int(p.name.rsplit("_", 1)[1]) for p in trial.glob("checkpoint_*")]
-        for number in range(max(numbers, default=-1)):
-            (trial / f"checkpoint_{number:06d}").mkdir(exist_ok=True)
+def moved(params: dict[str, Any], settings: dict[str, Any]) -> bool:
+    """Whether a trial's params.json holds another value of a movable key than its settings of today."""
+    return any(_value(params, key) != _value(settings, key) for key in MOVABLE_KEYS)
 
 
-def remove_stand_ins(folder: Path) -> None:
-    """Remove what `make_stand_ins` made and nobody filled."""
-    for checkpoint in folder.glob("trial_*/checkpoint_*"):
-        with contextlib.suppress(OSError):  # it is not empty: a real one
-            checkpoint.rmdir()
+def _value(mapping: dict[str, Any], key: str) -> Any:
+    try:
+        return value_at(mapping, key)
+    except (LookupError, TypeError):
+        return None

@@ -1,39 +1,31 @@
-"""Trials under Ray Tune: start or join Ray, run or restore the trials, say what came out."""
+"""Trials under Ray Tune: run those that have not ended, say what came out.
+
+Ray decides which trial runs where. Everything that has to outlive it - which trials there are, what they have
+reported, their checkpoints, which of them have ended - lies in plain files, so that a resumed experiment is a new
+search over the trials that are left.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-import os
-import signal
-import socket
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from utils.artefact_utils import write_json
 from utils.cli_utils import UserError, command_for
-from utils.config_utils import set_key, value_at
-from utils.model_utils import Fit, LRSchedulerSpec, OptimizerSpec, Task, TrainingSpec, find_trial
-from utils.model_utils.trials import checkpoint_folders
-from utils.tune_utils.folder import UNSAVED, make_stand_ins, prepare_folder, remove_stand_ins, write_record
-from utils.tune_utils.spec import Distribution, RaySpec, Search, check_resources
-
-_RAY_SETTINGS = {
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of the YAML hold in every trial
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS": "0",  # two trials at the same step are not one message
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are reported in one line, and whole in error.txt
-    "RAY_COLOR_PREFIX": "0",  # what the commands print holds no control characters
-    "RAY_AIR_NEW_OUTPUT": "0",  # its summary would repeat ours
-    "TUNE_GLOBAL_CHECKPOINT_S": "2",  # how often Ray saves its state; it loses what is younger
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
-
-# distribution -> (numbers it takes, its name in ray.tune)
-BuildTask = Callable[[dict[str, Any]], Task]
-Parts = Callable[[dict[str, Any]], tuple[TrainingSpec, OptimizerSpec, LRSchedulerSpec]]
+from utils.config_utils import read_settings
+from utils.model_utils import find_trial
+from utils.model_utils.trials import PARAMS_FILE, read_end
+from utils.tune_utils.callbacks import ERROR_FILE, Recorder, epochs_of, mark_end, ray_callback, summary
+from utils.tune_utils.cluster import running_ray
+from utils.tune_utils.draws import Draw, settings_of, trials_of
+from utils.tune_utils.early_stopping import EarlyStopping, scheduler_of
+from utils.tune_utils.folder import move_aside, moved, only_one, prepare_folder, write_record
+from utils.tune_utils.interrupts import Interrupts, interrupts
+from utils.tune_utils.results import Results, repair_rows
+from utils.tune_utils.spec import Search
+from utils.tune_utils.trial import BuildTask, Job, Parts, train_trial
 
 
 def launch(search: Search, build_task: BuildTask, parts: Parts, *, resume: bool, fresh: bool) -> bool:
@@ -44,242 +36,124 @@ def launch(search: Search, build_task: BuildTask, parts: Parts, *, resume: bool,
         build_task: a trial's settings -> its task; called in the trial's process.
         parts: a trial's settings -> its checked training, optimizer and lr_scheduler sections.
         resume: go on with an unfinished experiment.
-        fresh: move what stands in the folder aside and start again.
+        fresh: move what is in the folder aside and start again.
     Returns:
         True when every trial has ended, False when the run was interrupted.
     Raises:
-        UserError: the folder holds another or an unfinished experiment, or trials failed.
+        UserError: the folder holds another or an unfinished experiment, or trials failed or all diverged.
     """
-    unfinished = prepare_folder(search, resume=resume, fresh=fresh)
-    if unfinished is None:
-        return True
-    os.environ.update(_RAY_SETTINGS)
-    import ray
-
-    _connect(search.ray)
-    try:
-        with _watch_for_interrupt() as interrupted:
-            results = _tuner(search, build_task, parts, restore=unfinished).fit()
-    finally:
-        ray.shutdown()
-        remove_stand_ins(search.folder)
-    return _conclude(search, results, interrupted=interrupted())
-
-
-def _connect(spec: RaySpec) -> None:
-    """Start a Ray of our own, or join the one that `ray.address` names.
-
-    Raises:
-        UserError: it cannot be reached, or has too little for one trial.
-    """
-    import ray
-
-    host, _, port = (spec.address or "").rpartition(":")
-    try:
-        if port.isdecimal() and "/" not in host:
-            socket.create_connection((host, int(port)), timeout=5).close()  # Ray itself tries for minutes
-        ray.init(
-            address=spec.address or "local",
-            include_dashboard=None if spec.address else False,
-            log_to_driver=True,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"PYTHONPATH": _import_path()}},
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(
-            f"ray.address: no Ray cluster can be reached at {spec.address}: {error}; start it, or use null"
-        ) from error
-    there = ray.cluster_resources()
-    check_resources(spec, there.get("CPU", 0), there.get("GPU", 0))
-
-
-def _import_path() -> str:
-    """PYTHONPATH of the trials' processes: this project first, wherever the command was given."""
-    given = os.environ.get("PYTHONPATH")
-    return os.pathsep.join([str(Path(__file__).resolve().parents[1]), *([given] if given else [])])
-
-
-@contextlib.contextmanager
-def _watch_for_interrupt() -> Iterator[Callable[[], bool]]:
-    """Tells whether Ctrl-C came: Ray handles it, saves its state, and returns as if all trials had ended."""
-    reader, writer = socket.socketpair()
-    with reader, writer:
-        reader.setblocking(False)
-        writer.setblocking(False)
-        previous = signal.set_wakeup_fd(writer.fileno())
-        seen: list[int] = []
+    if fresh:
+        move_aside(search.folder)
+    with only_one(search.folder), interrupts() as signals:
+        failed: dict[str, str] = {}
         try:
-            yield lambda: signal.SIGINT in seen
+            if prepare_folder(search, resume=resume):
+                failed = _train(search, Job(build_task, parts, search.ray, *_folders(search)), signals)
+        except (KeyboardInterrupt, SystemExit):  # Ray turns SIGTERM into an exit while it starts
+            signals.seen = True
+        except Exception:
+            if not signals.seen:  # else: what the signal did to Ray's own processes
+                raise
+        if signals.seen:
+            print(f"interrupted; go on with: {command_for('main.py', '--resume')}")
+            return False
+        _conclude(search, failed)
+        return True
+
+
+def _folders(search: Search) -> tuple[Path, Path]:
+    """Where the experiment lies, and where relative paths begin: absolute, once, for processes that start elsewhere."""
+    return search.folder.absolute(), Path.cwd()
+
+
+def _train(search: Search, job: Job, signals: Interrupts) -> dict[str, str]:
+    """Run the trials that have not ended; returns name -> reason of those that failed."""
+    trials = trials_of(search)
+    stopping, results, left = _restored(search, trials)
+    if not left:
+        return {}
+    recorder = Recorder(search, trials, results)
+    with tempfile.TemporaryDirectory(prefix="tune-") as scratch, running_ray(search.ray, job.experiment):
+        signals.install()  # Ray has put its own handler of SIGTERM in place
+        try:
+            _tuner(search, job, left, scheduler_of(stopping), ray_callback(recorder, signals), scratch).fit()
         finally:
-            signal.set_wakeup_fd(previous)
-            with contextlib.suppress(BlockingIOError):
-                seen += reader.recv(4096)
+            for name in left:
+                recorder.close(name)
+    return recorder.failed
 
 
-def _tuner(search: Search, build_task: BuildTask, parts: Parts, *, restore: bool) -> Any:
+def _restored(search: Search, trials: dict[str, Draw]) -> tuple[EarlyStopping, Results, dict[str, dict[str, Any]]]:
+    """Early stopping and results as they were at the last row, and the settings of the trials that have not ended."""
+    epochs = {name: epochs_of(search, draw) for name, draw in trials.items()}
+    stopping = EarlyStopping(search.ray, search.training, max(epochs.values()))
+    rows = repair_rows(search.folder, trials)
+    ended = {name: stopping.ends(name, row) or row["epoch"] >= epochs[name] for name, row in rows}  # by its last row
+    left = {}
+    for name, draw in trials.items():
+        folder, settings = search.folder / name, settings_of(search, draw)
+        if read_end(folder) is None:
+            if ended.get(name):  # it had reported its last row when the search was killed
+                mark_end(folder, epochs[name])
+            else:
+                left[name] = settings
+                continue
+        _follow(folder / PARAMS_FILE, settings)
+    return stopping, Results(search.folder, len(rows)), left
+
+
+def _follow(path: Path, settings: dict[str, Any]) -> None:
+    """Let params.json of an ended trial name the folders of today."""
+    if path.is_file() and moved(read_settings(path), settings):
+        write_json(path, settings)
+
+
+def _tuner(
+    search: Search, job: Job, left: dict[str, dict[str, Any]], scheduler: Any, callback: Any, scratch: str
+) -> Any:
+    """A search of Ray Tune over just these trials; its own files go to a scratch folder."""
     from ray import tune
-
-    def train_trial(config: dict[str, Any]) -> None:
-        _train_trial(config, build_task, parts, search.folder.absolute())
-
-    trainable = tune.with_resources(train_trial, {"cpu": search.ray.cpus_per_trial, "gpu": search.ray.gpus_per_trial})
-    space = json.loads(json.dumps(search.run)) | {"search": {}}
-    for key, distribution in search.distributions.items():
-        set_key(space, key, _ray_domain(distribution))
-    if restore:
-        return _restored(search.folder, trainable, space)
-    return tune.Tuner(trainable, param_space=space, tune_config=_tune_config(search), run_config=_run_config(search))
-
-
-def _restored(folder: Path, trainable: Any, space: dict[str, Any]) -> Any:
-    """The tuner of an unfinished experiment, as Ray saved it."""
-    from ray import tune
-
-    make_stand_ins(folder)
-    try:
-        return tune.Tuner.restore(
-            str(folder), trainable, resume_unfinished=True, resume_errored=True, param_space=space
-        )
-    except Exception as error:
-        raise UserError(
-            f"{folder}: Ray's record of the experiment cannot be read ({type(error).__name__}); "
-            f"move it aside and start again: {command_for('main.py', '--fresh')}"
-        ) from error
-
-
-def _ray_domain(distribution: Distribution) -> Any:
-    from ray import tune
-
-    name, values = distribution.only()
-    lists = {"grid": tune.grid_search, "choice": tune.choice}
-    ranges: dict[str, Callable[..., Any]] = {
-        "uniform": tune.uniform,
-        "loguniform": tune.loguniform,
-        "randint": tune.randint,
-        "quniform": tune.quniform,
-        "qloguniform": tune.qloguniform,
-        "qrandint": tune.qrandint,
-    }
-    return lists[name](values) if name in lists else ranges[name](*values)
-
-
-def _tune_config(search: Search) -> Any:
-    from ray import tune
-    from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
     from ray.tune.search import BasicVariantGenerator
 
-    spec, training = search.ray, search.training
-    asha = ASHAScheduler(
-        time_attr="epoch",  # Ray's own count goes on when a broken checkpoint makes a trial repeat an epoch
-        max_t=training.epochs,
-        grace_period=min(spec.grace_epochs, training.epochs),
-        reduction_factor=spec.reduction_factor,
-    )
-    return tune.TuneConfig(
-        metric=training.select_on,
-        mode=training.mode,
-        num_samples=spec.num_samples,
-        scheduler=asha if spec.scheduler == "asha" else FIFOScheduler(),
-        search_alg=BasicVariantGenerator(random_state=training.seed % 2**32, max_concurrent=spec.max_concurrent or 0),
-        trial_dirname_creator=lambda trial: _trial_name(trial.trial_id),
-        trial_name_creator=lambda trial: _trial_name(trial.trial_id),
-    )
+    def train(config: dict[str, Any]) -> None:
+        train_trial(config, job)
 
-
-def _run_config(search: Search) -> Any:
-    from ray import tune
-    from ray.tune.stopper import TrialPlateauStopper
-
-    spec, training = search.ray, search.training
-    stopper = None
-    if spec.stopper is not None:
-        stopper = TrialPlateauStopper(
-            spec.stopper.watch or training.select_on,
-            std=spec.stopper.std,
-            num_results=spec.stopper.num_results,
-            grace_period=spec.stopper.grace_epochs,
-        )
-    return tune.RunConfig(
-        name=search.folder.name,
-        storage_path=str(search.folder.parent.absolute()),
-        stop=stopper,
-        callbacks=[_progress_lines(search)],
-        checkpoint_config=tune.CheckpointConfig(
-            num_to_keep=spec.keep_checkpoints,
-            checkpoint_score_attribute=training.select_on,
-            checkpoint_score_order=training.mode,
+    # as text: Ray would evaluate a section such as {eval: TEXT} as Python
+    space = [{"name": name, "settings": json.dumps(settings)} for name, settings in left.items()]
+    return tune.Tuner(
+        tune.with_resources(train, {"cpu": search.ray.cpus_per_trial, "gpu": search.ray.gpus_per_trial}),
+        param_space={"trial": tune.grid_search(space)},
+        tune_config=tune.TuneConfig(
+            scheduler=scheduler,
+            search_alg=BasicVariantGenerator(max_concurrent=search.ray.max_concurrent or 0),
+            trial_name_creator=lambda trial: trial.config["trial"]["name"],
+            trial_dirname_creator=lambda trial: trial.config["trial"]["name"],
         ),
-        verbose=0,
+        run_config=tune.RunConfig(name="search", storage_path=scratch, callbacks=[callback], verbose=0),
     )
 
 
-def _progress_lines(search: Search) -> Any:
-    """A callback that prints what a trial tries, and a line for every epoch."""
-    from ray import tune
+def _conclude(search: Search, failed: dict[str, str]) -> None:
+    """Say what came out; mark the experiment as finished when every trial has ended.
 
-    training = search.training
-
-    class ProgressLines(tune.Callback):
-        def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-            del iteration, trials
-            tried = ", ".join(f"{key} {value_at(trial.config, key)}" for key in search.distributions)
-            print(f"{_trial_name(trial.trial_id)}: starts{', ' if tried else ''}{tried}", flush=True)
-
-        def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **_: Any) -> None:
-            del iteration, trials
-            select_on = training.select_on
-            print(
-                f"{_trial_name(trial.trial_id)}: epoch {result['epoch']:.0f}/{training.epochs}, "
-                f"train_loss {result['train_loss']:.4f}, {select_on} {result[select_on]:.4f}, "
-                f"{result['epoch_s']:.1f} s",
-                flush=True,
-            )
-
-    return ProgressLines()
-
-
-def _trial_name(trial_id: str) -> str:
-    """`trial_00000`, without the random part of Ray's id."""
-    return f"trial_{trial_id.rsplit('_', 1)[-1]}"
-
-
-def _train_trial(config: dict[str, Any], build_task: BuildTask, parts: Parts, experiment: Path) -> None:
-    """One trial, in its own process."""
-    import torch
-    from ray import tune
-
-    logging.getLogger("ray.train").setLevel(logging.WARNING)  # a line for every checkpoint
-    # Ray sets OMP_NUM_THREADS to 1 where a trial asks for less than a whole CPU or for none
-    context = tune.get_context()
-    torch.set_num_threads(max(1, int(context.get_trial_resources().required_resources.get("CPU", 1))))
-    fit = Fit(build_task(config), *parts(config))
-    # Ray's own state may be older than the checkpoints; what is on disk counts
-    fit.restore(checkpoint_folders(experiment / Path(context.get_trial_dir()).name))
-
-    def report(metrics: dict[str, float], save: Callable[[Path], None]) -> None:
-        with tempfile.TemporaryDirectory(dir=experiment, prefix=UNSAVED) as folder:
-            save(Path(folder))
-            tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))
-
-    fit.run(report, config)
-
-
-def _conclude(search: Search, results: Any, *, interrupted: bool) -> bool:
-    """Say what came out; mark the experiment as finished when every trial has ended."""
-    if interrupted:
-        print(f"interrupted; go on with: {command_for('main.py', '--resume')}")
-        return False
-    failed = [result for result in results if result.error is not None]
+    Raises:
+        UserError: trials failed, or every one has diverged.
+    """
+    trials = trials_of(search)
     if failed:
-        causes = {
-            str(getattr(result.error, "cause", None) or result.error).strip().splitlines()[-1] for result in failed
-        }
+        first = search.folder / next(iter(failed)) / ERROR_FILE
         raise UserError(
-            f"{len(failed)} of {len(results)} trials failed: {'; '.join(sorted(causes))}; details in "
-            f"{failed[0].path}/error.txt; repair the cause, then: {command_for('main.py', '--resume')}"
+            f"{len(failed)} of {len(trials)} trials failed: {'; '.join(sorted(set(failed.values())))}; details in "
+            f"{first}; repair the cause, then: {command_for('main.py', '--resume')}"
         )
     write_record(search, finished=True)
-    return True
+    diverged = summary(search, trials)
+    print(*diverged, sep="\n", end="\n" if diverged else "")
+    if len(diverged) == len(trials):
+        raise UserError(
+            f"{search.folder}: every trial has diverged; change the settings as said above, then start again: "
+            f"{command_for('main.py', '--fresh')}"
+        )
 
 
 def print_best(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from utils.cli_utils import UserError
 from utils.config_utils import Spec
 from utils.model_utils import TrainingSpec
+from utils.model_utils.devices import DeviceName
 
 _RANGES = {"uniform": 2, "loguniform": 2, "randint": 2, "quniform": 3, "qloguniform": 3, "qrandint": 3}
 _LISTS = ("grid", "choice")
@@ -87,6 +88,14 @@ class RaySpec(Spec):
     address: str | None = None  # of a running cluster; null starts one for this run alone
     keep_checkpoints: int = Field(2, ge=1)
 
+    @model_validator(mode="after")
+    def _whole_gpus(self) -> RaySpec:
+        if self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial):
+            raise ValueError(
+                f"gpus_per_trial: {self.gpus_per_trial:g} GPUs; Ray shares out parts of one, or whole ones"
+            )
+        return self
+
 
 class Search(NamedTuple):
     """What the trials of an experiment share."""
@@ -100,12 +109,35 @@ class Search(NamedTuple):
     revisions: Mapping[str, str] = {}  # audio, text -> which state of a frozen encoder made the vectors
 
 
-def check_resources(spec: RaySpec, cpus: float, gpus: float) -> None:
-    """Make sure that one trial fits; Ray itself would wait for ever.
+class Machine(NamedTuple):
+    """What one machine offers to trials."""
+
+    cpus: float
+    gpus: float
+
+
+def check_resources(spec: RaySpec, machines: Sequence[Machine]) -> None:
+    """Make sure that one trial fits on one of the machines; Ray itself would wait for ever.
 
     Raises:
         UserError: it does not.
     """
-    for key, wanted, there in (("cpus", spec.cpus_per_trial, cpus), ("gpus", spec.gpus_per_trial, gpus)):
+    where = "" if len(machines) == 1 else f" on any one of {len(machines)} machines"
+    for key, wanted, there in (
+        ("cpus", spec.cpus_per_trial, max((m.cpus for m in machines), default=0)),
+        ("gpus", spec.gpus_per_trial, max((m.gpus for m in machines), default=0)),
+    ):
         if wanted > there:
-            raise UserError(f"ray.{key}_per_trial: {wanted:g}, but there are {there:g}; lower it, or join a cluster")
+            raise UserError(
+                f"ray.{key}_per_trial: {wanted:g}, but there are {there:g}{where}; lower it, or join a cluster"
+            )
+    if not any(m.cpus >= spec.cpus_per_trial and m.gpus >= spec.gpus_per_trial for m in machines):
+        raise UserError(
+            f"ray.cpus_per_trial: {spec.cpus_per_trial:g} and ray.gpus_per_trial: {spec.gpus_per_trial:g}, but no one "
+            f"of {len(machines)} machines has both; lower one of them, or join a cluster"
+        )
+
+
+def trial_device(device: DeviceName, spec: RaySpec) -> DeviceName:
+    """Where a trial computes: `auto` is the CPU for one that asks for no GPU, since Ray no longer hides the GPUs."""
+    return "cpu" if device == "auto" and spec.gpus_per_trial == 0 else device

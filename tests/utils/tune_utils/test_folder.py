@@ -1,0 +1,135 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.utils.tune_utils.searches import search_for
+from utils.artefact_utils import write_json
+from utils.cli_utils import UserError
+from utils.config_utils import set_key, value_at
+from utils.tune_utils import read_revisions
+from utils.tune_utils.folder import MOVABLE_KEYS, move_aside, only_one, prepare_folder, write_record
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def search(tmp_path):
+    return search_for(tmp_path / "runs" / "tiny", {"optimizer.lr": {"grid": [1, 2]}})
+
+
+def held(search):
+    return json.loads((search.folder / "experiment.json").read_text())
+
+
+def test_a_fresh_folder_is_recorded(search):
+    assert prepare_folder(search, resume=False)
+    assert (held(search)["run"], held(search)["finished"]) == (search.run, False)
+
+
+def test_nothing_to_resume_is_said(search, capsys):
+    assert prepare_folder(search, resume=True)
+    assert "runs/tiny: nothing to resume; starting" in capsys.readouterr().out
+
+
+def test_an_unfinished_experiment_asks_what_to_do(search):
+    write_record(search, finished=False)
+    with pytest.raises(UserError, match=r"tiny: holds an unfinished experiment; go on with --resume, or start .*--fre"):
+        prepare_folder(search, resume=False)
+    (search.folder / ".checkpoint-abc").mkdir()  # what a killed trial left
+    assert prepare_folder(search, resume=True)
+    assert sorted(p.name for p in search.folder.iterdir()) == ["experiment.json"]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("finished", [False, True])
+def test_other_settings_are_named(resume, finished, search):
+    write_record(search, finished=finished)
+    set_key(search.run, "training.epochs", 9)
+    set_key(search.run, "data.root", "elsewhere")
+    with pytest.raises(UserError, match=r"experiment with other settings \(training\.epochs: 2 -> 9\); use --set exp"):
+        prepare_folder(search, resume=resume)
+
+
+@pytest.mark.parametrize("key", MOVABLE_KEYS)
+def test_what_is_not_learnt_may_change(key, search, capsys):
+    write_record(search, finished=False)
+    old = value_at(search.run, key)
+    set_key(search.run, key, "another")
+    assert prepare_folder(search, resume=True)
+    assert f"runs/tiny: goes on with {key}: {old} -> another" in capsys.readouterr().out
+    assert value_at(held(search)["run"], key) == "another"
+
+
+def test_every_key_of_ray_that_decides_about_trials_is_refused(search):
+    """So that a new one is looked at."""
+    allowed = {key.partition(".")[2] for key in MOVABLE_KEYS if key.startswith("ray.")}
+    others = {"num_samples", "scheduler", "grace_epochs", "reduction_factor", "stopper"}
+    assert allowed | others == set(type(search.ray).model_fields)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_an_experiment_on_other_data_is_not_reused(finished, search):
+    write_record(search, finished=finished)
+    with pytest.raises(UserError, match="holds an experiment on other data: clips, captions or their vectors have"):
+        prepare_folder(search._replace(data="another digest"), resume=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_finished_experiment_is_reused(resume, search, capsys):
+    write_record(search, finished=True)
+    assert not prepare_folder(search, resume=resume)
+    assert "every trial has ended with these settings; reused (--fresh starts again)" in capsys.readouterr().out
+
+
+def test_fresh_moves_the_earlier_experiment_aside(search, capsys):
+    for number in (1, 2):
+        write_record(search._replace(data=str(number)), finished=True)
+        move_aside(search.folder)
+        aside = search.folder.with_name(f"tiny.old-{number}")
+        assert json.loads((aside / "experiment.json").read_text())["data"] == str(number)
+        assert f"moved {search.folder} to {aside}" in capsys.readouterr().out
+    move_aside(search.folder)  # nothing there
+    assert capsys.readouterr().out == ""
+
+
+def test_strange_files_are_not_touched(search):
+    search.folder.mkdir(parents=True)
+    (search.folder / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"tiny: holds no experiment of this program; move it, or use --set experiment"):
+        prepare_folder(search, resume=True)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"run": 3, "finished": true}', "[" * 100_000])
+def test_a_broken_record_is_told(text, search):
+    search.folder.mkdir(parents=True)
+    (search.folder / "experiment.json").write_text(text)
+    with pytest.raises(UserError, match=r"experiment\.json: not the record of an experiment; move .* --fresh"):
+        prepare_folder(search, resume=True)
+
+
+def test_revisions_are_read_back(search):
+    assert read_revisions(search.folder) == {}
+    write_record(search._replace(revisions={"text": "a1"}), finished=False)
+    assert read_revisions(search.folder) == {"text": "a1"}
+
+
+def test_two_processes_never_train_one_experiment(search):
+    code = (
+        "import sys, pathlib\n"
+        "from utils.tune_utils.folder import only_one\n"
+        "with only_one(pathlib.Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
+    )
+    other = [sys.executable, "-c", code, str(search.folder)]
+    with subprocess.Popen(other, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "in\n"
+        for step in (lambda: only_one(search.folder).__enter__(), lambda: move_aside(search.folder)):
+            with pytest.raises(
+                UserError, match=r"tiny: another \S+ main\.py trains this experiment; wait until it has"
+            ):
+                step()
+        process.stdin.close()
+    with only_one(search.folder):
+        write_json(search.folder / "a.json", 1)

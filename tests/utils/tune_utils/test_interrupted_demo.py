@@ -1,0 +1,109 @@
+"""The run of `make demo` on a tiny corpus: ended by each signal in turn, moved, resumed, and the same as ever."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from preprocessing import audio_logmel, clotho_dataset, sbert_embeddings
+from tests import tiny
+from tests.training import differences
+from utils.model_utils import read_checkpoint, read_history
+from utils.model_utils.trials import checkpoint_folders
+
+ROOT = Path(__file__).parents[3]
+# one trial after the other: what ASHA decides depends on the order in which results arrive
+SETTINGS = ["--set", "ray.max_concurrent=1", "--set", "training.epochs=12"]
+CLOCK = ("train_s", "epoch_s", "time")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A folder with conf.yaml as it is, and the data that it names, small."""
+    folder = tmp_path_factory.mktemp("demo") / "project"
+    tiny.write_corpus(folder / "data" / "synthetic")
+    shutil.copy(ROOT / "conf.yaml", folder)
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        clotho_dataset.main([])
+        audio_logmel.main(["--workers", "1"])
+        sbert_embeddings.main([])
+    finally:
+        os.chdir(here)
+    return folder
+
+
+def command(*arguments):
+    return [sys.executable, str(ROOT / "main.py"), *SETTINGS, *arguments]
+
+
+def interrupt(folder, number, *arguments):
+    """Send a signal when the first epoch is printed; (exit code, what was printed)."""
+    with subprocess.Popen(
+        command("--resume", *arguments),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        out = []
+        for printed in process.stdout:
+            out.append(printed)
+            if ": epoch " in printed:
+                os.kill(process.pid, number) if number != signal.SIGKILL else os.killpg(process.pid, number)
+        return process.wait(), "".join(out)
+
+
+def finish(folder, *arguments):
+    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, check=False, timeout=250)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stdout
+
+
+def learnt(experiment):
+    """Everything that was reported, decided and kept, but for the clock."""
+    trials = {}
+    for trial in sorted(experiment.glob("trial_*")):
+        rows = [{key: value for key, value in row.items() if key not in CLOCK} for row in read_history(trial)]
+        state = read_checkpoint(checkpoint_folders(trial)[-1])
+        del state["config"]
+        end = json.loads((trial / "ended.json").read_text())
+        kept = [folder.name for folder in checkpoint_folders(trial)]
+        assert (trial / "progress.csv").read_text().count("\n") == len(rows) + 1
+        trials[trial.name] = {"rows": rows, "state": state, "end": end, "kept": kept}
+    return trials
+
+
+@pytest.mark.timeout(900)
+def test_interrupted_moved_and_resumed_is_as_never_interrupted(demo):
+    whole, folder = demo.with_name("whole"), demo.with_name("a b")
+    shutil.copytree(demo, whole)
+    finish(whole)
+    shutil.copytree(demo, folder)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        code, out = interrupt(folder, number)
+        assert code == 130, out
+        assert out.splitlines()[-1].startswith("interrupted; go on with: ")
+        assert out.splitlines()[-1].endswith("main.py " + " ".join([*SETTINGS, "--resume"]))
+        assert "Traceback" not in out
+        assert json.loads((folder / "runs" / "demo" / "experiment.json").read_text())["finished"] is False
+        folder = folder.rename(folder.with_name(f"moved {number}"))
+
+    code, _ = interrupt(folder, signal.SIGKILL, "--set", f"output_root={folder / 'runs'}")
+    assert code == -signal.SIGKILL
+    out = finish(folder, "--resume")
+    assert "resumed after epoch " in out
+    assert "best trial: runs/demo/trial_0000" in out
+    assert differences(learnt(folder / "runs" / "demo"), learnt(whole / "runs" / "demo")) == []
+    # paths are kept as they were written
+    params = json.loads((folder / "runs" / "demo" / "trial_00000" / "params.json").read_text())
+    assert (params["data"]["root"], params["output_root"]) == ("data/synthetic", "runs")

@@ -1,0 +1,105 @@
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from utils.cli_utils import UserError
+from utils.tune_utils import Distribution, Machine, RaySpec, check_resources, trial_device
+
+
+def distribution(**keys):
+    return TypeAdapter(Distribution).validate_python(keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({}, "needs one distribution, found 0; choices: grid, choice, uniform, loguniform, randint"),
+        ({"grid": [1], "choice": [2]}, "needs one distribution, found 2"),
+        ({"uniform": [2, 1]}, "uniform needs low < high"),
+        ({"randint": [3, 3]}, "randint needs low < high"),
+        ({"loguniform": [0, 1]}, "loguniform needs low > 0"),
+        ({"uniform": [1, 2, 3]}, "at most 2 items"),
+        ({"quniform": [1, 2]}, "Field required"),
+        ({"quniform": [0, 1, 0]}, r"quniform needs \[low, high, step\], with low and high multiples of step > 0"),
+        ({"quniform": [0, 1, 0.3]}, r"quniform needs \[low, high, step\]"),
+        ({"qrandint": [1, 9, 4]}, r"qrandint needs \[low, high, step\]"),
+        ({"qloguniform": [0.1, 1, -0.1]}, r"qloguniform needs \[low, high, step\]"),
+        ({"grid": []}, "at least 1 item"),
+        ({"normal": [0, 1]}, "Extra inputs"),
+    ],
+)
+def test_bad_distributions_are_refused(keys, message):
+    with pytest.raises(ValidationError, match=message):
+        distribution(**keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "extremes"),
+    [
+        ({"grid": [3, "x", None]}, [3, "x", None]),
+        ({"choice": [[1], {"a": 1}]}, [[1], {"a": 1}]),
+        ({"randint": [2, 9]}, [2, 8]),
+        ({"qrandint": [2, 8, 2]}, [2, 8, 4]),
+        ({"qrandint": [2, 8, 1]}, [2, 7]),
+        ({"quniform": [0.5, 1.5, 0.25]}, [0.5, 1.5, 0.75]),
+    ],
+)
+def test_extremes(keys, extremes):
+    assert distribution(**keys).extremes() == extremes
+
+
+@pytest.mark.parametrize("name", ["uniform", "loguniform"])
+def test_extremes_of_a_range_hold_a_number_with_a_fraction(name):
+    low, high, between = distribution(**{name: [1, 9]}).extremes()
+    assert (low, high) == (1, 9)
+    assert low < between < high
+    assert between != round(between)
+
+
+@pytest.mark.parametrize(
+    "keys", [{"num_samples": 0}, {"scheduler": "pbt"}, {"keep_checkpoints": 0}, {"cpus": 1}, {"gpus_per_trial": 1.5}]
+)
+def test_ray_settings_out_of_range_are_refused(keys):
+    with pytest.raises(ValidationError):
+        TypeAdapter(RaySpec).validate_python(keys)
+
+
+def ray(**keys):
+    return TypeAdapter(RaySpec).validate_python(keys)
+
+
+@pytest.mark.parametrize("gpus", [0, 0.25, 1, 2])
+def test_parts_of_one_gpu_and_whole_ones_are_taken(gpus):
+    assert ray(gpus_per_trial=gpus).gpus_per_trial == gpus
+
+
+@pytest.mark.parametrize(
+    ("keys", "machines", "message"),
+    [
+        ({"cpus_per_trial": 5}, [(4, 0)], "ray.cpus_per_trial: 5, but there are 4; lower it, or join a cluster"),
+        # three machines have 12 processors together, and none has 5
+        ({"cpus_per_trial": 5}, [(4, 0)] * 3, "ray.cpus_per_trial: 5, but there are 4 on any one of 3 machines"),
+        ({"gpus_per_trial": 2}, [(4, 1), (4, 1)], "ray.gpus_per_trial: 2, but there are 1 on any one of 2 machines"),
+        (
+            {"cpus_per_trial": 8, "gpus_per_trial": 1},
+            [(8, 0), (4, 1)],
+            "ray.cpus_per_trial: 8 and ray.gpus_per_trial: 1, but no one of 2 machines has both",
+        ),
+        ({}, [], "ray.cpus_per_trial: 1, but there are 0"),
+    ],
+)
+def test_a_trial_has_to_fit_on_one_machine(keys, machines, message):
+    with pytest.raises(UserError) as caught:
+        check_resources(ray(**keys), [Machine(*machine) for machine in machines])
+    assert message in str(caught.value)
+
+
+def test_a_trial_that_fits_on_one_machine_is_taken():
+    check_resources(ray(cpus_per_trial=4, gpus_per_trial=0.5), [Machine(2, 1), Machine(8, 1)])
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "expected"),
+    [("auto", 0, "cpu"), ("auto", 0.5, "auto"), ("auto", 1, "auto"), ("cuda", 1, "cuda"), ("cpu", 1, "cpu")],
+)
+def test_auto_is_the_cpu_for_a_trial_without_a_gpu(device, gpus, expected):
+    assert trial_device(device, ray(gpus_per_trial=gpus)) == expected

@@ -1,0 +1,137 @@
+"""What the driver does as trials go: write down what they report, and print a line for every epoch."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from utils.artefact_utils import write_json
+from utils.config_utils import value_at
+from utils.model_utils.trials import PARAMS_FILE, TrialEnd, read_end, write_end
+from utils.tune_utils.draws import Draw, settings_of
+from utils.tune_utils.interrupts import Interrupts
+from utils.tune_utils.results import Results, read_rows
+from utils.tune_utils.spec import Search
+
+ERROR_FILE = "error.txt"
+
+
+class Recorder:
+    """Keeps the files of the trials: params.json, result.json, progress.csv, events, ended.json, error.txt.
+
+    Args:
+        search: what the trials share.
+        trials: name -> draw.
+        results: where rows are written.
+    Attributes:
+        failed: name -> the last line of what went wrong.
+    """
+
+    def __init__(self, search: Search, trials: dict[str, Draw], results: Results) -> None:
+        self.failed: dict[str, str] = {}
+        self._search = search
+        self._trials = trials
+        self._results = results
+        self._events: dict[str, Any] = {}
+
+    def start(self, name: str) -> None:
+        """A trial starts, or goes on."""
+        from tensorboardX import SummaryWriter
+
+        folder = self._search.folder / name
+        write_json(folder / PARAMS_FILE, settings_of(self._search, self._trials[name]))
+        (folder / ERROR_FILE).unlink(missing_ok=True)
+        if name not in self._events:
+            newest = max(read_rows(folder), default=0)
+            self._events[name] = SummaryWriter(str(folder), purge_step=newest + 1 if newest else None)
+        tried = ", ".join(f"{key} {value}" for key, value in self._trials[name].items())
+        print(f"{name}: starts{', ' if tried else ''}{tried}", flush=True)
+
+    def report(self, name: str, metrics: dict[str, float]) -> None:
+        """An epoch has ended."""
+        training = self._search.training
+        self._results.add(name, metrics)
+        epoch, select_on = int(metrics["epoch"]), training.select_on
+        for key, value in metrics.items():
+            self._events[name].add_scalar(key, value, epoch)
+        print(
+            f"{name}: epoch {epoch}/{epochs_of(self._search, self._trials[name])}, "
+            f"train_loss {metrics['train_loss']:.4f}, {select_on} {metrics[select_on]:.4f}, {metrics['epoch_s']:.1f} s",
+            flush=True,
+        )
+
+    def end(self, name: str) -> None:
+        """A trial has ended by itself, was stopped early, or has diverged."""
+        folder = self._search.folder / name
+        if read_end(folder) is None:
+            mark_end(folder, epochs_of(self._search, self._trials[name]))
+        self.close(name)
+
+    def fail(self, name: str, traceback: str) -> None:
+        """A trial could not go on, through no fault of its settings."""
+        line = next((line.strip() for line in reversed(traceback.splitlines()) if line.strip()), "no reason is known")
+        self.failed[name] = re.sub(r"^[\w.]*(Error|Exception): ", "", line)
+        (self._search.folder / name).mkdir(exist_ok=True)
+        (self._search.folder / name / ERROR_FILE).write_text(traceback, encoding="utf-8")
+        self.close(name)
+
+    def close(self, name: str) -> None:
+        """Let go of the files of a trial."""
+        self._results.forget(name)
+        if name in self._events:
+            self._events.pop(name).close()
+
+
+def epochs_of(search: Search, draw: Draw) -> int:
+    """How many epochs a trial may take."""
+    return int(value_at(settings_of(search, draw), "training.epochs"))
+
+
+def mark_end(trial: Path, epochs: int) -> None:
+    """Mark a trial that has reported its last row."""
+    newest = max(read_rows(trial), default=0)
+    write_end(trial, TrialEnd("finished" if newest >= epochs else "stopped early", newest))
+
+
+def ray_callback(recorder: Recorder, interrupts: Interrupts) -> Any:
+    """Ray Tune's view of a recorder."""
+    from ray import tune
+
+    def name_of(trial: Any) -> str:
+        return str(trial.config["trial"]["name"])
+
+    class Callback(tune.Callback):
+        def setup(self, *_: Any, **__: Any) -> None:
+            interrupts.install()  # Ray Tune has just put its own handlers in their place
+
+        def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+            del iteration, trials
+            recorder.start(name_of(trial))
+
+        def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **_: Any) -> None:
+            del iteration, trials
+            recorder.report(name_of(trial), result["metrics"])
+
+        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+            del iteration, trials
+            recorder.end(name_of(trial))
+
+        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+            del iteration, trials
+            error = Path(trial.error_file or "")
+            recorder.fail(name_of(trial), error.read_text(encoding="utf-8") if error.is_file() else "")
+
+    return Callback()
+
+
+def summary(search: Search, trials: dict[str, Draw]) -> list[str]:
+    """A line for every trial that has diverged: its settings are to blame, and it is left out."""
+    lines = []
+    for name, draw in trials.items():
+        end = read_end(search.folder / name)
+        if end is not None and end.reason == "diverged":
+            tried = f" with {json.dumps(draw)}" if draw else ""
+            lines.append(f"{name}: diverged{tried}, left out: {end.message}")
+    return lines

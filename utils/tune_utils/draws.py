@@ -1,0 +1,150 @@
+"""Which trials an experiment has: what each one takes from `search:`, drawn once and written down."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from utils.artefact_utils import write_json
+from utils.cli_utils import ArtefactError, ConfigError, command_for
+from utils.config_utils import read_json, set_key, value_at
+from utils.model_utils.trials import PARAMS_FILE
+from utils.tune_utils.spec import Distribution, Search
+
+TRIALS_FILE = "trials.json"
+_FORMAT_VERSION = 1
+_SEED = "training.seed"
+_MAX_SEED = 2**63
+
+Draw = dict[str, Any]  # dotted key -> value
+
+
+def trials_of(search: Search) -> dict[str, Draw]:
+    """Name -> draw of every trial, as they were when the experiment began; drawn and written down if it begins now.
+
+    Raises:
+        UserError: the record of the trials is broken, or two keys of `search:` overlap.
+    """
+    path = search.folder / TRIALS_FILE
+    if path.is_file():
+        return _read_trials(path, search)
+    trials = {f"trial_{number:05d}": draw for number, draw in enumerate(_draw(search))}
+    for name in trials:  # an experiment of an earlier version has no such record, but its trials have their settings
+        if (search.folder / name / PARAMS_FILE).is_file():
+            trials[name] = _draw_of_params(search.folder / name / PARAMS_FILE, trials[name])
+    write_json(path, {"format_version": _FORMAT_VERSION, "trials": trials})
+    return trials
+
+
+def settings_of(search: Search, draw: Draw) -> dict[str, Any]:
+    """The settings of a trial: those of the run, with what the trial has drawn."""
+    settings: dict[str, Any] = copy.deepcopy(search.run) | {"search": {}}
+    for key, value in draw.items():
+        set_key(settings, key, copy.deepcopy(value))
+    return settings
+
+
+def _draw(search: Search) -> Iterator[Draw]:
+    """The draws of all trials; the run's seed decides them."""
+    import numpy as np
+    from ray.tune.search.variant_generator import generate_variants
+
+    space: dict[str, Any] = {}
+    keys = sorted(search.distributions, key=lambda key: _position(search.run, key))
+    for one, other in itertools.permutations(keys, 2):
+        if other.startswith(f"{one}."):
+            raise ConfigError(f"search: {one} holds {other}, which is searched as well; search one of them")
+    for key in keys:
+        set_key(space, key, ray_domain(search.distributions[key]))
+    rng = np.random.default_rng(search.training.seed % 2**32)
+    again: dict[str, int] = {}
+    for _ in range(search.ray.num_samples):
+        for _, spec in generate_variants({"config": space}, random_state=rng):
+            draw = {key: _plain(search.distributions[key], value_at(spec["config"], key)) for key in keys}
+            text = json.dumps(draw, sort_keys=True)
+            repetition = again[text] = again.get(text, -1) + 1
+            yield draw if repetition == 0 else draw | _other_seed(search, draw, repetition)
+
+
+def _other_seed(search: Search, draw: Draw, repetition: int) -> Draw:
+    """A trial that repeats the settings of another one takes a seed of its own, unless `search:` chooses the seeds."""
+    if any(f"{_SEED}.".startswith(f"{key}.") for key in draw):
+        return {}
+    return {_SEED: (search.training.seed + repetition) % _MAX_SEED}
+
+
+def _position(run: Mapping[str, Any], key: str) -> tuple[int, ...]:
+    """Where a key stands in the settings: values are drawn in that order."""
+    position = []
+    section: Any = run
+    for part in key.split("."):
+        names = list(section) if isinstance(section, Mapping) else []
+        position.append(names.index(part) if part in names else len(names))
+        section = section.get(part) if isinstance(section, Mapping) else None
+    return tuple(position)
+
+
+def ray_domain(distribution: Distribution) -> Any:
+    """What Ray Tune draws from: ranges as they are, lists by the index of the item.
+
+    Ray evaluates an item such as {eval: TEXT} as Python, so no item is shown to it.
+    """
+    from ray import tune
+
+    name, values = distribution.only()
+    if name == "grid":
+        return tune.grid_search(list(range(len(values))))
+    if name == "choice":
+        return tune.choice(list(range(len(values))))
+    ranges: dict[str, Callable[..., Any]] = {
+        "uniform": tune.uniform,
+        "loguniform": tune.loguniform,
+        "randint": tune.randint,
+        "quniform": tune.quniform,
+        "qloguniform": tune.qloguniform,
+        "qrandint": tune.qrandint,
+    }
+    return ranges[name](*values)
+
+
+def _plain(distribution: Distribution, drawn: Any) -> Any:
+    """The value that was drawn, as JSON can hold it."""
+    name, values = distribution.only()
+    if name in ("grid", "choice"):
+        return values[drawn]
+    return drawn.item() if hasattr(drawn, "item") else drawn
+
+
+def _draw_of_params(path: Path, draw: Draw) -> Draw:
+    try:
+        params = read_json(path)
+        seed = {_SEED: params["training"]["seed"]}
+        return {key: value_at(params, key) for key in draw if key != _SEED} | (seed if _SEED in draw else {})
+    except (ValueError, LookupError, TypeError) as error:
+        raise ArtefactError(f"{path}: not the settings of a trial of this search; {_repair()}") from error
+
+
+def _read_trials(path: Path, search: Search) -> dict[str, Draw]:
+    try:
+        held = read_json(path)
+        trials = {str(name): dict(draw) for name, draw in held["trials"].items()}
+        version = held["format_version"]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ArtefactError(f"{path}: not the record of the trials; {_repair()}") from error
+    if version != _FORMAT_VERSION:
+        raise ArtefactError(f"{path}: format version {version}, this program reads {_FORMAT_VERSION}; {_repair()}")
+    keys = {*search.distributions}
+    if list(trials) != [f"trial_{n:05d}" for n in range(len(trials))] or not trials:
+        raise ArtefactError(f"{path}: its trials are not trial_00000 and so on; {_repair()}")
+    for name, draw in trials.items():
+        if {*draw} - {_SEED} != keys - {_SEED}:
+            raise ArtefactError(f"{path}: {name} draws {sorted(draw)}, the search {sorted(keys)}; {_repair()}")
+    return trials
+
+
+def _repair() -> str:
+    return f"move the experiment aside and start again: {command_for('main.py', '--fresh')}"
