@@ -3,7 +3,7 @@
     python -m preprocessing.synthetic_corpus [--clips N] [--seed S] [--workers W] [--conf FILE]
 
 Each clip holds one to three sounds, in sequence or at once, and its five captions say which, how often,
-how loud, how high and in which order. `clips.render_clip` makes one clip without touching a file.
+how loud, how high and in which order. A clip follows from seed, split and index alone: `clips.plan_clip`.
 
     synthesis       building blocks of sounds: noise, modes, tones, envelopes
     struck_sounds   recipes of countable sounds, one strike each: bell, knock, bark ...

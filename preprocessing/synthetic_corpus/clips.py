@@ -8,27 +8,10 @@ import numpy as np
 
 from preprocessing.synthetic_corpus.captions import draw_captions
 from preprocessing.synthetic_corpus.kinds import KINDS, sound
-from preprocessing.synthetic_corpus.scenes import Event, Scene, draw_scene
+from preprocessing.synthetic_corpus.scenes import Scene, draw_scene
 from preprocessing.synthetic_corpus.synthesis import SAMPLE_RATE_HZ, Wave, at_level, band_pass, noise
 
 PEAK = 0.99
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A clip with all that is known of it.
-
-    Attributes:
-        wave: (S,) float32, peak at most 0.99.
-        sample_rate: of `wave`, in Hz.
-        events: one to three, the foreground before its background, else in order of time.
-        captions: five.
-    """
-
-    wave: Wave
-    sample_rate: int
-    events: tuple[Event, ...]
-    captions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -76,9 +59,3 @@ def render(plan: Plan) -> Wave:
         wave[start : start + len(part)] += part
     peak = float(np.abs(wave).max())
     return wave if peak <= PEAK else wave * np.float32(PEAK / peak)
-
-
-def render_clip(seed: int, split_number: int, index: int) -> Clip:
-    """One clip of the corpus, without touching a file; arguments as of `plan_clip`."""
-    plan = plan_clip(seed, split_number, index)
-    return Clip(render(plan), SAMPLE_RATE_HZ, plan.scene.events, plan.captions)

@@ -1,6 +1,6 @@
 """Recipes of countable sounds: each makes one strike, (S,) float32 with S = voice.samples.
 
-`kinds.repeat` makes a series of strikes of it. The models are those of the textbooks: struck bodies are
+`kinds.sound` makes a series of strikes of it. The models are those of the textbooks: struck bodies are
 sums of damped modes, voices are pulses through formants, bubbles are rising damped sines.
 """
 

@@ -76,7 +76,7 @@ random_settings = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(random_settings)
 def test_random_settings_come_back(tmp_path_factory, changed):
     folder = tmp_path_factory.getbasetemp() / "settings"

@@ -81,11 +81,6 @@ class FrontEnd(Spec):
         return self
 
     @property
-    def hop_s(self) -> float:
-        """Seconds between two frames."""
-        return self.hop_samples / self.sample_rate_hz
-
-    @property
     def floor(self) -> float:
         """The log-mel value of digital silence; batches are padded with it."""
         return math.log(self.offset) if self.log == "ln" else 10.0 * math.log10(self.offset)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from utils.metric_utils.scores import MatrixScores, Scores, ScoreSource, checked_blocks
+from utils.metric_utils.scores import Scores, ScoreSource, checked_blocks
 
 Indices = NDArray[np.int64]
 
@@ -98,26 +98,21 @@ def tie_order(number_of_candidates: int) -> Indices:
     return np.random.default_rng(number_of_candidates).permutation(number_of_candidates)
 
 
-def relevant_ranks(scores: Scores, query_index: Indices, item_index: Indices) -> Indices:
-    """Rank of each relevant item in its query's row of a score matrix.
+def evaluate(source: ScoreSource, query_index: Indices, item_index: Indices) -> Indices:
+    """Rank of each relevant item among its query's candidates; memory does not grow with Q x C.
 
     The rank is 1 + the number of greater scores + the number of equal scores at a smaller index.
 
     Args:
-        scores: (Q, C), higher = more similar.
+        source: scores (Q, C) in blocks, higher = more similar.
         query_index: (R,) rows; every row at least once.
         item_index: (R,) columns.
     Returns:
         (R,) int64 in [1, C], in the order of the pairs; lower is better.
     Raises:
         NonFiniteScoreError: a score is NaN or infinite.
-        ValueError: see `Relevance` and `MatrixScores`.
+        ValueError: see `Relevance`.
     """
-    return evaluate(MatrixScores(scores), query_index, item_index)
-
-
-def evaluate(source: ScoreSource, query_index: Indices, item_index: Indices) -> Indices:
-    """`relevant_ranks` of scores that come in blocks; memory does not grow with Q x C."""
     relevance = Relevance(query_index, item_index, *source.shape)
     return rank_and_top_k(source, relevance, k=0).ranks
 

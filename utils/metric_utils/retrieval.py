@@ -127,17 +127,7 @@ def best_ranks(ranks: Indices, query_index: Indices, number_of_queries: int) -> 
     return best
 
 
-def median_rank(ranks: Indices, query_index: Indices, number_of_queries: int) -> float:
-    """Median over queries of `best_ranks`, >= 1; lower is better."""
-    return float(np.median(best_ranks(ranks, query_index, number_of_queries)))
-
-
 def hit_at_k(ranks: Indices, query_index: Indices, number_of_queries: int, k: int) -> Values:
     """(Q,) 1.0 if any relevant item of the query has rank <= k, else 0.0; higher is better."""
     relevant_counts(ranks, query_index, number_of_queries, k)
     return (best_ranks(ranks, query_index, number_of_queries) <= k).astype(np.float64)
-
-
-def accuracy_at_k(ranks: Indices, query_index: Indices, number_of_queries: int, k: int) -> float:
-    """Share of queries with a relevant item among the first k, in [0, 1]; higher is better."""
-    return float(hit_at_k(ranks, query_index, number_of_queries, k).mean())

@@ -89,18 +89,6 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Link:
-    """A link to a file, relative to the page."""
-
-    path: Path
-    text: str
-
-    def html(self, folder: Path) -> str:
-        """A link."""
-        return f'<a href="{relative_url(self.path, folder)}">{escape(self.text)}</a>'
-
-
-@dataclass(frozen=True)
 class Number:
     """A cell of a table that shows a text and is sorted by a number: an interval, a percentage."""
 

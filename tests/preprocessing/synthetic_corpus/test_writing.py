@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from preprocessing.synthetic_corpus import writing
-from preprocessing.synthetic_corpus.clips import render_clip
+from preprocessing.synthetic_corpus.clips import plan_clip, render
 from preprocessing.synthetic_corpus.writing import share_out, write_corpus
 from utils.cli_utils import UserError
 
@@ -83,7 +83,7 @@ def test_audio_is_16_bit_mono_44100_and_as_rendered(corpus):
     info = soundfile.info(path)
     assert (info.format, info.subtype, info.channels, info.samplerate) == ("WAV", "PCM_16", 1, 44_100)
     wave, _ = soundfile.read(path, dtype="float32")
-    assert abs(wave - render_clip(0, 2, 2).wave).max() < 1e-4
+    assert abs(wave - render(plan_clip(0, 2, 2))).max() < 1e-4
 
 
 def test_events_lie_in_their_files_in_order_of_time(corpus):
@@ -157,7 +157,7 @@ def test_killed_outright_and_resumed_equals_uninterrupted(tmp_path):
     write_corpus(tmp_path, sizes, seed=0, workers=1)
     for index in (0, 30, 99):
         wave, _ = soundfile.read(tmp_path / "development" / f"dev_{index:06d}.wav", dtype="float32")
-        assert abs(wave - render_clip(0, 0, index).wave).max() < 1e-4
+        assert abs(wave - render(plan_clip(0, 0, index))).max() < 1e-4
     assert not list(tmp_path.rglob("*.part"))
     assert len(rows(tmp_path / "clotho_captions_development.csv")) == 100
 

@@ -19,7 +19,7 @@ plain = st.recursive(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(plain)
 def test_what_was_written_is_read(value):
     assert parse_json(json.dumps(value)) == value

@@ -49,7 +49,7 @@ def test_even_bins_by_hand(values, most, bins):
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=200), st.integers(1, 8))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_every_value_has_one_bin_and_every_bin_a_value(values, most):
     array = np.array(values)
     bins = even_bins(array, most)
