@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import pickle
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from utils.artefact_utils import replacing, write_json
 from utils.cli_utils import ArtefactError
 from utils.config_utils import read_json
 from utils.model_utils.training_spec import Selection
-from utils.weight_utils import key_problems
+from utils.weight_utils import key_problems, load_file
 
 FORMAT_VERSION = 1
 STATE_FILE = "checkpoint.pt"
@@ -96,11 +95,7 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
         ArtefactError: missing, truncated or changed since it was written, or of another version.
     """
     path = check_whole(folder)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ArtefactError(f"{path}: not a checkpoint: {reason}; use another one") from error
+    state = load_file(path, "use another checkpoint, or train again")
     found = state.get("format_version") if isinstance(state, dict) else None
     if found != FORMAT_VERSION:
         raise ArtefactError(f"{path}: format version {found}, this program reads {FORMAT_VERSION}; train again")

@@ -94,7 +94,10 @@ def vouch_for(folder):
 def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path):
     torch.save({"epoch": 1, "model": Hostile(tmp_path / "marker")}, tmp_path / "checkpoint.pt")
     vouch_for(tmp_path)
-    with pytest.raises(ArtefactError, match=r"checkpoint\.pt: not a checkpoint"):
+    with pytest.raises(
+        ArtefactError,
+        match=r"checkpoint\.pt: refused: it names (os|posix)\.mkdir; expected tensors and plain values alone; use",
+    ):
         read_checkpoint(tmp_path)
     assert not (tmp_path / "marker").exists()
     torch.load(tmp_path / "checkpoint.pt", weights_only=False)
@@ -103,7 +106,12 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "not a checkpoint"), (b"text", "not a checkpoint"), (b"PK\x03\x04" + bytes(100), "not a checkpoint")],
+    [
+        (b"", "is empty; use another"),
+        (b"text", "not a complete checkpoint"),
+        (b"PK\x03\x04" + bytes(100), "not a complete checkpoint"),
+        (b"<!DOCTYPE html>", "use another checkpoint"),
+    ],
 )
 def test_other_files_are_refused(content, message, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(content)
