@@ -160,7 +160,7 @@ def load_frozen_audio(
 
     Args:
         model: a hub's name or a folder of wav2vec 2.0, HuBERT, Whisper or CLAP; audio_encoder.json of
-            postprocessing.export; or a .pth of preprocessing.cnn14_transfer.
+            postprocessing.export; or weights of PANNs' CNNs that preprocessing.cnn14_transfer writes or reads.
         layers: keep the first so many transformer layers; None: all.
         front_end: of the run; what a .pth is fed.
         max_duration_s: the longest window, where the network sets no shorter limit.

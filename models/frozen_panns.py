@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from models.audio_encoders import CNN6Spec, CNN10Spec, CNN14Spec
 from models.audio_encoders.panns import PANNsEncoder, PANNsSpec
+from models.audio_encoders.panns_front_ends import check_front_end
+from models.audio_encoders.panns_published import read_published
 from models.backbones import WaveformBackbone
 from utils.audio_utils import FrontEnd, log_mel
 from utils.cli_utils import ArtefactError, UserError, command_for
 from utils.config_utils import read_json
 from utils.pretrained_utils import reason_of
-from utils.weight_utils import load_exactly, read_checkpoint
+from utils.weight_utils import key_problems, load_exactly, read_checkpoint
 
 _SPECS: dict[str, type[PANNsSpec]] = {spec.encoder.__name__: spec for spec in (CNN14Spec, CNN10Spec, CNN6Spec)}
 
@@ -73,25 +75,28 @@ class _ExportedEncoder(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     audio_encoder: dict[str, Any]
-    out_dim: int
+    out_dim: int = Field(gt=0, le=8192)
     front_end: FrontEnd
 
 
+_WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
+
+
 def panns_files(model: str) -> list[Path]:
-    """The files of a PANNs encoder: audio_encoder.json with its .pth, or a .pth alone; none: it is no such model."""
+    """The files of a PANNs encoder: audio_encoder.json with its .pth, or weights alone; none: it is no such model."""
     path = Path(model).expanduser()
     if path.suffix == ".json":
         return [path, path.with_suffix(".pth")]
-    return [path] if path.suffix == ".pth" else []
+    return [path] if path.suffix == ".pth" or (path.suffix in _WEIGHTS and not path.is_dir()) else []
 
 
 def load_panns(model: str, key: str, front_end: FrontEnd) -> PANNsBackbone:
     """A PANNs encoder in evaluation mode, on the CPU.
 
     Args:
-        model: audio_encoder.json of postprocessing.export, or a .pth of preprocessing.cnn14_transfer.
+        model: audio_encoder.json of postprocessing.export, or a file that preprocessing.cnn14_transfer writes or reads.
         key: of the YAML, for messages.
-        front_end: what a .pth is fed; an audio_encoder.json brings its own.
+        front_end: what weights alone are fed; an audio_encoder.json brings its own.
     Raises:
         UserError: a file is missing, broken, or of another network, or the front-end has other bands.
     """
@@ -99,7 +104,7 @@ def load_panns(model: str, key: str, front_end: FrontEnd) -> PANNsBackbone:
     try:
         if weights:
             return _exported(path, weights[0], key)
-        return _transferred(path, key, front_end)
+        return _weights_alone(path, key, front_end)
     except ValueError as error:  # too few bands, or others than the front-end has
         raise UserError(f"{key}: {path}: {error}; correct data.front_end") from error
 
@@ -114,21 +119,29 @@ def _exported(path: Path, weights: Path, key: str) -> PANNsBackbone:
         spec = spec_class.model_validate({**facts.audio_encoder, "weights": None})
     except (ValidationError, ValueError) as error:
         raise ArtefactError(f"{key}: {path}: is no exported audio encoder: {reason_of(error)}; {repair}") from error
+    state = read_checkpoint(weights, repair).state
+    with torch.device(
+        "meta"
+    ):  # names and shapes alone: a width in the JSON takes no memory that the file does not vouch for
+        wanted = spec.build(facts.out_dim, facts.front_end.n_mels).state_dict()
+    if problems := key_problems(wanted, state):
+        raise ArtefactError(
+            f"{key}: {weights}: does not fit the {spec.encoder.__name__} of {path.name}: {problems}; {repair}"
+        )
     encoder = spec.build(facts.out_dim, facts.front_end.n_mels)
-    load_exactly(encoder, read_checkpoint(weights, repair).state, weights)
+    load_exactly(encoder, state, weights)
     return PANNsBackbone(encoder, facts.front_end).eval()
 
 
-def _transferred(path: Path, key: str, front_end: FrontEnd) -> PANNsBackbone:
-    checkpoint = read_checkpoint(path, f"write it: {command_for('preprocessing.cnn14_transfer')}")
-    encoder_class = _spec_class(str(checkpoint.notes.get("encoder")), path, key).encoder
-    sizes = []
-    for name in ("fc_out.weight", "bn0.weight", "conv_block1.conv1.weight"):  # E, F, channels of the first block
-        shape = checkpoint.state[name].shape if name in checkpoint.state else ()
-        sizes.append(max([*shape, 1][0], 1))  # a tensor that is missing or has no axis is refused below
-    encoder = encoder_class(*sizes)
-    load_exactly(encoder, checkpoint.state, path)
-    return PANNsBackbone(encoder, front_end).eval()
+def _weights_alone(path: Path, key: str, front_end: FrontEnd) -> PANNsBackbone:
+    try:
+        published = read_published(path, None, f"write one: {command_for('preprocessing.cnn14_transfer')}")
+        check_front_end(published, front_end, "name other weights")
+    except ArtefactError as error:
+        raise ArtefactError(f"{key}: {error}") from error
+    if "fc1.weight" not in published.state:
+        raise UserError(f"{key}: {path}: holds no embedding layer fc1; train with it: model.audio_encoder.weights")
+    return PANNsBackbone(published.build(published.out_dim or 1), front_end).eval()
 
 
 def _spec_class(name: str, path: Path, key: str) -> type[PANNsSpec]:

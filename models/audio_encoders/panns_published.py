@@ -40,12 +40,16 @@ _STFT, _MEL = "stft.conv_real.weight", ".melW"
 # The places of the layers in a block of the baseline's `cnn`, eight places a block: the others have no weights.
 _PLACES = {0: "conv1", 1: "bn1", 3: "conv2", 4: "bn2"}
 _RENAMED = {"fc.1": "fc1", "fc2": "fc_out"}
-# Parts of names that tell what else a file holds.
+# Parts of names that tell what else a file holds; those of networks that a hub has say so.
 _OTHERS = {
+    "audio_branch.": "a CLAP of LAION; name it as a hub does, such as laion/clap-htsat-unfused",
+    "audio_model.audio_encoder.": "a CLAP of transformers; name the folder that holds it with its config.json",
+    "encoder.blocks.0.attn.": "a Whisper of OpenAI's package; name it as a hub does, such as openai/whisper-base",
+    "encoder.layers.0.self_attn.": "a transformer; name the folder that holds it with its config.json",
     "patch_embed.": "an HTS-AT or another transformer on patches",
     "resnet.": "a ResNet of PANNs",
     "pre_conv0.": "a Wavegram network of PANNs",
-    "feature_extractor.conv_layers.": "a wav2vec 2.0",
+    "feature_extractor.conv_layers.": "a wav2vec 2.0 or HuBERT; name a folder with config.json",
 }
 
 
@@ -131,7 +135,7 @@ def read_published(path: Path, name: str | None, repair: str) -> Published:
     branch = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     of_baseline = _FIRST[1] in branch
     if of_baseline:
-        branch = _renamed(branch)
+        branch, name = _renamed(branch), name or CNN14Encoder.__name__
     found = _completed({key: value for key, value in branch.items() if not key.startswith(_LEFT_OUT)})
     kind = _recognised(found, name, path, repair)
     _check_shapes(found, kind, path, repair)

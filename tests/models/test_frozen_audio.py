@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from models.frozen_audio import load_frozen_audio
 from models.frozen_panns import PANNsBackbone
 from tests import tiny_models
 from tests.models.exported import FRONT_END, write_panns
-from tests.models.plain_panns import randomise
+from tests.models.plain_dcase import plain_dcase
+from tests.models.plain_panns import checkpoint, randomise
 from utils.audio_utils import FrontEnd, log_mel
 from utils.cli_utils import UserError
 from utils.data_utils import window_edges
@@ -199,7 +201,7 @@ def test_models_that_cannot_be_used(tmp_path):
     good = write_panns(tmp_path / "good", CNN10Encoder)
     assert "data.audio_embeddings.layers: 3, but" in refused(good, layers=3)
     assert "no such file; write it again: python -m postprocessing.export" in refused(tmp_path / "no.json")
-    assert "no.pth: no such file; write it: python -m preprocessing.cnn14_transfer" in refused(tmp_path / "no.pth")
+    assert "no.pth: no such file; write one: python -m preprocessing.cnn14_transfer" in refused(tmp_path / "no.pth")
     (tmp_path / "odd.json").write_text("[1]")
     assert "odd.json: is no exported audio encoder: " in refused(tmp_path / "odd.json")
     (tmp_path / "cut.json").write_text('{"audio_encoder"')
@@ -209,15 +211,21 @@ def test_models_that_cannot_be_used(tmp_path):
     assert "wave.json: holds a network named Wav2Vec2Encoder, expected CNN14Encoder or" in refused(
         tmp_path / "wave.json"
     )
+    wide = facts | {"audio_encoder": {"name": "CNN14Encoder", "base_channels": 512}, "out_dim": 8192}  # 19 GB
+    (tmp_path / "wide.json").write_text(json.dumps(wide))
+    shutil.copy(good.with_suffix(".pth"), tmp_path / "wide.pth")
+    assert "wide.pth: does not fit the CNN14Encoder of wide.json: 24 missing: conv_block5" in refused(
+        tmp_path / "wide.json"
+    )
     good.with_suffix(".pth").unlink()
     assert "audio_encoder.pth: no such file; write it again: python -m postprocessing" in refused(good)
     write_weights(tmp_path / "plain.pth", {"x": torch.zeros(1)}, {})
-    assert "plain.pth: holds a network named None, expected CNN14Encoder or" in refused(tmp_path / "plain.pth")
-    write_weights(tmp_path / "part.pth", {"bn0.weight": torch.zeros(32)}, {"encoder": "CNN10Encoder"})
-    assert "part.pth: does not fit this run's CNN10Encoder: " in refused(tmp_path / "part.pth")
+    assert "plain.pth: no CNN6, CNN10 or CNN14 of PANNs is in it: it holds x; write" in refused(tmp_path / "plain.pth")
+    write_weights(tmp_path / "part.pth", {"bn0.weight": torch.zeros(32), "cnn.0.weight": torch.zeros(2)}, {})
+    assert "part.pth: not a PANNs checkpoint of CNN14Encoder: " in refused(tmp_path / "part.pth")
     alone = write_panns(tmp_path / "alone", CNN10Encoder, export=False)
     bands = FrontEnd.model_validate(SHORT | {"n_mels": 48})
-    assert "made for 64 mel bands, the front-end has 48; correct data.front_end" in refused(alone, front_end=bands)
+    assert "made for 64 mel bands, data.front_end has 48; take data.front_end" in refused(alone, front_end=bands)
     (tmp_path / "empty").mkdir()
     assert refused(tmp_path / "empty").startswith("data.audio_embeddings.model: ")
     assert "the model's type is bert" in refused(tiny_models.write_bert(tmp_path / "bert"))
@@ -231,3 +239,43 @@ def test_frames_are_counted_before_they_are_computed():
     for samples in (1, 319, 320, 5119, 5120, 5440, 32_000):
         frames, counts = made.frames(torch.zeros(1, samples), torch.tensor([samples]))
         assert made.frame_count(samples) == int(counts[0]) == frames.shape[1]
+
+
+def test_published_weights_are_taken_as_they_are(tmp_path):
+    clip = 0.1 * np.random.default_rng(0).standard_normal(44_100).astype(np.float32)
+    dcase = FrontEnd.model_validate({"name": "dcase2023"})
+    network = plain_dcase().eval()
+    torch.save(network.state_dict(), tmp_path / "audio_encoder.pth")
+    encoder = load_frozen_audio(str(tmp_path / "audio_encoder.pth"), None, dcase, 2.0)
+    assert encoder.frame_count(len(clip)) == 1  # 51 frames, where PANNs' network would give 1 for each 32
+    features = torch.from_numpy(log_mel(clip, dcase))
+    with torch.no_grad():
+        x = torch.nn.functional.pad(network.bn0(features.T[None, :, :, None])[..., 0].transpose(1, 2), (0, 0, 0, 13))
+        x = network.cnn(x[:, None]).mean(3)
+        expected = network.fc(x.amax(2) + x.mean(2))[0]
+    np.testing.assert_allclose(encoder.embed([clip])[0], expected, atol=1e-5)
+    torch.save(checkpoint("CNN10Encoder", 2), tmp_path / "Cnn10.pt")
+    assert load_frozen_audio(str(tmp_path / "Cnn10.pt"), None, FRONT_END, 2.0).width(False) == 16
+    sixteen = FrontEnd.model_validate(SHORT)
+    with pytest.raises(UserError, match=r"Cnn10\.pt: a CNN10 of PANNs, trained on panns .* or name other weights$"):
+        load_frozen_audio(str(tmp_path / "Cnn10.pt"), None, sixteen, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "answer"),
+    [
+        (
+            "module.audio_branch.layers.0.blocks.0.attn.qkv.weight",
+            "a CLAP of LAION; name it as a hub does, such as",
+        ),
+        ("encoder.blocks.0.attn.query.weight", "a Whisper of OpenAI's package; name it as a hub does"),
+        ("w2v_encoder.feature_extractor.conv_layers.0.0.weight", "a wav2vec 2.0 or HuBERT; name a folder with config"),
+        ("model.encoder.layers.0.self_attn.k_proj.weight", "a transformer; name the folder that holds it with"),
+    ],
+)
+def test_a_file_of_weights_in_place_of_a_folder_says_what_it_is(tmp_path, key, answer):
+    torch.save({"state_dict": {key: torch.zeros(1)}, "epoch": 1}, tmp_path / "model.pt")
+    with pytest.raises(UserError) as caught:
+        load_frozen_audio(str(tmp_path / "model.pt"), None, FRONT_END, 2.0)
+    assert f"model.pt: no CNN6, CNN10 or CNN14 of PANNs is in it: it holds {answer}" in str(caught.value)
+    assert str(caught.value).startswith("data.audio_embeddings.model: ")

@@ -115,7 +115,7 @@ def test_a_file_for_export_must_have_a_last_layer(raw, capsys, monkeypatch):
     torch.save(checkpoint("CNN14Encoder", 2), "panns.pth")
     message = error_of(run(export.main, capsys, raw, "--from", "panns.pth"))
     assert message.startswith(
-        "panns.pth: holds CNN14Encoder without a trained last layer, whose embeddings meet no text"
+        "panns.pth: holds CNN14Encoder without a trained last layer: its embeddings meet no text; "
     )
     assert message.endswith(f"-m preprocessing.cnn14_transfer --conf {raw / 'conf.yaml'} panns.pth")
     assert "no.pth: no such file; name another file: " in error_of(run(export.main, capsys, raw, "--from", "no.pth"))
