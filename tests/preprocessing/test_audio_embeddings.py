@@ -6,8 +6,8 @@ import os
 import pickle
 import shutil
 import signal
-import time
 from collections import namedtuple
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -157,19 +157,39 @@ def in_child(action):
     return child
 
 
-def test_killed_after_random_delays_it_ends_with_the_same_bytes(corpus):
+def test_killed_wherever_it_writes_it_ends_with_the_same_bytes(corpus, monkeypatch):
+    """Killed before its nth rename or removal, and again before the first one of the next run."""
     corpus.run()
     wanted = corpus.bytes()
-    rng = np.random.default_rng(0)
-    for _ in range(3):
+    events = multiprocessing.get_context("fork").Value("i", 0)
+    limit = 10**9
+
+    def counted(function):
+        def wrapped(*arguments, **options):
+            events.value += 1
+            if events.value == limit:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **options)
+
+        return wrapped
+
+    monkeypatch.setattr(Path, "replace", counted(Path.replace))
+    monkeypatch.setattr(Path, "unlink", counted(Path.unlink))
+    corpus.remove()
+    events.value = 0
+    assert corpus.run() == 0
+    total = events.value
+    assert total > 8
+    for point in (1, total // 4, total // 2, total - 4):
         corpus.remove()
-        for delay_s in rng.uniform(0.02, 0.4, 3):
+        for limit in (point, 1):  # noqa: B007 - read by the child
+            events.value = 0
             child = in_child(corpus.run)
-            time.sleep(delay_s)
-            child.kill()
             child.join()
+            assert child.exitcode == -signal.SIGKILL
         for split in SPLITS:  # what stands under its own name is complete
             assert not corpus.path(split).exists() or corpus.path(split).read_bytes() == wanted[split]
+        limit = 10**9
         assert corpus.run() == 0
         assert corpus.bytes() == wanted
         assert not list(corpus.features.glob("*.parts-*"))

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -141,25 +143,56 @@ def test_interrupted_and_resumed_equals_uninterrupted(corpus, tmp_path, monkeypa
     assert len(resumed) == sum(SIZES.values()) - stop_at
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from preprocessing.synthetic_corpus import writing
+
+ordered_map = writing.ordered_map
+
+def killing(*arguments):
+    for number, made in enumerate(ordered_map(*arguments)):
+        if number == 2:  # the workers are at the next clips
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield made
+
+writing.ordered_map = killing
+if __name__ == "__main__":
+    writing.write_corpus(Path(sys.argv[1]), {"development": 100, "validation": 3, "evaluation": 4}, 0, 2)
+"""
+
+
+def processes_of(session):
+    """The processes of a session that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, its_session = path.read_text().rpartition(")")[2].split()[:4]
+            if int(its_session) == session and state != "Z":
+                found.append(path)
+    return found
+
+
 def test_killed_outright_and_resumed_equals_uninterrupted(tmp_path):
-    sizes = {"development": 100, "validation": 3, "evaluation": 4}
-    code = f"from preprocessing.synthetic_corpus.writing import *; write_corpus(Path(r'{tmp_path}'), {sizes}, 0, 2)"
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+    script = tmp_path / "script.py"
+    script.write_text(KILLED)
+    root = tmp_path / "corpus"
+    env = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(root)], env=env, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    assert process.wait() == -signal.SIGKILL
     deadline = time.monotonic() + 60
-    while len(list(tmp_path.rglob("*.wav"))) < 20 and time.monotonic() < deadline:
+    while processes_of(process.pid):  # the workers end with their parent
+        assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    time.sleep(0.5)  # the workers end with their parent
-    there = len(list(tmp_path.rglob("*.wav")))
-    time.sleep(0.3)
-    assert len(list(tmp_path.rglob("*.wav"))) == there < 107
-    write_corpus(tmp_path, sizes, seed=0, workers=1)
+    assert 0 < len(list(root.rglob("*.wav"))) < 107
+    write_corpus(root, {"development": 100, "validation": 3, "evaluation": 4}, seed=0, workers=1)
     for index in (0, 30, 99):
-        wave, _ = soundfile.read(tmp_path / "development" / f"dev_{index:06d}.wav", dtype="float32")
+        wave, _ = soundfile.read(root / "development" / f"dev_{index:06d}.wav", dtype="float32")
         assert abs(wave - render(plan_clip(0, 0, index))).max() < 1e-4
-    assert not list(tmp_path.rglob("*.part"))
-    assert len(rows(tmp_path / "clotho_captions_development.csv")) == 100
+    assert not list(root.rglob("*.part"))
+    assert len(rows(root / "clotho_captions_development.csv")) == 100
 
 
 def test_a_complete_corpus_is_reused(corpus, capsys):
