@@ -161,7 +161,7 @@ def _plot(scored: ScoredSplit) -> None:
         Panel("validation, clip to its own caption", _lines(history, accuracies)),
     ]
     title = f"{trained.trial.folder.parent.name}, {trained.trial.folder.name}"
-    plot_curves(path, title, [row["epoch"] for row in history], panels, trained.trial.checkpoint.epoch)
+    plot_curves(path, title, [int(row["epoch"]) for row in history], panels, trained.trial.checkpoint.epoch)
     print(f"wrote {scored.publish(path)}")
 
 

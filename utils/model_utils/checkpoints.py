@@ -217,7 +217,7 @@ def _facts(folder: Path) -> dict[str, Any]:
         found = {"epoch": facts["epoch"], "metrics": facts["metrics"], "blake2b": facts["blake2b"]}
         if not _is_whole(found["epoch"]) or not isinstance(found["blake2b"], str):
             raise ValueError("epoch is no whole number, or blake2b no text")
-        if not all(_is_number(value) for value in found["metrics"].values()):
+        if not all(is_number(value) for value in found["metrics"].values()):
             raise ValueError("a metric is no number")
         return found | {"selection": _selection(facts.get("selection"))}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -237,7 +237,8 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value of a JSON file is a number; Python counts true and false among them."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -9,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from utils.artefact_utils import write_json
 from utils.cli_utils import ArtefactError, UserError, command_for
 from utils.config_utils import parse_json, read_json, read_settings
-from utils.model_utils.checkpoints import FACTS_FILE, CheckpointFacts, check_whole, read_facts
+from utils.model_utils.checkpoints import FACTS_FILE, CheckpointFacts, check_whole, is_number, read_facts
 from utils.model_utils.training_spec import Selection
 
 PARAMS_FILE = "params.json"
@@ -131,19 +133,21 @@ def _refuse_none_whole(where: str, has_any: bool) -> None:
         raise UserError(f"{where}: no checkpoint is whole; train again: {command_for('main.py', '--fresh')}")
 
 
-def read_history(trial: Path) -> list[dict[str, Any]]:
+def read_history(trial: Path) -> list[dict[str, float]]:
     """What was measured after each epoch of a trial, by epoch; empty if nothing was noted.
 
-    An epoch that was repeated after a kill counts once, as it came out last; a line cut short by a kill is passed over.
+    An epoch that was repeated after a kill counts once, as it came out last; a line cut short by a kill, or one that
+    holds no epoch, is passed over, and so is whatever is no number.
     """
     path = trial / HISTORY_FILE
-    epochs: dict[int, dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
+    epochs: dict[int, dict[str, float]] = {}
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    for line in lines:
+        with contextlib.suppress(ValueError):
             row = parse_json(line, allow_nan=True)
-            epochs[int(row["epoch"])] = row
-        except (ValueError, KeyError, TypeError, OverflowError):
-            continue
+            numbers = {key: value for key, value in row.items() if is_number(value)} if isinstance(row, dict) else {}
+            if math.isfinite(numbers.get("epoch", math.nan)):
+                epochs[int(numbers["epoch"])] = numbers
     return [epochs[epoch] for epoch in sorted(epochs)]
 
 

@@ -192,3 +192,10 @@ def test_the_history_has_each_epoch_once(tmp_path):
     (tmp_path / "result.json").write_text(text[:-4] + '\n{"no": "epoch"}\n')  # the last line is cut short
     assert [(row["epoch"], row["loss"]) for row in read_history(tmp_path)] == [(1, 3), (2, 1)]
     assert read_history(tmp_path / "nowhere") == []
+
+
+def test_a_history_that_somebody_wrote_is_read_as_far_as_it_is_one(tmp_path):
+    lines = [b"[1]", b"3", b'{"epoch": "2", "loss": 1}', b'{"epoch": true}', b"\xff\xfe", b"[" * 100_000, b"{}"]
+    lines.append(b'{"epoch": 1, "loss": 0.5, "mAP@10": "0.5", "trial_id": "a", "config": {"a": 1}, "ended": false}')
+    (tmp_path / "result.json").write_bytes(b"\n".join(lines))
+    assert read_history(tmp_path) == [{"epoch": 1, "loss": 0.5}]
