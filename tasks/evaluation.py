@@ -37,6 +37,7 @@ from utils.metric_utils import (
 T = TypeVar("T")
 Indices = NDArray[np.int64]
 Values = NDArray[np.float64]
+_NDCG = (10, 16)
 RELEVANCE_FILE = "metadata_eval.csv"  # of data.root
 
 
@@ -139,14 +140,15 @@ def evaluate_split(
         ranking = rank_and_top_k(source, pairs, top)
     except NonFiniteScoreError as error:
         raise scored.not_finite(_of_caption(error, rows)) from error
+    depth = scored.depth if scored.depth != len(scored.clips) else None  # a list of all clips tells every rank
     forward = Direction(
         (len(rows), len(scored.clips)),
         ranking.ranks,
         judgements.query_index,
         own[rows],
-        _within(protocol.text_to_audio, scored.depth),
+        _within(_graded(protocol.text_to_audio, judgements.gains), depth),
         judgements.gains,
-        knows_ranks=scored.depth is None,
+        knows_ranks=depth is None,
     )
     backward = _audio_to_text(scored, protocol.audio_to_text) if scored.is_whole else None
     return Evaluation(protocol, judgements, forward, backward, ranking.top_index)
@@ -169,11 +171,14 @@ def judge(scored: ScoredSplit, run: Run, protocol: Protocol, relevance: Path | N
             f"{protocol.name} is measured by: name the file with --relevance"
         )
     asked = scored.asked
-    matched = match_queries(read_relevance(file), asked, scored.clips)
+    matched = match_queries(read_relevance(file, scored.ids), asked, scored.clips)
     if not len(matched.rows):
+        if not matched.unmatched:
+            found = f"none of its files is a clip of '{scored.split}', such as {matched.unknown_files[:1]}"
+            raise UserError(f"{file}: {found}; name the split that it belongs to with --split")
         raise UserError(
             f"{file}: none of its queries is a caption of '{scored.split}', such as '{matched.unmatched[0]}'; "
-            "name the split that it belongs to with --split"
+            "name the split that it belongs to with --split, or, of ids, the tables that they are from with --ids FILE"
         )
     queries = [asked[row] for row in matched.rows.tolist()]
     _refuse_missing(scored, queries, f"{file.name} asks for {len(queries)} captions")
@@ -208,6 +213,11 @@ def _audio_to_text(scored: ScoredSplit, cutoffs: Cutoffs) -> Direction:
     source = SelectedCandidates(scored.audio_to_text(), order)
     ranks = rank_and_top_k(source, Relevance(clips, captions, *shape), 0).ranks
     return Direction(shape, ranks, clips, np.arange(shape[0]), cutoffs)
+
+
+def _graded(cutoffs: Cutoffs, gains: Values | None) -> Cutoffs:
+    """With nDCG where relevance is graded: it alone tells the grades apart."""
+    return cutoffs if gains is None or cutoffs.ndcg else dataclasses.replace(cutoffs, ndcg=_NDCG)
 
 
 def _within(cutoffs: Cutoffs, depth: int | None) -> Cutoffs:

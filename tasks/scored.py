@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from tasks.runs import Run, load_run
 from tasks.trained import Trained, add_trained_arguments, split_name, trained_of
-from utils.artefact_utils import Caption, Clip, ScoreReader, read_foreign_scores
+from utils.artefact_utils import (
+    Caption,
+    Clip,
+    ForeignScores,
+    ScoreReader,
+    read_foreign_scores,
+    read_id_names,
+    shelf_of,
+)
 from utils.cli_utils import ArtefactError, UserError, command_for, python, remembered_conf, shell_join
 from utils.data_utils import Tables, read_tables
 from utils.dataset_utils import align_scores, captions_among
@@ -47,6 +55,7 @@ class ScoredSplit:
         trained: the checkpoint behind the scores, where it is known.
         repair: the command that writes the scores again, for messages.
         arguments: of the command line that chose them.
+        ids: tables that say what the ids of another data set stand for, in scores and in relevance lists.
     """
 
     label: str
@@ -62,6 +71,7 @@ class ScoredSplit:
     left_out: frozenset[str] = frozenset()
     repair: str = ""
     arguments: Sequence[str] = ()
+    ids: Sequence[Path] = ()
 
     @property
     def clip_of_caption(self) -> Indices:
@@ -107,9 +117,14 @@ class ScoredSplit:
 def add_scored_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what chooses a checkpoint's scores, or the file of any other system."""
     add_trained_arguments(parser)
-    parser.add_argument("--scores", type=Path, help="scores of another system: CSV, npy, npz, or a score file of ours")
+    parser.add_argument(
+        "--scores", type=Path, help="scores of another system: CSV, npy, npz, a shelf (.db), or a score file of ours"
+    )
     parser.add_argument("--queries", type=Path, help="of an npy: a file with a query a line")
     parser.add_argument("--files", type=Path, help="of an npy: a file with a clip's name a line")
+    parser.add_argument(
+        "--ids", type=Path, nargs="+", default=[], metavar="FILE", help="of a shelf or of ratings: whose ids these are"
+    )
 
 
 @contextlib.contextmanager
@@ -130,20 +145,31 @@ def open_scored(
     if args.scores is None:
         trained = trained_of(conf, args)
         with _open_trained(trained) as scored:
-            yield scored, trained.run, args
+            yield _with_ids(scored, args.ids, scored.arguments), trained.run, args
         return
     split = split_name(conf, args.split)
     lists = {name: vars(args)[name] for name in ("queries", "files")}
     given = [part for name, path in lists.items() if path is not None for part in (f"--{name}", str(path))]
     chosen = ["--split", args.split] if args.split else []
-    with open_scores_of(args.scores, conf, split, **lists) as scored:
+    with open_scores_of(args.scores, conf, split, ids=args.ids, **lists) as scored:
         arguments = [*remembered_conf(), "--scores", str(args.scores), *given, *chosen]
-        yield dataclasses.replace(scored, arguments=arguments), conf, args
+        yield _with_ids(scored, args.ids, arguments), conf, args
+
+
+def _with_ids(scored: ScoredSplit, ids: Sequence[Path], arguments: Sequence[str]) -> ScoredSplit:
+    given = ["--ids", *map(str, ids)] if ids else []
+    return dataclasses.replace(scored, ids=ids, arguments=[*arguments, *given])
 
 
 @contextlib.contextmanager
 def open_scores_of(
-    path: Path, run: Run, split: str, queries: Path | None = None, files: Path | None = None
+    path: Path,
+    run: Run,
+    split: str,
+    queries: Path | None = None,
+    files: Path | None = None,
+    *,
+    ids: Sequence[Path] = (),
 ) -> Iterator[ScoredSplit]:
     """The scores that a path means.
 
@@ -154,6 +180,7 @@ def open_scores_of(
         split: its own name.
         queries: of an npy, the list of its rows.
         files: of an npy, the list of its columns.
+        ids: of a shelf, the tables whose ids it has.
     Raises:
         UserError: nothing there, or scores that are not those of the split.
     """
@@ -169,10 +196,10 @@ def open_scores_of(
     elif path.suffix in _HDF5:
         with _open_stored(path, run, split, "with postprocessing.xmodal_scores or postprocessing.ensemble") as scored:
             yield scored
-    elif not path.is_file():
+    elif not path.is_file() and shelf_of(path) is None:
         raise UserError(f"{path}: no such run or file; name the folder of a run or trial, or a file of scores")
     else:
-        yield _foreign(path, run, split, queries, files)
+        yield _foreign(_named(read_foreign_scores(path, queries, files), ids), run, split)
 
 
 def _trial_of(path: Path) -> TrainedTrial:
@@ -228,11 +255,27 @@ def _open_stored(path: Path, run: Run, split: str, repair: str) -> Iterator[Scor
         )
 
 
-def _foreign(path: Path, run: Run, split: str, queries: Path | None, files: Path | None) -> ScoredSplit:
+def _named(found: ForeignScores, ids: Sequence[Path]) -> ForeignScores:
+    """The same scores, their ids replaced by what these tables say that they stand for."""
+    if not ids:
+        return found
+    names = read_id_names(ids)
+    return found._replace(
+        queries=[names.texts.get(query, query) for query in found.queries],
+        files=[names.files.get(file, file) for file in found.files],
+    )
+
+
+def _foreign(found: ForeignScores, run: Run, split: str) -> ScoredSplit:
     """A file of another system, in the order of the split's tables."""
-    tables = read_tables(run.data, split)
-    found = read_foreign_scores(path, queries, files)
+    path, tables = found.path, read_tables(run.data, split)
     there = captions_among(found.queries, tables.captions)
+    if not len(there) and shelf_of(path) is not None:
+        raise ArtefactError(
+            f"{path}: none of its {len(found.queries)} ids is one of '{split}', such as {found.queries[0]}; name the "
+            "<split>_text.csv that they are from with --ids FILE, or take its folder over: "
+            f"{command_for('preprocessing.dcase2023_takeover', '--from', 'DIR')}"
+        )
     captions = [tables.captions[row] for row in there] if len(there) else tables.captions
     aligned = align_scores(found, captions, tables.clips)
     for count, what in (

@@ -12,11 +12,13 @@ from utils.artefact_utils.clip_views import ClipArrayReader
 from utils.artefact_utils.dcase2023 import BaselineClip, BaselineLogMels, read_baseline_clips
 from utils.artefact_utils.files import UnreadableError, check_is_file, is_there, read_file
 from utils.artefact_utils.foreign_scores import ForeignScores, read_foreign_scores
+from utils.artefact_utils.id_names import IdNames, read_id_names
 from utils.artefact_utils.logmels import LogMelParts, LogMelReader, LogMelSettings
 from utils.artefact_utils.pairs import Pairs, read_pairs, write_pairs
 from utils.artefact_utils.pickles import dump_pickle, load_pickle
 from utils.artefact_utils.relevance import RelevanceList, read_relevance
 from utils.artefact_utils.scores import ScoreReader, write_scores
+from utils.artefact_utils.shelves import shelf_of
 from utils.artefact_utils.submissions import (
     SUBMISSION_YEARS,
     CheckedSubmission,
@@ -49,6 +51,7 @@ __all__ = [
     "Clip",
     "ClipArrayReader",
     "ForeignScores",
+    "IdNames",
     "LogMelParts",
     "LogMelReader",
     "LogMelSettings",
@@ -67,12 +70,14 @@ __all__ = [
     "read_clips",
     "read_file",
     "read_foreign_scores",
+    "read_id_names",
     "read_pairs",
     "read_relevance",
     "read_text_embeddings",
     "read_text_table",
     "remove_leftovers",
     "replacing",
+    "shelf_of",
     "write_audio_info",
     "write_json",
     "write_matrix_submission",

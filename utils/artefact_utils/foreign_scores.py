@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.csv_rows import Row, number_in, numbers_in, read_lines, strict_rows
+from utils.artefact_utils.csv_rows import Row, number_in, numbers_in, read_lines, strict_rows, what_stands_there
 from utils.artefact_utils.npz import BROKEN_ARRAYS, open_npz
+from utils.artefact_utils.shelves import other_database, read_shelf, shelf_of
 from utils.cli_utils import ArtefactError
 
 _DTYPES = (np.float16, np.float32, np.float64)
@@ -44,6 +45,8 @@ def read_foreign_scores(path: Path, queries: Path | None = None, files: Path | N
     - npy: the matrix, mapped and not read whole unless its bytes are of the other order, with two lists, one id a
       line.
     - npz: the arrays `scores`, `queries` and `files`.
+    - db: the shelf of the DCASE 2023 baseline, <split>_xmodal_scores.db (.dat and .dir); its queries are tids and its
+      files fids.
 
     Args:
         path: the file.
@@ -53,16 +56,27 @@ def read_foreign_scores(path: Path, queries: Path | None = None, files: Path | N
         ArtefactError: missing, of another kind, broken, or a score is not finite; one line says where.
     """
     read = {".csv": _read_csv, ".npz": _read_npz}.get(path.suffix.lower())
-    if read is None and path.suffix.lower() != ".npy":
-        raise ArtefactError(f"{path}: suffix '{path.suffix}' is none of .csv, .npy, .npz; name another file")
-    if not path.is_file():
-        found = "is a folder" if path.is_dir() else "no such file"
-        raise ArtefactError(f"{path}: {found}; name a file of scores")
+    if (shelf := shelf_of(path)) is not None:
+        read, path = _read_shelf, shelf
+    elif read is None and (other := other_database(path)):
+        raise ArtefactError(
+            f"{path}: is {other}, expected the .dat and .dir that the baseline writes; copy it with Python's shelve "
+            "into a database of dbm.dumb"
+        )
+    elif read is None and path.suffix.lower() != ".npy":
+        raise ArtefactError(f"{path}: suffix '{path.suffix}' is none of .csv, .npy, .npz, .db; name another file")
+    elif not path.is_file():
+        raise ArtefactError(f"{path}: {what_stands_there(path)}; name a file of scores")
     if read is None:
         return _read_npy(path, queries, files)
     if queries is not None or files is not None:
         raise ArtefactError(f"{path}: names its own queries and files; leave out --queries and --files")
     return read(path)
+
+
+def _read_shelf(path: Path) -> ForeignScores:
+    found = read_shelf(path)
+    return ForeignScores(found.scores, found.tids, found.fids, None, path)
 
 
 def ranked_header(width: int) -> list[str]:

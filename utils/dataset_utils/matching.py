@@ -43,10 +43,10 @@ class AlignedScores(NamedTuple):
 def match_queries(lists: Sequence[RelevanceList], captions: Sequence[Caption], clips: Sequence[Clip]) -> MatchedQueries:
     """Find the caption of each query and the clips of each list.
 
-    A query is the caption with the same text, outer blanks aside; where there is none, that with the same
-    `normalise_caption`. Where several captions share the text, the first in table order wins; where a query stands
-    in the lists again, its first list wins; both are reported in `duplicates`. A query that is no caption is left
-    out, and so is one whose files are all unknown.
+    A query is the caption with this tid, or with this id of the data set; or else the one with the same text, outer
+    blanks aside; where there is none, that with the same `normalise_caption`. Where several captions share the text,
+    the first in table order wins; where a query stands in the lists again, its first list wins; both are reported in
+    `duplicates`. A query that is no caption is left out, and so is one whose files are all unknown.
 
     Args:
         lists: the relevant files of each query.
@@ -54,6 +54,7 @@ def match_queries(lists: Sequence[RelevanceList], captions: Sequence[Caption], c
         clips: of the split, the columns of its scores.
     """
     texts = _Texts([caption.raw_text for caption in captions])
+    by_id = {id_: row for row, caption in enumerate(captions) for id_ in (caption.source_id, caption.tid) if id_}
     columns = _columns([clip_names(clip) for clip in clips])
     matched = MatchedQueries(*(np.zeros(0, np.int64),) * 3, np.zeros(0), [], [], [], [])
     rows: list[int] = []
@@ -61,7 +62,7 @@ def match_queries(lists: Sequence[RelevanceList], captions: Sequence[Caption], c
     taken: set[int] = set()
     unknown: dict[str, None] = {}
     for query, names, gains in lists:
-        found = texts.find(query)
+        found = [by_id[query]] if query in by_id else texts.find(query)
         if not found:
             matched.unmatched.append(query)
             continue

@@ -75,3 +75,60 @@ def test_a_missing_column_is_named(tmp_path):
         read(tmp_path, "query,files\n")
     with pytest.raises(ArtefactError, match=r"line 1: column query, audio_filenames is missing, found nothing"):
         read(tmp_path, "")
+
+
+RATINGS = "tid,fid,fid_group,rating\nt1,f1,C15,96\nt1,f2,TP,71.5\nt2,f1,TN,0\nt1,f3,TN,0\n"
+
+
+def test_ratings_of_pairs(tmp_path):
+    assert read(tmp_path, RATINGS) == [
+        RelevanceList("t1", ("f1", "f2"), (96.0, 71.5)),
+        RelevanceList("t2", (), ()),
+    ]
+
+
+def test_ratings_named_by_the_tables_that_are_published_with_them(tmp_path):
+    for name, text in (
+        ("relevance_data/evaluation_relevances.csv", RATINGS),
+        ("text_data/evaluation_text.csv", 'split,tid,fid,text,tokens\nx,t1,f1,"A dog, barking. ",[]\n'),
+        ("audio_metadata/evaluation_audio_metadata.csv", "split,fid,file_name\nx,f1,a.wav\nx,f2,b.wav\n"),
+    ):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text)
+    path = tmp_path / "relevance_data" / "evaluation_relevances.csv"
+    assert read_relevance(path)[0] == RelevanceList("A dog, barking. ", ("a.wav", "b.wav"), (96.0, 71.5))
+    other = tmp_path / "other_text.csv"
+    other.write_text("tid,fid,fname,raw_text,text\nt1,f2,c.wav,A Dog!,a dog\n")
+    assert read_relevance(path, [other])[0] == RelevanceList("A Dog!", ("f1", "c.wav"), (96.0, 71.5))
+    other.write_text("tid,fid\nt1,f2\n")
+    with pytest.raises(ArtefactError, match="found no tid beside raw_text or text and no fid beside fname or file_nam"):
+        read_relevance(path, [other])
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("t1,f1,x,high", "line 2: rating is 'high', expected a number from 0 on"),
+        ("t1,f1,x,-1", "line 2: rating is '-1', expected"),
+        ("t1,f1,x,nan", "line 2: rating is 'nan', expected"),
+        (f"t1,f1,x,{'9' * 5000}", "...', expected a number from 0 on".replace("'", "", 1)),
+        ("t1,f1,x,1\nt1,f1,x,2", "line 3: clip f1 is rated twice for t1; remove one"),
+        (" ,f1,x,1", "line 2: tid or fid is empty"),
+        ("t1,f1,1", "line 2: 3 cells, expected 4"),
+        ("", "holds no queries, only a header"),
+    ],
+)
+def test_a_broken_rating_is_refused_with_its_line(tmp_path, row, message):
+    with pytest.raises(ArtefactError) as error:
+        read(tmp_path, f"tid,fid,fid_group,rating\n{row}\n")
+    assert message in str(error.value)
+    assert len(str(error.value)) < 400
+
+
+def test_numbers_beyond_floats_and_long_lists_end_in_one_line(tmp_path):
+    for gain in ("9" * 400, "1e999", "[" * 50 + "]" * 50):
+        with pytest.raises(ArtefactError, match=r"relevances holds .*, expected numbers above 0"):
+            read(tmp_path, f"query,audio_filenames,relevances\nRain,['a.wav'],[{gain}]\n")
+    names = [f"{n}" for n in range(15_000)]
+    with pytest.raises(ArtefactError, match="audio_filenames names '7' twice"):
+        read(tmp_path, f'query,audio_filenames\nRain,"{[*names, "7"]}"\n')
