@@ -348,7 +348,8 @@ def test_clips_that_were_left_out_are_told(scored, capsys):
     gone = clips[0].fid
     kept = [row for row, caption in enumerate(captions) if caption.fid != gone]
     with h5py.File(path, "r+") as file:
-        for name, rows in (("scores", None), ("tid", kept), ("fid", [1, 2, 3])):
+        rows_of = {"tid": kept, "text_embeddings": kept, "fid": [1, 2, 3], "audio_embeddings": [1, 2, 3]}
+        for name, rows in (("scores", None), *rows_of.items()):
             data = file[name][:] if rows is None else file[name][:][rows]
             data = data[kept][:, 1:] if rows is None else data
             attributes = file[name].dtype
