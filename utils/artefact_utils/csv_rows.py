@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.artefact_utils.files import check_is_file, reading_bytes
 from utils.cli_utils import ArtefactError
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -21,18 +22,10 @@ def check_text_file(path: Path) -> None:
     Raises:
         ArtefactError: there is none, or it is UTF-16.
     """
-    if not path.is_file():
-        raise ArtefactError(f"{path}: {what_stands_there(path)}; name a CSV file")
-    with path.open("rb") as stream:
+    check_is_file(path, "name a CSV file")
+    with reading_bytes(path), path.open("rb") as stream:
         if stream.read(2) in (b"\xff\xfe", b"\xfe\xff"):
             raise ArtefactError(f"{path}: is UTF-16, expected UTF-8; save it as UTF-8")
-
-
-def what_stands_there(path: Path) -> str:
-    """Why a path is no file that could be read."""
-    if path.is_dir():
-        return "is a folder"
-    return "is no regular file" if path.exists() else "no such file"
 
 
 def begins_with_mark(path: Path) -> bool:
@@ -114,8 +107,7 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         ArtefactError: the file is missing, not UTF-8, or has an empty line.
     """
-    if not path.is_file():
-        raise ArtefactError(f"{path}: {what_stands_there(path)}; give a list of ids, one a line")
+    check_is_file(path, "give a list of ids, one a line")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

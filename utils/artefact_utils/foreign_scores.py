@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.csv_rows import Row, number_in, numbers_in, read_lines, strict_rows, what_stands_there
+from utils.artefact_utils.csv_rows import Row, number_in, numbers_in, read_lines, strict_rows
+from utils.artefact_utils.files import check_is_file
 from utils.artefact_utils.npz import BROKEN_ARRAYS, open_npz
 from utils.artefact_utils.shelves import other_database, read_shelf, shelf_of
 from utils.cli_utils import ArtefactError
@@ -65,8 +66,8 @@ def read_foreign_scores(path: Path, queries: Path | None = None, files: Path | N
         )
     elif read is None and path.suffix.lower() != ".npy":
         raise ArtefactError(f"{path}: suffix '{path.suffix}' is none of .csv, .npy, .npz, .db; name another file")
-    elif not path.is_file():
-        raise ArtefactError(f"{path}: {what_stands_there(path)}; name a file of scores")
+    else:
+        check_is_file(path, "name a file of scores")
     if read is None:
         return _read_npy(path, queries, files)
     if queries is not None or files is not None:

@@ -52,7 +52,7 @@ def test_what_is_no_utf8_csv_is_refused(tmp_path, content, message):
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ArtefactError, match=r"none\.csv: no such file; name a CSV file"):
         list(strict_rows(tmp_path / "none.csv"))
-    with pytest.raises(ArtefactError, match=r"is a folder; name a CSV file"):
+    with pytest.raises(ArtefactError, match=r"is a folder, expected a file; name a CSV file"):
         list(strict_rows(tmp_path))
 
 

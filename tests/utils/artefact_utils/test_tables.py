@@ -99,10 +99,17 @@ def test_splits_that_are_missing_or_empty_are_named(tmp_path):
         read_clips(path, "evaluation", "again")
 
 
+def test_audio_info_of_the_dcase_2023_baseline_is_no_file_to_write_again(tmp_path):
+    dump_pickle(tmp_path / "audio_info.pkl", {"audio_fid2fname": {}, "audio_durations": {}}, {})
+    with pytest.raises(ArtefactError, match="is a file of the DCASE 2023 baseline, whose random ids") as error:
+        read_clips(tmp_path / "audio_info.pkl", "development", "again")
+    assert "again:" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("data", "notes", "found"),
     [
-        ({"audio_fid2fname": {}}, {}, "none"),  # of the DCASE 2023 baseline itself
+        ({"fids": {}}, {}, "none"),
         ({"clips": {}}, {"format_version": 99}, "99"),
         ([1, 2], {"format_version": 1}, "1"),
         (7, {"format_version": 1}, "1"),
