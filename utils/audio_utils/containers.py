@@ -5,14 +5,17 @@ from __future__ import annotations
 import mmap
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import BinaryIO, Literal, NamedTuple
 
-Container = Literal["aac", "asf", "flac", "matroska", "mov", "mp3", "ogg", "other"]
+Container = Literal["aac", "asf", "flac", "matroska", "mov", "mp3", "ogg", "other", "wav"]
 
 _TAGS_AT_START = 8
 _START_BYTES = 1 << 16  # zeros before the first frame that are passed over
+_MOST_BOXES = 1 << 18  # an hour in fragments of a second has 7200
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_MPEG_IN_RIFF = (0x50, 0x55)  # layer 2, layer 3
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
 
 
@@ -26,7 +29,11 @@ def is_tag(data: bytes) -> bool:
 
 
 def container_of(stream: BinaryIO) -> Container:
-    """Which container a file is; "other" is everything that libsndfile knows best (WAV, AIFF, AU, ...)."""
+    """Which container a file is.
+
+    "wav" is a RIFF file whose samples are MPEG frames, "other" everything that libsndfile knows best (all other WAV,
+    AIFF, AU, ...).
+    """
     stream.seek(_audio_start(stream))
     head = stream.read(16)
     if head.startswith(b"fLaC"):
@@ -43,8 +50,18 @@ def container_of(stream: BinaryIO) -> Container:
         return "aac"
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
         return "mp3"
+    if head.startswith(b"RIFF") and _riff_format(stream) in _MPEG_IN_RIFF:
+        return "wav"
     stream.seek(0)
     return "mp3" if stream.read(3) == b"ID3" and not head.startswith((b"RIFF", b"FORM")) else "other"
+
+
+def _riff_format(stream: BinaryIO) -> int:
+    """The number of the encoding in a WAV file's format chunk, which is among its first; 0 where there is none."""
+    stream.seek(0)
+    head = stream.read(4096)
+    at = head.find(b"fmt ")
+    return int.from_bytes(head[at + 8 : at + 10], "little") if at >= 0 else 0
 
 
 def _audio_start(stream: BinaryIO) -> int:
@@ -71,7 +88,7 @@ def missing_bytes(stream: BinaryIO, container: Container) -> int:
     """
     size = stream.seek(0, 2)
     if container == "mov":
-        end = max(_boxes(stream, size), default=0)
+        end = max(islice(_boxes(stream, size), _MOST_BOXES), default=0)
     elif container == "matroska":
         end = _segment_end(stream)
     elif container == "asf":
@@ -103,7 +120,7 @@ def _segment_end(stream: BinaryIO) -> int:
     """Where the segment of a Matroska or WebM file ends; 0 for a stream that was written without knowing."""
     stream.seek(4)
     header = _vint(stream)
-    if header is None:
+    if header is None or header > _START_BYTES:
         return 0
     stream.seek(header, 1)
     if stream.read(4) != b"\x18\x53\x80\x67":

@@ -14,6 +14,7 @@ from typing import BinaryIO, Self
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.plane import AudioPlane
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
@@ -21,6 +22,11 @@ from numpy.typing import NDArray
 from utils.audio_utils.containers import AudioError, Container, frame_bytes, is_tag, mpeg_info
 
 Array = NDArray[np.float32]
+
+# What FFmpeg raises, and the file below it.
+_ERRORS = (av.error.FFmpegError, OSError)
+
+_DTYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
 
 
 class FFmpegSound:
@@ -35,7 +41,7 @@ class FFmpegSound:
 
         Args:
             stream: the file.
-            container: what it is; "other" is a RIFF file whose samples are MPEG frames.
+            container: what it is.
         Raises:
             AudioError: FFmpeg cannot read it, it has no audio stream, or no frame can be decoded.
         """
@@ -44,13 +50,12 @@ class FFmpegSound:
         self._container = container
         self._samples = 0
         # FFmpeg looks for the length and the delay of an MP3 where its tags end, not after the zeros that may follow
-        sound = _From(stream, self._info.start) if self._info else stream
+        sound = _View(stream, self._info.start if self._info else 0, self._size)
         sound.seek(0)
         try:
             # titles and artists of old files are in any encoding
-            name = "wav" if container == "other" else container
-            self._file: InputContainer = av.open(sound, "r", format=name, metadata_errors="replace")
-        except (av.error.FFmpegError, ValueError) as error:
+            self._file: InputContainer = av.open(sound, "r", format=container, metadata_errors="replace")
+        except (*_ERRORS, ValueError) as error:
             raise AudioError(f"cannot be decoded: {_reason(error)}") from error
         try:
             self._start()
@@ -62,6 +67,8 @@ class FFmpegSound:
         audio = self._file.streams.best("audio")
         if not isinstance(audio, AudioStream):
             raise AudioError("holds no audio stream")
+        if audio.codec_context is None:
+            raise AudioError("cannot be decoded: no codec of that name is known")
         audio.codec_context.thread_count = 1  # the clips are shared out among the cores, not the samples
         length_s = float(audio.duration * audio.time_base) if audio.duration and audio.time_base else 0.0
         self.header_s = length_s or (self._file.duration or 0) / 1e6
@@ -123,7 +130,7 @@ class FFmpegSound:
             for packet in self._file.demux(audio):
                 try:
                     frames = packet.decode()
-                except av.error.FFmpegError:
+                except _ERRORS:
                     if not lenient:
                         raise
                     head = bytes(packet)[:8]
@@ -139,7 +146,7 @@ class FFmpegSound:
                         head = bytes(packet)[:8]
                         last = head if frame_bytes(head) > packet.size else b""
                 yield from frames
-        except av.error.FFmpegError as error:
+        except _ERRORS as error:
             raise AudioError(f"cannot be decoded: {_reason(error)} after frame {packets}") from error
         if last:
             raise AudioError("is truncated: it ends inside a frame")
@@ -160,18 +167,23 @@ class FFmpegSound:
             raise AudioError(f"is truncated: {self._info.start + self._info.bytes - self._size} bytes are missing")
 
 
-class _From:
-    """A file from a byte on."""
+class _View:
+    """A file from a byte on, for FFmpeg to read."""
 
-    def __init__(self, stream: BinaryIO, start: int) -> None:
+    def __init__(self, stream: BinaryIO, start: int, size: int) -> None:
         self._stream = stream
         self._start = start
+        self._size = size  # of the file
 
     def read(self, size: int = -1) -> bytes:
         return self._stream.read(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._stream.seek(offset + (self._start if whence == 0 else 0), whence) - self._start
+        """Move; returns the position, or -1 where broken offsets lead: an exception would be printed, not raised."""
+        target = (self._start, self._stream.tell(), self._size)[whence] + offset
+        if not self._start <= target <= self._size:
+            return -1
+        return self._stream.seek(target) - self._start
 
     def tell(self) -> int:
         return self._stream.tell() - self._start
@@ -179,15 +191,21 @@ class _From:
 
 def _mono(frame: AudioFrame) -> Array:
     """(S,) float32, the mean of the frame's channels."""
-    values = frame.to_ndarray()  # (channels, S), or (1, S * channels)
-    if not frame.format.is_planar:
-        values = values.reshape(-1, frame.layout.nb_channels).T
-    if values.dtype == np.uint8:
+    kind, planar = frame.format.name.removesuffix("p"), frame.format.is_planar
+    if kind not in _DTYPES:
+        raise AudioError(f"cannot be decoded: samples of the kind {frame.format.name}")
+    channels = frame.layout.nb_channels
+    # frame.planes and to_ndarray read past the last channel where there are 8 or more
+    planes = [AudioPlane(frame, number) for number in range(channels if planar else 1)]
+    count = frame.samples * (1 if planar else channels)
+    parts = [np.frombuffer(plane, _DTYPES[kind], count) for plane in planes]  # type: ignore[call-overload]
+    values = np.stack(parts) if planar else parts[0].reshape(-1, channels).T  # (channels, S)
+    if kind == "u8":
         values = (values.astype(np.float32) - 128) / 128
     elif values.dtype.kind == "i":
         values = values / np.float32(2 ** (8 * values.dtype.itemsize - 1))
-    mono: Array = values[0] if len(values) == 1 else values.mean(axis=0)
-    return mono.astype(np.float32, copy=False)
+    mono: Array = values[0] if channels == 1 else values.mean(axis=0)
+    return mono.astype(np.float32)  # a copy: the frame's memory goes with it
 
 
 def _reason(error: Exception) -> str:

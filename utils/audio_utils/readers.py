@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
@@ -55,7 +55,7 @@ def open_sound(path: Path) -> Iterator[OpenSound]:
         except OSError as error:
             raise AudioError(f"cannot be decoded: {error.strerror}") from error
         if container in ("flac", "other") or (container == "ogg" and recordings == 1):
-            sound = _libsndfile(path, container)
+            sound = _libsndfile(stream, container)
             if sound is not None:
                 stack.enter_context(sound)
                 header_s = sound.frames / sound.samplerate
@@ -69,19 +69,22 @@ def open_sound(path: Path) -> Iterator[OpenSound]:
         yield OpenSound(decoder.sample_rate_hz, decoder.channels, decoder.header_s, decoder.blocks)
 
 
-def _libsndfile(path: Path, container: Container) -> soundfile.SoundFile | None:
+def _libsndfile(stream: BinaryIO, container: Container) -> soundfile.SoundFile | None:
     """The file as libsndfile opens it; None where it guesses or knows no better.
+
+    By its descriptor: a name need not be UTF-8, and an extension says nothing.
 
     Raises:
         AudioError: it is no audio, or truncated.
     """
     try:
-        sound = soundfile.SoundFile(os.fsencode(path))  # as bytes: a name need not be UTF-8
+        os.lseek(stream.fileno(), 0, os.SEEK_SET)
+        sound = soundfile.SoundFile(stream.fileno(), closefd=False)
     except (soundfile.LibsndfileError, OSError) as error:
         if container == "ogg":  # FLAC or Speex in Ogg
             return None
         raise AudioError(f"cannot be decoded: {_reason(error)}") from error
-    if sound.subtype.startswith("MPEG") or sound.frames >= _UNKNOWN_SAMPLES:
+    if sound.frames >= _UNKNOWN_SAMPLES:
         sound.close()
         return None
     if missing := _shortened_by(sound):
