@@ -140,9 +140,7 @@ def _ray_folder() -> tuple[Path, bool]:
                 print(f"{refused[0]}; Ray uses {parent / 'ray'}")
             return parent / "ray", bool(refused)
         refused.append(f"{named if parent in given else 'default'} {parent}: {reason}")
-    raise UserError(
-        f"no folder for Ray: {'; '.join(refused)}; name a short, writable one: export RAY_TMPDIR=/short/name"
-    )
+    raise UserError(f"no folder for Ray: {'; '.join(refused)}; name a short, writable one: export RAY_TMPDIR=DIR")
 
 
 def _why_unusable(folder: Path) -> str | None:
@@ -170,7 +168,7 @@ def _start(folder: Path) -> None:
         raise UserError(
             f"Ray cannot be started on this machine: {_one_line(error)}; its logs: {folder}/session_latest/logs; "
             "look for a full /dev/shm (df -h /dev/shm), a limit of processes (ulimit -u) or files (ulimit -n); "
-            "export RAY_TMPDIR=/short/name takes another folder"
+            "export RAY_TMPDIR=DIR takes another folder"
         ) from error
 
 
@@ -184,19 +182,18 @@ def _one_line(error: BaseException) -> str:
 @contextlib.contextmanager
 def _joined_environment(address: str) -> Iterator[None]:
     """Ray sends its token only to clusters that it has found by itself; here, also to one that asks for it."""
-    host, _, port = address.rpartition(":")
-    values = {}
     _forget_token()
-    if port.isdecimal() and "/" not in host:
+    values = {}
+    if (found := _host_and_port(address)) is not None:
         try:
-            socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()  # Ray itself tries for minutes
+            socket.create_connection(found, timeout=_ANSWER_S).close()  # Ray itself tries for minutes
         except OSError as error:
             raise _unreachable(address, error) from error
-        if _refuses(address):
+        if _refuses(*found):
             values = {"RAY_AUTH_MODE": "token"}
             with _environment(values):
                 _forget_token()
-                if _refuses(address):
+                if _refuses(*found):
                     raise UserError(
                         f"ray.address: the cluster at {address} asks for its token: copy ~/.ray/auth_token of the "
                         "machine where it was started here, or give it by RAY_AUTH_TOKEN_PATH=FILE or "
@@ -207,21 +204,33 @@ def _joined_environment(address: str) -> Iterator[None]:
         yield
 
 
-def _refuses(address: str) -> bool:
+def _host_and_port(address: str) -> tuple[str, int] | None:
+    """Where an address leads; None where Ray alone can tell, such as ray://HOST:PORT."""
+    from ray._private.services import canonicalize_bootstrap_address
+
+    if address == "auto":
+        address = canonicalize_bootstrap_address(address) or ""
+    host, _, port = address.rpartition(":")
+    return (host.strip("[]"), int(port)) if port.isdecimal() and "/" not in host else None
+
+
+def _refuses(host: str, port: int) -> bool:
     """Whether the cluster answers that the token is missing or wrong; Ray itself would try for 20 s."""
     import grpc
     from ray._private.grpc_utils import init_grpc_channel
     from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
+    from ray.exceptions import AuthenticationError
 
     messages: Any = gcs_service_pb2
-    channel = init_grpc_channel(address)
     try:
-        stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
-        stub.GetClusterId(messages.GetClusterIdRequest(), timeout=_ANSWER_S)
+        channel = init_grpc_channel(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        with contextlib.closing(channel):
+            stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
+            stub.GetClusterId(messages.GetClusterIdRequest(), timeout=_ANSWER_S)
+    except AuthenticationError:  # the environment asks for a token, and there is none
+        return True
     except grpc.RpcError as error:
         return bool(error.code() == grpc.StatusCode.UNAUTHENTICATED)
-    finally:
-        channel.close()
     return False
 
 

@@ -1,7 +1,10 @@
 import contextlib
 import csv
 import io
+import itertools
 import json
+import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +15,14 @@ import torch
 
 from tasks import Run, build_task, parse_run, search_of, training_parts
 from tests.training import run_of
+from tests.utils.tune_utils.searches import search_for
+from utils.artefact_utils import write_json
+from utils.cli_utils import UserError
 from utils.config_utils import set_key, to_mapping
-from utils.model_utils import find_trial, read_checkpoint, read_facts
+from utils.model_utils import find_trial, read_checkpoint, read_facts, read_history
+from utils.model_utils.trials import TrialEnd, read_end, write_end
 from utils.tune_utils import launch, print_best
+from utils.tune_utils.folder import write_record
 
 ROOT = Path(__file__).parents[3]
 
@@ -24,18 +32,33 @@ def start(run: Run, *, resume=False, fresh=False):
 
 
 RATES = [1e-5, 0.01]
+DIVERGES = 0.02
 
 
 def build_and_note_threads(mapping):
     task = build_task(mapping)
+    if mapping["optimizer"]["lr"] == DIVERGES:
+        diverge_in_the_second_epoch(task)
     folder = Path(mapping["output_root"])
     (folder / f"threads-{mapping['optimizer']['lr']}").write_text(str(torch.get_num_threads()))
     return task
 
 
+def diverge_in_the_second_epoch(task):
+    losses, steps = task.losses, itertools.count(1)
+
+    def nan_later(batch):
+        found, step = losses(batch), next(steps)
+        return found if step <= 4 else {key: loss * float("nan") for key, loss in found.items()}
+
+    task.losses = nan_later
+
+
 class Launched(NamedTuple):
     run: Run
     out: str
+    made: Path
+    settings: list[str]
 
     def trial(self, number: int) -> Path:
         return self.run.folder / f"trial_{number:05d}"
@@ -43,22 +66,21 @@ class Launched(NamedTuple):
 
 @pytest.fixture(scope="module")
 def launched(request, tmp_path_factory):
-    """Two trials of four epochs, two processors each."""
+    """Two trials of four epochs, two processors each, and one that diverges in the second epoch."""
     made = request.getfixturevalue("_made")
     root = tmp_path_factory.mktemp("launched")
-    run = run_of(
-        made,
-        f"output_root={root}",
-        "search={optimizer.lr: {grid: [0.00001, 0.01]}}",
+    settings = [
+        "search={optimizer.lr: {grid: [0.00001, 0.01, 0.02]}}",
         "ray={cpus_per_trial: 2, keep_checkpoints: 1, scheduler: fifo}",
         "training.epochs=4",
-    )
+    ]
+    run = run_of(made, *settings, f"output_root={root}")
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         search = search_of(run, run.build())
         assert launch(search, build_and_note_threads, training_parts, resume=False, fresh=False)
         print_best(run.folder)
-    return Launched(run, out.getvalue())
+    return Launched(run, out.getvalue(), made, settings)
 
 
 def test_a_grid_gives_all_values_and_params_parse_back(launched):
@@ -67,7 +89,7 @@ def test_a_grid_gives_all_values_and_params_parse_back(launched):
         expected = to_mapping(launched.run) | {"search": {}}
         set_key(expected, "optimizer.lr", rate)
         assert parse_run(params, "params.json") == parse_run(expected, "expected")
-    assert not launched.trial(2).exists()
+    assert not launched.trial(3).exists()
 
 
 def test_every_epoch_has_a_row_and_there_are_events(launched):
@@ -98,7 +120,7 @@ def test_the_best_checkpoint_and_the_last_are_kept(launched):
 
 def test_a_trial_computes_with_its_processors(launched):
     threads = [p.read_text() for p in sorted(launched.run.output_root.glob("threads-*"))]
-    assert threads == ["2", "2"]
+    assert threads == ["2", "2", "2"]
 
 
 def test_what_is_printed(launched):
@@ -108,9 +130,89 @@ def test_what_is_printed(launched):
     assert "trial_00001: starts, optimizer.lr 0.01" in lines
     assert sum(line.startswith("trial_00000: epoch ") for line in lines) == 4
     value = best.checkpoint.metrics["mAP@10"]
+    assert lines[-3].startswith('trial_00002: diverged with {"optimizer.lr": 0.02}, left out: epoch 2')
     assert lines[-2] == f"best trial: {best.folder}, epoch {best.checkpoint.epoch}, mAP@10 {value:.4f} (validation)"
     assert lines[-1].startswith("next: ")
     assert lines[-1].endswith(" -m postprocessing.xmodal_scores")
+
+
+def test_how_every_trial_has_ended(launched):
+    ends = [read_end(launched.trial(number)) for number in range(3)]
+    assert [(end.reason, end.epoch) for end in ends] == [("finished", 4), ("finished", 4), ("diverged", 1)]
+    assert launched.out.count("trial_00002: epoch ") == 1
+
+
+def test_nothing_of_ray_is_left_in_the_folder(launched):
+    """Its files hold pickles: a folder that is handed on should not need them."""
+    found = {p.name for p in launched.run.folder.rglob("*") if p.is_file()}
+    tensorboard = {name for name in found if name.startswith("events.out.tfevents.")}
+    assert found - tensorboard == {
+        "experiment.json",
+        "trials.json",
+        "params.json",
+        "result.json",
+        "progress.csv",
+        "ended.json",
+        "checkpoint.pt",
+        "checkpoint.json",
+    }
+
+
+class Poison:
+    """A pickle that leaves a trace where it is loaded."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return (Path.touch, (self.trace,))
+
+
+def test_an_experiment_of_an_earlier_version_goes_on_and_its_pickles_are_never_loaded(launched, tmp_path, capsys):
+    """The folder as Ray's own record left it: no trials.json, no ended.json, rows with times and settings."""
+    folder, trace = tmp_path / "runs" / launched.run.experiment, tmp_path / "trace"
+    shutil.copytree(launched.run.folder, folder)
+    (folder / "trials.json").unlink()
+    (folder / "trial_00002" / "ended.json").rename(tmp_path / "ended.json")
+    held = json.loads((folder / "experiment.json").read_text())
+    write_json(folder / "experiment.json", held | {"finished": False})
+    for name in ("tuner.pkl", "experiment_state-2026-01-01.json", "trial_00000/params.pkl", "trial_00001/error.pkl"):
+        (folder / name).write_bytes(pickle.dumps(Poison(trace)))
+    for number in range(2):
+        trial = folder / f"trial_{number:05d}"
+        (trial / "ended.json").unlink()
+        rows = [row | {"timestamp": 100 + number, "config": {"a": 1}} for row in read_history(trial)]
+        rows = [{key: value for key, value in row.items() if key not in ("arrival", "time")} for row in rows]
+        rows = rows[: 4 - number]  # of the second trial the last row had not arrived
+        (trial / "result.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shutil.rmtree(folder / "trial_00002")
+    (folder / "trial_00002").mkdir()
+    (tmp_path / "ended.json").rename(folder / "trial_00002" / "ended.json")
+
+    run = run_of(launched.made, *launched.settings, f"output_root={tmp_path / 'runs'}", "ray.max_concurrent=1")
+    assert start(run, resume=True)  # nothing is left to train: Ray is not even started
+    out = capsys.readouterr().out
+    assert f"output_root: {launched.run.output_root} -> {tmp_path / 'runs'}" in out
+    assert "ray.max_concurrent: None -> 1" in out
+    assert not trace.exists()
+    for number in range(2):
+        assert read_end(folder / f"trial_{number:05d}").reason == "finished"
+        values = [[row["epoch"], row["val_loss"]] for row in read_history(folder / f"trial_{number:05d}")]
+        assert values == [[row["epoch"], row["val_loss"]] for row in read_history(launched.trial(number))]
+        assert json.loads((folder / f"trial_{number:05d}" / "params.json").read_text())["output_root"] == str(
+            tmp_path / "runs"
+        )
+
+
+def test_a_search_whose_trials_all_diverge_ends_in_one_line(tmp_path, capsys):
+    search = search_for(tmp_path / "runs" / "x", {"optimizer.lr": {"grid": [1, 2]}})
+    write_record(search, finished=False)
+    for number in range(2):
+        write_end(search.folder / f"trial_{number:05d}", TrialEnd("diverged", 0, "epoch 1: the loss is nan"))
+    for resume in (True, False):  # also where it is reused
+        with pytest.raises(UserError, match=r"runs/x: every trial has diverged; change the settings .* --fresh"):
+            launch(search, build_task, training_parts, resume=resume, fresh=False)
+        assert 'trial_00001: diverged with {"optimizer.lr": 2}, left out: epoch 1' in capsys.readouterr().out
 
 
 def test_the_experiment_is_finished_and_nothing_is_left_over(launched, capsys):

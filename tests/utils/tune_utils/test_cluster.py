@@ -1,0 +1,176 @@
+"""Where Ray is started or reached, and what is said when it is not."""
+
+import os
+import re
+import shutil
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartedError
+from utils.cli_utils import UserError
+from utils.tune_utils import RaySpec, cluster
+from utils.tune_utils.cluster import running_ray
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    for name in ("RAY_TMPDIR", "TMPDIR", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "PYTHONPATH"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def short():
+    """A folder short enough for sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def start(address=None):
+    with running_ray(RaySpec(address=address), Path("runs").absolute()):
+        pass
+
+
+@pytest.mark.parametrize("address", [None, "auto", "10.0.0.1:6379"])
+def test_a_running_cluster_is_left_alone_unless_it_is_named(address, started, monkeypatch):
+    monkeypatch.setattr(socket, "create_connection", lambda address, timeout: socket.socket())
+    monkeypatch.setattr(cluster, "_refuses", lambda host, port: False)
+    with pytest.raises(StartedError):
+        start(address)
+    assert started["address"] == (address or "local")
+    assert ("include_dashboard" in started) is (address is None)
+
+
+def test_workers_are_started_without_a_shell_and_find_the_project(started, monkeypatch):
+    """With runtime_env Ray starts them through a shell, which splits the path of the interpreter at a blank."""
+    seen = {}
+    import ray
+
+    monkeypatch.setattr(ray, "init", lambda **keys: seen.update(keys, path=os.environ["PYTHONPATH"]))
+    monkeypatch.setenv("PYTHONPATH", "/mine")
+    start()
+    assert "runtime_env" not in seen
+    assert seen["path"] == f"{ROOT}{os.pathsep}/mine"
+    assert seen["job_config"]._py_driver_sys_path == [str(ROOT)]
+    assert not seen["job_config"].runtime_env
+    assert os.environ["PYTHONPATH"] == "/mine"
+    assert "RAY_CHDIR_TO_TRIAL_DIR" not in os.environ
+
+
+@pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])
+def test_a_folder_that_is_too_long_gives_way_to_a_shorter_one(name, started, monkeypatch, capsys, tmp_path):
+    long = tmp_path / ("d" * 90)
+    long.mkdir()
+    monkeypatch.setenv(name, str(long))
+    with pytest.raises(StartedError):
+        start()
+    assert started["_temp_dir"] == "/tmp/ray"
+    size = len(str(long / "ray"))
+    line = rf"{name} {re.escape(str(long))}: {size} bytes, and Ray's sockets leave room for 43; Ray uses /tmp/ray\n"
+    assert re.fullmatch(line, capsys.readouterr().out)
+
+
+def test_a_folder_that_can_be_used_is_used(started, monkeypatch, capsys, short):
+    monkeypatch.setenv("TMPDIR", str(short))
+    with pytest.raises(StartedError):
+        start()
+    assert started["_temp_dir"] == str(short / "ray")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: None, "no such folder"),
+        (lambda path: path.write_text(""), "no such folder"),
+        (lambda path: (path.mkdir(), (path / "ray").write_text("")), "file exists"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_named(make, reason, started, monkeypatch, capsys, short):
+    folder = short / "x"
+    make(folder)
+    monkeypatch.setenv("RAY_TMPDIR", str(folder))
+    with pytest.raises(StartedError):
+        start()
+    assert capsys.readouterr().out == f"RAY_TMPDIR {folder}: {reason}; Ray uses /tmp/ray\n"
+
+
+def test_no_folder_at_all_is_told(started, monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/tmp/x")
+    monkeypatch.setattr(cluster, "_why_unusable", lambda folder: "no space left on device")
+    with pytest.raises(UserError) as caught:
+        start()
+    assert str(caught.value) == (
+        "no folder for Ray: TMPDIR /tmp/x: no space left on device; default /tmp: no space left on device; "
+        "name a short, writable one: export RAY_TMPDIR=DIR"
+    )
+    assert started == {}
+
+
+def test_a_ray_of_our_own_takes_little_shared_memory_and_leaves_no_token(started, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(StartedError):
+        start()
+    assert started["object_store_memory"] == 128 * 2**20
+    assert list(tmp_path.iterdir()) == []
+    assert "RAY_AUTH_TOKEN" not in os.environ
+
+
+def test_a_local_ray_that_does_not_start_is_not_blamed_on_the_address(monkeypatch):
+    import ray
+
+    def fail(**keys):
+        raise RuntimeError("the raylet died\n  of something")
+
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(UserError) as caught:
+        start()
+    assert str(caught.value).startswith(
+        "Ray cannot be started on this machine: the raylet died of something; its logs: /tmp/ray/session_latest/logs; "
+    )
+    assert "ray.address" not in str(caught.value)
+
+
+def test_a_cluster_that_does_not_answer_is_told_at_once():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(UserError, match=rf"ray\.address: no Ray cluster can be reached at {address}: .*start it"):
+            start(address)
+
+
+def test_a_cluster_that_was_noted_and_is_gone_is_told(monkeypatch):
+    from ray._private import services
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        noted = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setattr(services, "canonicalize_bootstrap_address", lambda address: noted)
+        with pytest.raises(
+            UserError, match=r"ray\.address: no Ray cluster can be reached at auto: .*start it \(ray st"
+        ):
+            start("auto")
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [("10.0.0.1:6379", ("10.0.0.1", 6379)), ("[::1]:6379", ("::1", 6379)), ("ray://head:10001", None), ("head", None)],
+)
+def test_addresses(address, found):
+    assert cluster._host_and_port(address) == found
+
+
+def test_the_sockets_of_the_longest_folder_fit():
+    from ray._private.utils import validate_socket_filepath
+
+    folder = "/" + "d" * (cluster._MAX_FOLDER_BYTES - 1)
+    session = f"session_2026-01-01_00-00-00_000000_{sys.maxsize % 10**7:07d}"
+    validate_socket_filepath(f"{folder}/{session}/sockets/plasma_store")
+    with pytest.raises(OSError, match="AF_UNIX path length"):
+        validate_socket_filepath(f"{folder}d/{session}/sockets/plasma_store")
