@@ -22,6 +22,13 @@ def test_the_folder_of_a_run(prepared):
     assert run_of(prepared).folder == prepared / "runs" / "tiny"
 
 
+@pytest.mark.parametrize("key", ["output_root", "data.root", "data.features"])
+@pytest.mark.parametrize("address", ["s3://bucket/runs", "gs://b", "file:///tmp/x", "hdfs://n:1/x"])
+def test_an_address_is_no_folder(address, key, prepared):
+    with pytest.raises(ConfigError, match=rf"{key}: expected a path on this machine or a shared disk, found an addr"):
+        run_of(prepared, f"{key}={address}")
+
+
 def test_load_run_takes_settings_and_repeats_them_in_commands(prepared):
     conf = str(prepared / "conf.yaml")
     run, args = load_run(["--conf", conf, "--set", "training.seed=7", "--top", "3"], top_parser())

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from utils.cli_utils.texts import shell_join
 
+_PROJECT = Path(__file__).resolve().parents[2]
+
 _conf_arguments: list[str] = []
 
 
@@ -29,7 +31,10 @@ def command_for(script: str, *arguments: str) -> str:
         script: a module such as `preprocessing.audio_logmel`, or `main.py`.
         arguments: further arguments; they are quoted for the shell.
     """
-    start = [python(), script] if script.endswith(".py") else [python(), "-m", script]
+    if script.endswith(".py"):  # from another folder, by its whole path
+        start = [python(), script if Path(script).is_file() else str(_PROJECT / script)]
+    else:
+        start = [python(), "-m", script]
     return shell_join([*start, *_conf_arguments, *arguments])
 
 

@@ -6,12 +6,13 @@ All bad keys are reported at once, by their path as written in the file.
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from utils.cli_utils import ConfigError, printable, short_repr, shortened
 
@@ -19,8 +20,18 @@ T = TypeVar("T")
 
 _MAX_LINES = 20  # of bad keys; a file that is none of ours may have thousands
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def _no_address(value: Any) -> Any:
+    """Refuse s3://bucket, which would become a folder `s3:` here."""
+    if isinstance(value, str) and _ADDRESS.match(value):
+        raise ValueError("expected a path on this machine or a shared disk, found an address")
+    return value
+
+
 # A path from the YAML; `~` is the user's home.
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+UserPath = Annotated[Path, BeforeValidator(_no_address), AfterValidator(Path.expanduser)]
 
 
 class Spec(BaseModel):
