@@ -92,7 +92,9 @@ class FrozenAudioEncoder:
             return "none"
         if isinstance(self._backbone, PANNsBackbone):
             return "maximum plus mean over frames, then PANNs' embedding layer"
-        return "projected embedding" if isinstance(self._backbone, ClapBackbone) else "mean over frames"
+        if not isinstance(self._backbone, ClapBackbone):
+            return "mean over frames"
+        return "projected embedding" if self._backbone.projected else "pooled output, without a projection"
 
     @torch.inference_mode()
     def embed(self, waves: Sequence[Array], frames: bool = False, batch_size: int = 16) -> list[Array]:

@@ -18,6 +18,7 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from utils.cli_utils import UserError
+from utils.pretrained_folders import check_folder, weight_files
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -39,7 +40,8 @@ def find_model(model: str, key: str) -> Path | str:
             knows.
         key: of the YAML, for messages.
     Raises:
-        UserError: no such package or folder, a folder without config.json, or packaged weights other than known.
+        UserError: no such package or folder, a file, a folder without config.json or one that `check_folder` refuses,
+            or packaged weights other than known.
     """
     if model.startswith(PACKAGE):
         return _packaged_folder(model.removeprefix(PACKAGE), key)
@@ -47,7 +49,13 @@ def find_model(model: str, key: str) -> Path | str:
     if folder.is_dir():
         if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
             raise UserError(f"{key}: {model}: the folder holds no config.json; name the folder of a pretrained model")
+        check_folder(folder, model, key)
         return folder
+    if folder.is_file():
+        raise UserError(
+            f"{key}: {model}: is a file, expected a folder or a name that a hub knows; name the folder that holds it "
+            "with its config.json; of a CNN of PANNs, python -m preprocessing.cnn14_transfer FILE makes initial weights"
+        )
     if folder.is_absolute() or model.startswith((".", "~")):
         raise UserError(f"{key}: {model}: no such folder; correct {key}")
     return model
@@ -88,8 +96,17 @@ def read_config(model: str, key: str) -> PretrainedConfig:
 
     try:
         return AutoConfig.from_pretrained(str(source), trust_remote_code=False, local_files_only=local_only(source))
-    except (OSError, ValueError, KeyError) as error:
+    except _foreign_errors() as error:
         raise _cannot_be_loaded(model, key, error) from error
+
+
+def _foreign_errors() -> tuple[type[Exception], ...]:
+    """What libraries raise on the files of a model that are broken, incomplete, or were made to break them."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    values = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError)
+    return (*values, RuntimeError, ImportError, EOFError, MemoryError, SafetensorError, StrictDataclassError)
 
 
 def check_type(config: PretrainedConfig, known: Collection[str], model: str, key: str) -> str:
@@ -122,18 +139,20 @@ def load_pretrained(
         may_be_missing: parts of the dotted names of weights that a checkpoint need not hold.
         config: in place of the one that stands beside the weights.
     Raises:
-        UserError: no such model, broken files, or weights that the files do not hold or hold in another shape.
+        UserError: no such model, broken files, a configuration of more weights than the files can hold, or weights that
+            the files do not hold, hold in another shape, or as NaN.
     """
     source = find_model(model, key)
     import torch
     import transformers.utils.logging as transformers_logging
-    from safetensors import SafetensorError
 
     transformers_logging.disable_progress_bar()
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # its report of keys is ours below, in one line
     loader: Any = network
     try:
+        if isinstance(source, Path):
+            _check_size(loader, config, source, f"{key}: {model}")
         loaded, info = loader.from_pretrained(
             str(source),
             dtype=torch.float32,
@@ -148,7 +167,7 @@ def load_pretrained(
             f"{key}: {model}: its weights are a pickle that is broken or could run code, which is refused; "
             "get them as model.safetensors"
         ) from error
-    except (OSError, ValueError, RuntimeError, KeyError, EOFError, SafetensorError) as error:
+    except _foreign_errors() as error:
         raise _cannot_be_loaded(model, key, error) from error
     finally:
         transformers_logging.set_verbosity(level)
@@ -161,7 +180,25 @@ def load_pretrained(
             f"{key}: {model}: the checkpoint {what} {len(odd)} weights of a {network.__name__}: "
             f"{', '.join(odd[:3])}{more}; name a complete {network.__name__}"
         )
+    nan = [name for name, parameter in loaded.named_parameters() if not bool(parameter.isfinite().all())]
+    if nan:
+        raise UserError(f"{key}: {model}: the checkpoint holds NaN or infinite values in {nan[0]}; name another model")
     return loaded.eval()
+
+
+def _check_size(network: Any, config: PretrainedConfig | None, folder: Path, start: str) -> None:
+    """Compare the weights that a configuration asks for with the size of the files, before any memory is taken."""
+    import torch
+
+    with torch.device("meta"):
+        built = getattr(network, "build", network)(config or network.config_class.from_pretrained(str(folder)))
+    wanted = sum(parameter.numel() for parameter in built.parameters())
+    held = sum(path.stat().st_size for path in weight_files(folder))
+    if held and wanted > held:  # at one byte a weight
+        raise UserError(
+            f"{start}: config.json describes a {network.__name__} of {wanted} weights, more than its files can hold "
+            f"({held} bytes); take both from one model"
+        )
 
 
 def model_revision(model: str) -> str:
@@ -171,7 +208,8 @@ def model_revision(model: str) -> str:
     path = Path(model).expanduser()
     if path.is_file():
         return "sha256:" + sha256(path)
-    weights = sorted(path.rglob("*.safetensors")) + sorted(path.rglob("pytorch_model*.bin"))
+    weights = [*sorted(path.rglob("*.safetensors")), *sorted(path.rglob("pytorch_model*.bin"))]
+    weights = [file for file in weights if file.is_file()]  # a pipe would be waited for
     return "sha256:" + sha256(*weights) if weights else f"name:{model}"
 
 

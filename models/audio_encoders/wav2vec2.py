@@ -17,10 +17,10 @@ from utils.pretrained_utils import read_config
 _KEY = "model.audio_encoder.model"
 # the name in the YAML -> `model_type` in the configuration of the model
 _TYPES = {
-    "Wav2Vec2Encoder": "wav2vec2",
-    "HubertEncoder": "hubert",
-    "WhisperEncoder": "whisper",
-    "ClapAudioEncoder": "clap",
+    "Wav2Vec2Encoder": ("wav2vec2",),
+    "HubertEncoder": ("hubert",),
+    "WhisperEncoder": ("whisper",),
+    "ClapAudioEncoder": ("clap", "clap_audio_model"),
 }
 
 
@@ -130,11 +130,11 @@ class Wav2Vec2Spec(Spec):
     def _check_type(self) -> None:
         """The model must be of the type that `name` says."""
         wanted, found = _TYPES[self.name], str(read_config(self.model, _KEY).model_type)
-        if found == wanted:
+        if found in wanted:
             return
-        fitting = [name for name, kind in _TYPES.items() if kind == found]
+        fitting = [name for name, kinds in _TYPES.items() if found in kinds]
         other = f", or {fitting[0]} in model.audio_encoder.name" if fitting else ""
         raise UserError(
-            f"{_KEY}: {self.model}: the model's type is {found}, expected {wanted} for {self.name}; "
+            f"{_KEY}: {self.model}: the model's type is {found}, expected {wanted[0]} for {self.name}; "
             f"name another model{other}"
         )

@@ -12,7 +12,13 @@ from models.backbones.wav2vec2 import load_speech
 from models.backbones.whisper import load_whisper
 from utils.pretrained_utils import check_type, read_config
 
-_LOADERS = {"wav2vec2": load_speech, "hubert": load_speech, "whisper": load_whisper, "clap": load_clap}
+_LOADERS = {
+    "wav2vec2": load_speech,
+    "hubert": load_speech,
+    "whisper": load_whisper,
+    "clap": load_clap,
+    "clap_audio_model": load_clap,  # the audio tower alone
+}
 BACKBONE_TYPES = tuple(_LOADERS)
 
 

@@ -13,14 +13,14 @@ from torch import Tensor
 from models.backbones.base import WaveformBackbone
 from models.backbones.extractors import check_bands, read_extractor
 from utils.cli_utils import UserError
-from utils.pretrained_utils import load_pretrained
+from utils.pretrained_utils import load_pretrained, read_config
 
 if TYPE_CHECKING:
-    from transformers import ClapAudioModelWithProjection, ClapFeatureExtractor
+    from transformers import ClapAudioModel, ClapAudioModelWithProjection, ClapFeatureExtractor
 
 
 class ClapBackbone(WaveformBackbone):
-    """CLAP's audio tower with its projection.
+    """CLAP's audio tower, with its projection where the model has one.
 
     Clips shorter than the window are repeated as often as they fit whole, then filled up with zeros, as CLAP does;
     longer ones are refused: CLAP would take a random crop, and a clip would get another embedding at every call.
@@ -35,11 +35,14 @@ class ClapBackbone(WaveformBackbone):
     filters: Tensor  # (F, bins)
     window: Tensor
 
-    def __init__(self, network: ClapAudioModelWithProjection, extractor: ClapFeatureExtractor) -> None:
+    def __init__(self, network: ClapAudioModelWithProjection | ClapAudioModel, extractor: ClapFeatureExtractor) -> None:
         super().__init__()
-        encoder = network.audio_model.audio_encoder
+        tower: Any = getattr(network, "audio_model", network)
+        encoder = tower.audio_encoder
         self.network = network
-        self.width, self.vector_width = encoder.num_features, network.config.projection_dim
+        self.projected = tower is not network
+        self.width = encoder.num_features
+        self.vector_width = network.config.projection_dim if self.projected else encoder.num_features
         self.sample_rate_hz, self.max_samples = extractor.sampling_rate, int(extractor.nb_max_samples)
         self.n_fft, self.hop_samples, self.padding = extractor.fft_window_size, extractor.hop_length, extractor.padding
         self.fusion = bool(network.config.enable_fusion)
@@ -65,7 +68,7 @@ class ClapBackbone(WaveformBackbone):
         """CLAP's embedding of each clip in the space that it shares with CLAP's texts.
 
         The `audio_embeds` of ClapAudioModelWithProjection: not normalised. `ClapModel.get_audio_features` gives the
-        same, normalised to length 1.
+        same, normalised to length 1. Of a tower without a projection it is the `pooler_output` of ClapAudioModel.
 
         Args:
             waves: see `frames`.
@@ -75,7 +78,8 @@ class ClapBackbone(WaveformBackbone):
         Raises:
             ValueError: see `frames`.
         """
-        return self._run(*self._checked(waves, lengths)).audio_embeds.float()
+        output = self._run(*self._checked(waves, lengths))
+        return (output.audio_embeds if self.projected else output.pooler_output).float()
 
     def log_mel(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """CLAP's features of the whole window.
@@ -113,7 +117,7 @@ class ClapBackbone(WaveformBackbone):
 
 
 def load_clap(model: str, key: str, layers: int | None = None) -> ClapBackbone:
-    """The audio tower of a CLAP from a folder or hub.
+    """The audio tower of a CLAP from a folder or hub; the folder may hold the tower alone.
 
     Settings of the log-mel that preprocessor_config.json does not name are ClapFeatureExtractor's defaults; where
     there is no such file, the kind of mel filters is that of CLAP's fused or unfused models, whichever this one is.
@@ -127,9 +131,10 @@ def load_clap(model: str, key: str, layers: int | None = None) -> ClapBackbone:
     """
     if layers is not None:
         raise UserError(f"{key.rpartition('.')[0]}.layers: {layers}, but CLAP takes no choice of layers; say null")
-    from transformers import ClapAudioModelWithProjection, ClapFeatureExtractor
+    from transformers import ClapAudioModel, ClapAudioModelWithProjection, ClapFeatureExtractor
 
-    network = load_pretrained(ClapAudioModelWithProjection, model, key)
+    alone = "ClapAudioModel" in (read_config(model, key).architectures or ())
+    network = load_pretrained(ClapAudioModel if alone else ClapAudioModelWithProjection, model, key)
     kind = "fusion" if network.config.enable_fusion else "rand_trunc"
     extractor = read_extractor(ClapFeatureExtractor, model, key, absent={"truncation": kind})
     check_bands(extractor.feature_size, network.config.num_mel_bins, model, key)

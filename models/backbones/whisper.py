@@ -15,7 +15,7 @@ from models.backbones.base import WaveformBackbone
 from models.backbones.extractors import check_bands, read_extractor
 from models.backbones.layers import keep_layers
 from utils.cli_utils import UserError
-from utils.pretrained_utils import load_pretrained
+from utils.pretrained_utils import load_pretrained, read_config
 
 if TYPE_CHECKING:
     from transformers import WhisperFeatureExtractor
@@ -79,7 +79,7 @@ class WhisperBackbone(WaveformBackbone):
 
 
 def load_whisper(model: str, key: str, layers: int | None = None) -> WhisperBackbone:
-    """The encoder of a Whisper from a folder or hub.
+    """The encoder of a Whisper from a folder or hub; the folder may hold the encoder alone.
 
     Args:
         model: see `find_model`.
@@ -89,10 +89,17 @@ def load_whisper(model: str, key: str, layers: int | None = None) -> WhisperBack
         UserError: see `load_pretrained`; or more layers than there are; or a preprocessor_config.json for another
             model.
     """
-    from transformers import WhisperFeatureExtractor, WhisperModel
+    from transformers import WhisperFeatureExtractor, WhisperForAudioClassification, WhisperModel
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-    # WhisperEncoder.from_pretrained finds none of its weights in a checkpoint of a whole Whisper
-    network = load_pretrained(WhisperModel, model, key).encoder
+    # WhisperEncoder.from_pretrained finds none of its weights in a checkpoint of a whole Whisper, nor the other way
+    saved_as = read_config(model, key).architectures or ()
+    if "WhisperEncoder" in saved_as:
+        network = load_pretrained(WhisperEncoder, model, key)
+    elif "WhisperForAudioClassification" in saved_as:
+        network = load_pretrained(WhisperForAudioClassification, model, key).encoder
+    else:
+        network = load_pretrained(WhisperModel, model, key).encoder
     bands = network.config.num_mel_bins
     extractor = read_extractor(WhisperFeatureExtractor, model, key, absent={"feature_size": bands})
     check_bands(extractor.feature_size, bands, model, key)

@@ -130,5 +130,9 @@ def _without_pooler(config: PretrainedConfig) -> Any:
     network: Any = MODEL_MAPPING[type(config)]
     if "add_pooling_layer" not in inspect.signature(network).parameters:
         return network
-    load = functools.partial(network.from_pretrained, add_pooling_layer=False)
-    return types.SimpleNamespace(from_pretrained=load, __name__=network.__name__)
+    return types.SimpleNamespace(
+        __name__=network.__name__,
+        config_class=network.config_class,
+        build=functools.partial(network, add_pooling_layer=False),
+        from_pretrained=functools.partial(network.from_pretrained, add_pooling_layer=False),
+    )

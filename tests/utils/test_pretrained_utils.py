@@ -130,7 +130,7 @@ def test_weights_of_another_shape_are_refused(folder: Path):
 def test_truncated_weights_are_refused(folder: Path, keep: int):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(UserError, match=rf"^{KEY}: {folder}: cannot be loaded: [^\n]+; name a folder with config.json"):
+    with pytest.raises(UserError, match=rf"^{KEY}: {folder}: cannot be loaded: [^\n]*model.safetensors: [^\n]+$"):
         load_pretrained(BertModel, str(folder), KEY)
 
 
@@ -161,7 +161,7 @@ def test_a_pickle_with_code_is_refused_and_its_code_is_not_run(folder: Path, tmp
         path.write_bytes(pickle.dumps(trap, protocol=2))
     with pytest.raises(
         UserError,
-        match=rf"^{KEY}: {folder}: its weights are a pickle that is broken or could run code, which is refused; get th",
+        match=rf"^{KEY}: {folder}: cannot be loaded: {path}: refused: it names posix.system; .*; get them as model",
     ):
         load_pretrained(BertModel, str(folder), KEY)
     assert not (tmp_path / "sprung").exists()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.weight_utils.files import check_file, load_file
+from utils.weight_utils.files import check_file, check_names, load_file
 from utils.weight_utils.states import (
     Checkpoint,
     check_values,
@@ -18,6 +18,7 @@ from utils.weight_utils.states import (
 __all__ = [
     "Checkpoint",
     "check_file",
+    "check_names",
     "check_values",
     "key_problems",
     "load_exactly",

@@ -7,6 +7,7 @@ dtype of numpy's makes pointers of the bytes of a file.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import pickletools
 import re
@@ -140,13 +141,32 @@ def load_file(path: Path, repair: str) -> Any:
             larger than the file.
     """
     check_file(path, repair)
-    size = path.stat().st_size
-    try:
-        if _is_safetensors(path, size):
+    with _refusing(path, repair):
+        if _is_safetensors(path, path.stat().st_size):
             return _load_safetensors(path)
         _check_names(path)
         with torch.serialization.safe_globals(list(_PASSED_OVER)):
             return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def check_names(path: Path, repair: str) -> None:
+    """Make sure that a PyTorch file which another library will read describes tensors, and names nothing else.
+
+    Args:
+        path: a file of torch.save.
+        repair: what to do about a bad one, for messages.
+    Raises:
+        ArtefactError: it names more, or is no such file.
+    """
+    with _refusing(path, repair):
+        _check_names(path)
+
+
+@contextlib.contextmanager
+def _refusing(path: Path, repair: str) -> Iterator[None]:
+    """Tell what is wrong with a file, whatever its reader raises."""
+    try:
+        yield
     except (*_BROKEN, OSError, zipfile.BadZipFile) as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: a zip file has no end
             raise

@@ -126,11 +126,12 @@ def test_shapes_that_do_not_fit_are_refused(folders: dict[str, Path]):
 
 
 def test_a_model_of_another_type_is_refused(tmp_path: Path):
-    assert BACKBONE_TYPES == ("wav2vec2", "hubert", "whisper", "clap")
+    assert BACKBONE_TYPES == ("wav2vec2", "hubert", "whisper", "clap", "clap_audio_model")
     folder = tiny_models.write_bert(tmp_path / "bert")
     with pytest.raises(
         UserError,
-        match=rf"^{KEY}: {folder}: the model's type is bert, expected clap or hubert or wav2vec2 or whisper; "
+        match=rf"^{KEY}: {folder}: the model's type is bert, expected clap or clap_audio_model or hubert or "
+        "wav2vec2 or whisper; "
         "name another model$",
     ):
         load_backbone(str(folder), KEY)

@@ -6,10 +6,12 @@ import pytest
 import torch
 from transformers import ClapAudioModelWithProjection, ClapFeatureExtractor, ClapModel
 
+from models.audio_encoders import Wav2Vec2Spec
 from models.backbones import load_backbone
 from tests import tiny_models
 from tests.models.backbones.test_backbones import KEY, clips, padded
 from utils.cli_utils import UserError
+from utils.pretrained_utils import load_pretrained
 
 RATE_HZ = 48_000
 SOUNDS = {
@@ -90,3 +92,36 @@ def test_settings_of_another_model_and_layers_are_refused(tmp_path: Path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"feature_size": 32}))
     with pytest.raises(UserError, match=r"config\.json says 32 mel bands, config\.json 64; take both files from one"):
         load_backbone(str(folder), KEY)
+
+
+def _tower(folder, projected, tmp_path):
+    """The audio tower of a CLAP alone, saved by itself, without the settings of its extractor."""
+    network = load_pretrained(ClapAudioModelWithProjection, str(folder), KEY)
+    network = network if projected else network.audio_model
+    network.save_pretrained(tmp_path / "tower")
+    return load_backbone(str(tmp_path / "tower"), KEY), network
+
+
+@pytest.mark.parametrize("fusion", [False, True])
+def test_the_audio_tower_alone_is_enough(tmp_path, fusion):
+    folder = tiny_models.write_clap(tmp_path / "clap", fusion)
+    whole = load_backbone(str(folder), KEY)
+    waves, lengths = 0.1 * torch.randn(2, 20_000), torch.tensor([20_000, 9_000])
+    alone, network = _tower(folder, False, tmp_path)
+    assert not alone.projected
+    with torch.no_grad():
+        assert torch.equal(alone.frames(waves, lengths)[0], whole.frames(waves, lengths)[0])
+        vectors = alone.vectors(waves, lengths)
+        projected = load_pretrained(ClapAudioModelWithProjection, str(folder), KEY).audio_projection(vectors)
+        torch.testing.assert_close(projected, whole.vectors(waves, lengths))
+    assert vectors.shape == (2, alone.vector_width) == (2, network.audio_encoder.num_features)
+
+
+def test_the_audio_tower_with_its_projection_is_the_whole(tmp_path):
+    folder = tiny_models.write_clap(tmp_path / "clap")
+    alone, _ = _tower(folder, True, tmp_path)
+    waves, lengths = 0.1 * torch.randn(1, 20_000), torch.tensor([20_000])
+    with torch.no_grad():
+        assert torch.equal(alone.vectors(waves, lengths), load_backbone(str(folder), KEY).vectors(waves, lengths))
+    spec = Wav2Vec2Spec(name="ClapAudioEncoder", model=str(tmp_path / "tower"))
+    assert spec.build(5)(waves, lengths).shape == (1, 5)

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import WhisperFeatureExtractor, WhisperModel
+from transformers import WhisperFeatureExtractor, WhisperForAudioClassification, WhisperModel
 
 from models.backbones import load_backbone
 from tests import tiny_models
@@ -78,3 +78,19 @@ def test_settings_of_another_model_are_refused(tmp_path: Path, settings: dict, m
 def test_the_window_and_filters_are_no_part_of_a_checkpoint(tmp_path: Path):
     backbone = load_backbone(str(tiny_models.write_whisper(tmp_path / "model", seconds=1)), KEY)
     assert all(name.startswith("network.") for name in backbone.state_dict())
+
+
+@pytest.mark.parametrize("kind", ["encoder", "classifier"])
+def test_the_encoder_alone_is_enough(tmp_path, kind):
+    folder = tiny_models.write_whisper(tmp_path / "whisper")
+    whole = WhisperModel.from_pretrained(folder)
+    if kind == "encoder":
+        whole.encoder.save_pretrained(tmp_path / "alone")
+    else:
+        classifier = WhisperForAudioClassification(whole.config)
+        classifier.encoder.load_state_dict(whole.encoder.state_dict())
+        classifier.save_pretrained(tmp_path / "alone")
+    waves, lengths = 0.1 * torch.randn(2, 20_000), torch.tensor([20_000, 9_000])
+    alone, wanted = (load_backbone(str(path), KEY) for path in (tmp_path / "alone", folder))
+    with torch.no_grad():
+        assert torch.equal(alone.vectors(waves, lengths), wanted.vectors(waves, lengths))

@@ -1,0 +1,141 @@
+"""A model's folder from anywhere: what it may ask for, before any library opens it.
+
+Refused, in one line each: configurations that ask for quantisation, another kernel of attention, or more layers than
+any model has; adapters; modules and shards outside the folder; weights that are no plain files, or pickles that name
+more than tensors. Code that a folder carries is never run, since no library is allowed to (`trust_remote_code`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Any
+
+from utils.cli_utils import ArtefactError, UserError
+from utils.config_utils import read_json
+from utils.weight_utils import check_file, check_names
+
+_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+_ATTENTION = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
+_PLAIN_ATTENTION = (None, "eager", "sdpa")
+_MAX_LAYERS = 1000
+_MAX_SIZE = 2**28  # of any other whole number: vocabularies reach 10^6, positions 10^7
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files of weights in a folder."""
+    return sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern))
+
+
+def check_folder(folder: Path, model: str, key: str) -> None:
+    """Refuse what a model's folder must not ask for.
+
+    Args:
+        folder: of transformers or of sentence-transformers.
+        model: as the YAML names it, for messages.
+        key: of the YAML, for messages.
+    Raises:
+        UserError: see the module.
+    """
+    start = f"{key}: {model}"
+    folders = [folder, *_module_folders(folder, start)]
+    for part in folders:
+        if (part / "adapter_config.json").exists():
+            raise UserError(f"{start}: holds an adapter, which is only a part of a model; merge it into its base model")
+        if (part / "config.json").is_file():
+            _check_config(_read(part / "config.json", start), start)
+        for name in _INDEXES:
+            if (part / name).is_file():
+                _check_shards(part, _read(part / name, start), f"{start}: {name}")
+        for path in weight_files(part):
+            _check_weights(path, start)
+
+
+def _read(path: Path, start: str) -> dict[str, Any]:
+    try:
+        content = read_json(path)
+    except ValueError as error:
+        raise UserError(f"{start}: cannot be loaded: {path.name}: {error}; get the model's files again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{start}: cannot be loaded: {path.name} holds no keys and values; get the model's files again")
+    return content
+
+
+def _module_folders(folder: Path, start: str) -> Iterator[Path]:
+    """The folders of the modules of a sentence-transformers model."""
+    path = folder / "modules.json"
+    if not path.is_file():
+        return
+    try:
+        modules = read_json(path)
+        entries = [(str(module.get("type", "")), str(module["path"])) for module in modules]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{start}: cannot be loaded: modules.json: {error}; get the model's files again") from error
+    for kind, part in entries:
+        if kind and not kind.startswith("sentence_transformers."):
+            raise UserError(f"{start}: modules.json asks for the code of {kind}, which is not run; name another model")
+        if not _is_inside(part):
+            raise UserError(f"{start}: modules.json names {part}, outside the folder; get the model's files again")
+        if part:
+            yield folder / part
+
+
+def _check_config(config: dict[str, Any], start: str) -> None:
+    if config.get("quantization_config"):
+        raise UserError(f"{start}: its weights are quantised (quantization_config); name the model in full precision")
+    for name in _ATTENTION:
+        if config.get(name) not in _PLAIN_ATTENTION:
+            raise UserError(
+                f"{start}: config.json asks for {config[name]!r} in {name}, expected sdpa or eager; remove the key"
+            )
+    for name, value in _numbers(config):
+        limit = _MAX_LAYERS if "layers" in name or "depth" in name else _MAX_SIZE
+        if abs(value) > limit:
+            raise UserError(f"{start}: config.json says {name}: {value}, expected at most {limit}; name another model")
+
+
+def _numbers(value: object, name: str = "") -> Iterator[tuple[str, int]]:
+    """All whole numbers in a configuration, each with its key."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _numbers(inner, str(key))
+    elif isinstance(value, list):
+        yield name, len(value) if "depth" in name else 0
+        for inner in value:
+            yield from _numbers(inner, name)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield name, value
+
+
+def _check_shards(folder: Path, index: dict[str, Any], start: str) -> None:
+    shards = index.get("weight_map")
+    if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
+        raise UserError(f"{start}: has no weight_map from weights to files; get the model's files again")
+    for shard in sorted(set(shards.values())):
+        if PurePath(shard).name != shard or shard in ("", ".."):
+            raise UserError(f"{start}: names {shard}, outside the folder; get the model's files again")
+        if not (folder / shard).is_file():
+            raise UserError(f"{start}: names {shard}, which is not there; get the model's files again")
+
+
+def _check_weights(path: Path, start: str) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        check_file(path, "get the model's files again")
+        if path.suffix == ".bin":
+            check_names(path, "get them as model.safetensors")
+        else:
+            with safe_open(path, framework="pt"):  # reads the header, and compares the file's length with it
+                pass
+    except ArtefactError as error:
+        raise UserError(f"{start}: cannot be loaded: {error}") from error
+    except SafetensorError as error:
+        raise UserError(
+            f"{start}: cannot be loaded: {path.name}: {error}; name a folder with config.json and whole weights"
+        ) from error
+
+
+def _is_inside(part: str) -> bool:
+    return not PurePath(part).is_absolute() and ".." not in PurePath(part).parts
