@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from tasks import load_run
+from utils.artefact_utils.csv_rows import check_columns
 from utils.cli_utils import UserError, command, command_for, existing_folder, positive
 from utils.data_utils.spec import DataSpec
 from utils.dataset_utils import RawCaption, RawSplit, Rejected, audio_files, match_key, write_tables
@@ -96,9 +97,7 @@ def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]], list[Reject
             f"{path}: not a CSV table in UTF-8 (the row of line {line}: {error}); repair the file"
         ) from error
     columns = [column.strip() for column in table[0][1]] if table else []
-    twice = sorted({column for column in columns if column and columns.count(column) > 1})
-    if twice:
-        raise UserError(f"{path}: the column {', '.join(twice)} stands twice; rename one")
+    check_columns(path, columns)
     fitting = [row for _, row in table[1:] if len(row) <= len(columns)]
     rows = [dict(zip(columns, [*row, *[""] * (len(columns) - len(row))], strict=True)) for row in fitting]
     reason = f"fields, the header has {len(columns)}; put captions with commas in quotes"

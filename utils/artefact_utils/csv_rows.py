@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from utils.artefact_utils.files import check_is_file, reading_bytes
 from utils.cli_utils import ArtefactError
 
 BYTE_ORDER_MARK = "\ufeff"
+MAX_COLUMNS = 1000
 Row = tuple[int, list[str]]  # the line on which it begins, from 1; its cells
 
 
@@ -68,13 +70,34 @@ def strict_rows(path: Path) -> Iterator[Row]:
         raise ArtefactError(f"{path}: not a CSV table ({error}); close every quote") from error
 
 
+def check_columns(path: Path, columns: Sequence[str]) -> None:
+    """Make sure that the columns of a table of captions or labels can be told apart.
+
+    Raises:
+        ArtefactError: a name stands twice, or there are more columns than such a table has: a header of 10^5 columns
+            would make as many empty cells of every short row.
+    """
+    if len(columns) > MAX_COLUMNS:
+        raise ArtefactError(f"{path}: {len(columns)} columns, expected at most {MAX_COLUMNS}; leave out the others")
+    twice = sorted(column for column, count in Counter(columns).items() if column and count > 1)
+    if twice:
+        raise ArtefactError(f"{path}: the column {', '.join(twice)} stands twice; rename one")
+
+
 def not_utf8(cells: list[str]) -> str | None:
-    """Which byte of these cells is not UTF-8, such as 'byte 0xe9'; None if all are."""
+    """Which byte of these cells is not UTF-8 text, such as 'byte 0xe9 is not UTF-8'; None if all are."""
+    if any("\0" in cell for cell in cells):
+        return "byte 0x00 is no text"
     try:
         "".join(cells).encode()
     except UnicodeEncodeError as error:
         return f"byte 0x{ord(error.object[error.start]) - 0xDC00:02x} is not UTF-8"
     return None
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text, for messages."""
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def number_in(cell: str) -> float | None:

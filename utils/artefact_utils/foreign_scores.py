@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.csv_rows import Row, number_in, numbers_in, read_lines, strict_rows
+from utils.artefact_utils.csv_rows import Row, number_in, numbers_in, read_lines, shortened, strict_rows
 from utils.artefact_utils.files import check_is_file
 from utils.artefact_utils.npz import BROKEN_ARRAYS, open_npz
 from utils.artefact_utils.shelves import other_database, read_shelf, shelf_of
@@ -138,14 +138,14 @@ def _numbers(cells: list[str], files: Sequence[str], where: str) -> NDArray[np.f
         strange = [column for column, cell in enumerate(cells) if number_in(cell) is None]
         if len(strange) == len(cells) > 1 and all(cell.strip() for cell in cells):
             raise ArtefactError(
-                f"{where}: not numbers but {cells[0]!r} and so on; ranked lists have the header "
+                f"{where}: not numbers but {shortened(cells[0])!r} and so on; ranked lists have the header "
                 "caption,file_name_1,file_name_2,..., or caption,fname_1,..., or 0,1,..., a matrix has numbers"
             )
-        found = f"{cells[strange[0]]!r}, expected a number; correct it"
+        found = f"{shortened(cells[strange[0]])!r}, expected a number; correct it"
         raise ArtefactError(f"{where}: the score of '{files[strange[0]]}' is {found}")
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        found = f"{cells[bad[0]].strip()}, expected a finite number; correct it"
+        found = f"{shortened(cells[bad[0]].strip())}, expected a finite number; correct it"
         raise ArtefactError(f"{where}: the score of '{files[bad[0]]}' is {found}")
     return values
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.artefact_utils.csv_rows import Row, number_in, strict_rows
+from utils.artefact_utils.csv_rows import Row, number_in, shortened, strict_rows
 from utils.artefact_utils.id_names import IdNames, read_id_names
 from utils.cli_utils import ArtefactError
 
@@ -50,7 +50,7 @@ def read_relevance(path: Path, ids: Sequence[Path] = ()) -> list[RelevanceList]:
         return _rated(path, header, rows, read_id_names(ids or _published_ids(path)))
     missing = [name for name in _NEEDED if name not in header]
     if missing:
-        found = ", ".join(header) or "nothing"
+        found = shortened(", ".join(header)) or "nothing"
         raise ArtefactError(f"{path}, line {line}: column {', '.join(missing)} is missing, found {found}; add it")
     lists = []
     for line, cells in rows:
@@ -82,7 +82,7 @@ def _rated(path: Path, header: list[str], rows: Iterable[Row], names: IdNames) -
         if not tid.strip() or not fid.strip():
             raise ArtefactError(f"{where}: tid or fid is empty, expected both; write it, or remove the line")
         if rating is None or not 0 <= rating <= _MAX_GAIN:
-            found = _shortened(repr(cells[rating_place]))
+            found = shortened(repr(cells[rating_place]))
             raise ArtefactError(f"{where}: rating is {found}, expected a number from 0 on; correct it")
         clips = rated.setdefault(tid, {})
         if fid in clips:
@@ -123,7 +123,7 @@ def _python_list(text: str, what: str, example: str) -> list[object]:
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = None
     if not isinstance(value, list):
-        raise ArtefactError(f"{what} is {_shortened(text)!r}, expected a Python list such as {example}; correct it")
+        raise ArtefactError(f"{what} is {shortened(text)!r}, expected a Python list such as {example}; correct it")
     return value
 
 
@@ -134,12 +134,8 @@ def _gains(values: list[object], expected: int, where: str) -> tuple[float, ...]
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MAX_GAIN:
             raise ArtefactError(
-                f"{where}: {_GAINS} holds {_shortened(repr(value))}, expected numbers above 0; leave files out that "
+                f"{where}: {_GAINS} holds {shortened(repr(value))}, expected numbers above 0; leave files out that "
                 "are not relevant"
             )
         gains.append(float(value))
     return tuple(gains)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."

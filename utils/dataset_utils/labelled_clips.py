@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.csv_rows import strict_rows
+from utils.artefact_utils.csv_rows import check_columns, strict_rows
 from utils.cli_utils import UserError
 
 SEVERAL = ";"
@@ -133,9 +133,7 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, _Row]]]:
     if not table:
         raise UserError(f"{path}: is empty; expected a CSV with file names and labels")
     columns = [column.strip() for column in table[0][1]]
-    twice = sorted({column for column in columns if columns.count(column) > 1})
-    if twice:
-        raise UserError(f"{path}: the column '{twice[0]}' stands twice; rename one")
+    check_columns(path, columns)
     for line, cells in table[1:]:
         if len(cells) > len(columns):
             raise UserError(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from utils.artefact_utils.csv_rows import check_columns
 from utils.cli_utils import UserError
 from utils.dataset_utils.clips import Rejected
 
@@ -153,6 +154,7 @@ def _lines(path: Path) -> list[str]:
 
 def _columns(path: Path, header: str, form: TableForm) -> list[str]:
     columns = [_unquoted(column.strip()) for column in header.rstrip(form.delimiter).split(form.delimiter)]
+    check_columns(path, columns)
     missing = [column for column in form.columns if column not in columns]
     if missing:
         between = _DELIMITERS[form.delimiter][1]
@@ -160,9 +162,6 @@ def _columns(path: Path, header: str, form: TableForm) -> list[str]:
             f"{path}: column {', '.join(missing)} is missing: found the columns {', '.join(filter(None, columns))}, "
             f"expected {', '.join(form.columns)} with {between} between them; correct the first line"
         )
-    twice = sorted({column for column in columns if column and columns.count(column) > 1})
-    if twice:
-        raise UserError(f"{path}: the column {', '.join(twice)} stands twice; rename one")
     # a column without a name is kept apart by its place
     return [column or f"#{place}" for place, column in enumerate(columns)]
 

@@ -1,9 +1,12 @@
 """Rows of foreign CSV files keep their lines; what is not UTF-8 is told."""
 
+import os
+
 import pytest
 
 from utils.artefact_utils.csv_rows import (
     begins_with_mark,
+    check_columns,
     loose_rows,
     not_utf8,
     number_in,
@@ -41,12 +44,29 @@ def test_an_empty_file_has_no_rows(tmp_path):
     [
         (b"a,b\nc,caf\xe9\n", r"x\.csv, line 2: byte 0xe9 is not UTF-8, expected UTF-8; save it as UTF-8"),
         ("a,b\n".encode("utf-16"), r"x\.csv: is UTF-16, expected UTF-8; save it as UTF-8"),
+        ("a,b\n".encode("utf-16-be"), r"x\.csv, line 1: byte 0x00 is no text, expected UTF-8; save it as UTF-8"),
         (b'a,"' + b"b" * 140_000, r"x\.csv: not a CSV table \(field larger .*\); close every quote"),
     ],
 )
 def test_what_is_no_utf8_csv_is_refused(tmp_path, content, message):
     with pytest.raises(ArtefactError, match=message):
         list(strict_rows(write(tmp_path, content)))
+
+
+def test_columns_that_cannot_be_told_apart_or_are_too_many(tmp_path):
+    check_columns(tmp_path, ["a", "b", "", ""])
+    with pytest.raises(ArtefactError, match="the column a, b stands twice; rename one"):
+        check_columns(tmp_path, ["b", "a", "b", "a", "c"])
+    with pytest.raises(ArtefactError, match="100000 columns, expected at most 1000; leave out the others"):
+        check_columns(tmp_path, ["a"] * 100_000)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.csv")
+    with pytest.raises(ArtefactError, match=r"x\.csv: is a pipe, a socket or a device, expected a file"):
+        list(strict_rows(tmp_path / "x.csv"))
+    with pytest.raises(ArtefactError, match=r"x\.csv: is a pipe, a socket or a device, expected a file"):
+        read_lines(tmp_path / "x.csv")
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):

@@ -88,6 +88,22 @@ def test_ranked_names_keep_their_place(tmp_path, header):
     assert found.queries == ["rain ", "dog"]
 
 
+def test_a_table_of_many_columns_is_read_in_one_pass(tmp_path):
+    """10^5 columns, and lists that name 10^6 files: a place for each name of each row would take 200 GB."""
+    names = ",".join(f"c{number}" for number in range(100_000))
+    ones = ",".join(["1"] * 100_000)
+    assert read_foreign_scores(write(tmp_path, f"query,{names}\nrain,{ones}\n")).scores.shape == (1, 100_000)
+    assert "line 1: 'c7' stands twice, as file 8 and 100001" in message_of(write(tmp_path, f"query,{names},c7\n"))
+    rows = (f"q{row}," + ",".join(f"n{row}_{place}" for place in range(10)) for row in range(20_000))
+    found = read_foreign_scores(write(tmp_path, "\n".join(["0,1,2,3,4,5,6,7,8,9,10", *rows])))
+    assert (found.scores.shape, len(found.files)) == ((20_000, 10), 200_000)
+
+
+def test_messages_show_the_beginning_of_a_cell(tmp_path):
+    assert len(message_of(write(tmp_path, f"query,a\nrain,{'9' * 100_000}\n"))) < 300
+    assert len(message_of(write(tmp_path, f"query,a,b\nrain,{'x' * 100_000},{'y' * 100_000}\n"))) < 400
+
+
 def test_a_matrix_whose_files_are_numbers_stays_one(tmp_path):
     found = read_foreign_scores(write(tmp_path, "0,1,2\nrain,0.5,-1\n"))
     assert (found.scores.tolist(), found.files, found.depth) == ([[0.5, -1.0]], ["1", "2"], None)
