@@ -8,6 +8,9 @@ MS-CLAP 2022 or WavCaps, or hold such a network under any prefix, as torch.save 
 layer is kept if it has the width of the run; else `fc_out` is drawn from the seed. A classifier and the front-end that
 the checkpoint carries are left out; the front-end's mel filters must be those of data.front_end.
 
+With --as-trial, FILE is a `checkpoint` of the baseline's training: both its encoders also become a trial of the YAML's
+experiment, which the scripts of stage 3 take as one that was trained here.
+
 Source: Kong et al. 2020, "PANNs"; checkpoints: https://zenodo.org/record/3987831.
 """
 
@@ -29,6 +32,7 @@ from models.audio_encoders.panns_front_ends import check_front_end, front_end_of
 from models.audio_encoders.panns_published import ENCODERS, Published, read_published
 from models.initial_values import InitialValues
 from tasks import Run, load_run
+from tasks.baseline_trial import write_baseline_trial
 from utils.artefact_utils import remove_leftovers, replacing
 from utils.cli_utils import ArtefactError, UserError, command, command_for, positive
 from utils.report_utils import progress_bar
@@ -88,6 +92,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(describe(published, out_dim))
     print(f"{output}: {'written' if written else 'reused, it was made from the same checkpoint'}")
     print(usage(published, out_dim, output, run))
+    if options.as_trial:
+        trial = write_baseline_trial(run, published, source.sha256, _another_file())
+        line = command_for("postprocessing.xmodal_scores", "--trial", trial.name)
+        print(f"{trial}: a trial with both encoders\nnext: {line}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -101,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--sha256", type=_sha256, metavar="HEX", help="what the checkpoint's SHA-256 must be")
     parser.add_argument("--seed", type=int, default=0, help="of the new last layer (default %(default)s)")
+    parser.add_argument("--as-trial", action="store_true", help="also make a trial of a baseline's checkpoint")
     parser.add_argument("--any-front-end", action="store_true", help="take weights of another front-end too")
     parser.add_argument("--output", type=Path, help=f"default: {FOLDER}/<CNN14>_<out_dim>.pth")
     return parser

@@ -5,7 +5,10 @@ from torch import Tensor, nn
 
 
 class PlainDCASE(nn.Module):
-    """Log-mels (B, T, F), every frame a clip's own -> (B, out_dim); keys `bn0`, `cnn.N`, `fc.1`, `fc2`."""
+    """Log-mels (B, T, F), every frame a clip's own -> (B, out_dim); keys `bn0`, `cnn.N`, `fc.1`, `fc2`.
+
+    The baseline takes no clip shorter than 64 frames; here zeros behind bn0 complete one, as in this project.
+    """
 
     def __init__(self, out_dim: int, base: int = 64, n_mels: int = 64) -> None:
         super().__init__()
@@ -23,9 +26,13 @@ class PlainDCASE(nn.Module):
         self.fc2 = nn.Linear(c_in, out_dim)
 
     def forward(self, features: Tensor) -> Tensor:
+        return self.fc2(self.embed(features))
+
+    def embed(self, features: Tensor) -> Tensor:
         x = self.bn0(features[:, None].transpose(1, 3)).transpose(1, 3)
+        x = nn.functional.pad(x, (0, 0, 0, max(64 - x.shape[2], 0)))
         x = self.cnn(x).mean(dim=3)
-        return self.fc2(self.fc(x.amax(dim=2) + x.mean(dim=2)))
+        return self.fc(x.amax(dim=2) + x.mean(dim=2))
 
 
 def panns_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
