@@ -101,3 +101,18 @@ def test_the_advice_of_the_log_mels_helps(corpus, capsys):
     assert corpus.run(clotho_dataset) == 0
     assert corpus.rejected() == {"development 0.wav": "holds NaN or infinite samples"}
     assert corpus.run(audio_logmel) == 0
+
+
+def test_no_name_commands_the_terminal(corpus, capsys):
+    evil = "\x1b]0;owned\x07\x1b[2J\nnext: rm.wav"
+    for split in ("development", "evaluation"):  # the same recording in two splits, which is told by its name
+        soundfile.write(corpus.development.parent / split / evil, 0.1 * np.ones(9000), 44_100)
+        with (corpus.development.parent / f"clotho_captions_{split}.csv").open("a", newline="") as stream:
+            csv.writer(stream).writerow([evil, "A \x1b[31mdog.", "Rain."])
+    assert corpus.run(clotho_dataset) == 0
+    (corpus.development / evil).write_bytes(b"no sound")
+    assert corpus.run(audio_logmel) == 2
+    for text in capsys.readouterr():
+        assert "\x1b" not in text
+        assert "\x07" not in text
+        assert "\nnext: rm.wav" not in text

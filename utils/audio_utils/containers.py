@@ -61,7 +61,10 @@ def _riff_format(stream: BinaryIO) -> int:
     stream.seek(0)
     head = stream.read(4096)
     at = head.find(b"fmt ")
-    return int.from_bytes(head[at + 8 : at + 10], "little") if at >= 0 else 0
+    # FFmpeg reserves as much as the chunk says it holds
+    if at < 0 or int.from_bytes(head[at + 4 : at + 8], "little") > len(head):
+        return 0
+    return int.from_bytes(head[at + 8 : at + 10], "little")
 
 
 def _audio_start(stream: BinaryIO) -> int:

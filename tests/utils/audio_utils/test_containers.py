@@ -87,6 +87,9 @@ def test_what_the_header_of_an_mp3_says(tmp_path):
     ("head", "expected"),
     [
         (b"RIFF\0\0\0\0WAVE", "other"),
+        (b"RIFF\0\0\0\0WAVEfmt \x1e\0\0\0\x55\0", "wav"),
+        (b"RIFF\0\0\0\0WAVEfmt \x1e\0\0\x60\x55\0", "other"),  # a chunk of 1.6 GB, which would be reserved
+        (b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0", "other"),
         (b"fLaC\0\0\0\x22", "flac"),
         (b"ID3\x03\0\0\0\0\0\x02\0\0fLaC\0\0\0\x22", "flac"),
         (b"ID3\x03\0\0\0\0\0\x02\0\0\xff\xfb\x90\x64", "mp3"),
