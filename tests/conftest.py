@@ -18,6 +18,7 @@ torch.set_num_threads(1)
 from tests import tiny  # noqa: E402 - after the settings above
 
 
+@pytest.hookimpl(trylast=True)  # below the slowest tests
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say at the end how many tests were skipped, and why; the same reason once."""
     skipped = terminalreporter.stats.get("skipped", [])
