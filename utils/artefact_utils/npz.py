@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
@@ -40,6 +42,7 @@ BROKEN_ARRAYS = (
 _EXPANSION = 1100  # of deflate: about 1032
 _HARMLESS_BYTES = 2**20
 _HEADER_BYTES = 10_000
+_SURROGATES = (0xD800, 0xDFFF)
 _READERS = {
     (1, 0): npy_format.read_array_header_1_0,
     (2, 0): npy_format.read_array_header_2_0,
@@ -74,7 +77,8 @@ class NpzArrays(Mapping[str, Any]):
                 _check_header(stream, key, info.file_size)
             with self._archive.open(info) as stream:
                 array: NDArray[Any] = npy_format.read_array(stream, allow_pickle=False, max_header_size=_HEADER_BYTES)
-                return array
+            _check_characters(array, key)
+            return array
 
     def __contains__(self, key: object) -> bool:
         return key in self._members
@@ -96,6 +100,14 @@ def _check_header(stream: IO[bytes], key: str, size: int) -> None:
         raise ValueError("Object arrays cannot be read")
     if not dtype.itemsize or math.prod(shape) * dtype.itemsize > size:
         raise ValueError(f"'{key}' is said to be {dtype} {shape}, of which {size} bytes are in the file")
+
+
+def _check_characters(array: NDArray[Any], key: str) -> None:
+    """Refuse numbers that are no characters: numpy keeps them, and Python fails on them later."""
+    if array.dtype.kind == "U" and array.size:
+        numbers = np.ascontiguousarray(array).reshape(-1).view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
+        if numbers.max() > sys.maxunicode or np.any((numbers >= _SURROGATES[0]) & (numbers <= _SURROGATES[1])):
+            raise ValueError(f"'{key}' holds numbers that are no characters")
 
 
 @contextlib.contextmanager

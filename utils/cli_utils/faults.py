@@ -21,6 +21,7 @@ from utils.cli_utils.texts import printable, shell_join, shortened
 BAD_INPUT = 2
 FAULT = 70  # EX_SOFTWARE of sysexits.h
 MACHINE = 71  # EX_OSERR
+_MAX_LINE = 2000
 CLOSED_PIPE = 141  # what a shell reports of a command that SIGPIPE ended
 
 # A worker of a DataLoader hands on its error with the whole traceback in the text.
@@ -50,7 +51,7 @@ def _described(error: Exception) -> tuple[int, str]:
         message = str(error)
         if (handed_on := _FROM_A_LOADER.match(message)) is not None:
             message = handed_on[1].strip()
-        return BAD_INPUT, message if isinstance(error, ConfigError) else printable(message)
+        return BAD_INPUT, message if isinstance(error, ConfigError) else _without_middle(printable(message))
     if isinstance(error, MemoryError) or _ALLOCATION.search(str(error)):
         what = f"the memory is used up ({_kind(error)}); close other programs, or choose smaller batches and models"
         return MACHINE, f"{what}; {_where_to_look(error)}"
@@ -62,6 +63,11 @@ def _described(error: Exception) -> tuple[int, str]:
         if (reason := machine_error_reason(error)) is not None:
             return MACHINE, f"{where}: {reason}, {again}"
     return FAULT, f"this is a fault of the program: {_kind(error)}; {_where_to_look(error)}; please report it with that"
+
+
+def _without_middle(line: str) -> str:
+    """A line of a length that is read; where a file held a value of a megabyte, the repair at the end is kept."""
+    return line if len(line) <= _MAX_LINE else f"{line[: _MAX_LINE // 2]} ... {line[-_MAX_LINE // 2 :]}"
 
 
 def _kind(error: Exception) -> str:

@@ -233,3 +233,12 @@ def test_which_files_are_taken(tmp_path):
     assert "give --files FILE" in message_of(tmp_path / "x.npy", queries)
     message = message_of(write(tmp_path, MATRIX), queries, files)
     assert "x.csv: names its own queries and files; leave out --queries and --files" in message
+
+
+@pytest.mark.parametrize("number", [0x110000, 0xFFFFFFFF, 0xD800])
+def test_an_npz_with_numbers_that_are_no_characters(tmp_path, number):
+    path = tmp_path / "scores.npz"
+    strange = np.array([ord("a"), number], np.uint32).view("<U1")
+    np.savez(path, scores=np.eye(2), queries=strange, files=np.array(["a", "b"]))
+    with pytest.raises(ArtefactError, match="'queries' holds numbers that are no characters"):
+        read_foreign_scores(path)

@@ -149,6 +149,14 @@ def test_a_machine_that_fails_is_no_bad_input(capsys, number, reason):
     assert printed.count("\n") == 1
 
 
+def test_a_message_with_a_large_value_keeps_its_repair(capsys):
+    code, printed = outcome(capsys, raising(UserError(f"x.csv: found {'y' * 10**6}, expected a number; correct it")))
+    assert code == 2
+    assert printed.startswith("error: x.csv: found yyy")
+    assert printed.endswith("yyy, expected a number; correct it\n")
+    assert len(printed) < 2100
+
+
 def test_lines_in_a_message_are_kept_for_bad_keys_alone(capsys):
     assert outcome(capsys, raising(ConfigError("x: 2 bad keys\n  a: 1\n  b: 2")))[1].count("\n") == 3
     forged = UserError("a\nerror: all is well\x1b[2K.wav: no such file")
