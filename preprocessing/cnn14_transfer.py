@@ -205,7 +205,7 @@ def save(published: Published, drawn: Drawn, source: Source, output: Path) -> bo
         **drawn._asdict(),
     }
     found = _notes_of(output)
-    if found is not None and found.items() >= notes.items():
+    if found is not None and all(repr(found.get(key)) == repr(value) for key, value in notes.items()):
         return False
     if found is not None and not found.keys() >= {"format_version", "encoder"}:
         raise ArtefactError(f"{output}: was not written here and is left alone; name another file with --output")

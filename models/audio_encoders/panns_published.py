@@ -141,7 +141,7 @@ def read_published(path: Path, name: str | None, repair: str) -> Published:
     _check_shapes(found, kind, path, repair)
     check_values(found, path, repair)
     pools_again = of_baseline or any(key.startswith("audio_feats_extractor.") for key in branch)
-    own_note = notes.get("last_pool") if notes.get("encoder") in ENCODERS else None
+    own_note = notes.get("last_pool") if str(notes.get("encoder")) in ENCODERS else None
     stft = next((value for key, value in branch.items() if key.endswith(_STFT) and value.dim() == 3), None)
     outside = {key.removeprefix(prefix).split(".")[0] for key in branch if key not in found}
     outside |= {key.split(".")[0] for key in state if not key.startswith(prefix)}

@@ -138,8 +138,9 @@ def test_it_ends_with_the_command_that_trains_from_the_file(folder, capsys):
     _write("panns.pth", "CNN6Encoder", base=3)
     _transfer("panns.pth", "--out-dim", "5")
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "next: python main.py --conf run.yaml --set model.out_dim=5 --set model.audio_encoder.name=CNN6Encoder "
-        "--set model.audio_encoder.base_channels=3 --set model.audio_encoder.weights=pretrained_models/CNN6_5.pth",
+        f"next: python {tiny.ROOT / 'main.py'} --conf run.yaml --set model.out_dim=5 --set "
+        "model.audio_encoder.name=CNN6Encoder --set model.audio_encoder.base_channels=3 --set "
+        "model.audio_encoder.weights=pretrained_models/CNN6_5.pth",
         "its input statistics are those of data.front_end: {name: panns}",
     ]
 

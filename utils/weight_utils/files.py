@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from utils.cli_utils import ArtefactError
+from utils.cli_utils import ArtefactError, printable, shortened
 
 # What torch.load raises on bytes that are no checkpoint, or only part of one.
 _BROKEN = (
@@ -49,6 +49,7 @@ _SIGNATURES = (
 )
 _LEGACY_PICKLES = 5  # magic number, protocol, machine, the object, keys of storages
 _PICKLE_BYTES = 1 << 28  # of the description of tensors in a zip file
+_INSTRUCTIONS = 10_000_000  # of one pickle: a few seconds; a state dict of 10 000 tensors has 400 000
 
 # The names that a file of tensors may hold, by module. Narrower than what torch.load takes: a bytearray or an empty
 # tensor of any size would take memory that no byte of the file vouches for.
@@ -243,13 +244,15 @@ def _refuse_names(stream: BinaryIO, pickles: int) -> None:
             module = "builtins" if module == "__builtin__" else module  # as Python 2 spelled it
             known = name in _NAMES.get(module, ()) or f"{module}.{name}" in _NUMPY_FUNCTIONS
             if not known and not (module == "torch" and _NAMES_OF_TORCH.match(name)):
-                named = f"{module}.{name}".removeprefix("builtins.")
+                named = printable(shortened(f"{module}.{name}".removeprefix("builtins."), 100))
                 raise _RefusedError(f"names {named}")
 
 
 def _names_in(stream: BinaryIO) -> Iterator[tuple[str, str]]:
     """Modules and names that the next pickle of a stream mentions."""
-    for code, argument, _ in pickletools.genops(stream):
+    for number, (code, argument, _) in enumerate(pickletools.genops(stream)):
+        if number > _INSTRUCTIONS:
+            raise _RefusedError(f"holds more than {_INSTRUCTIONS} instructions")
         if code.name in ("GLOBAL", "INST"):
             module, _, name = str(argument).partition(" ")
             yield module, name

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from utils.artefact_utils.atomic import replacing
-from utils.cli_utils import ArtefactError, command_for
+from utils.cli_utils import ArtefactError, command_for, printable, short_repr, shortened
 from utils.weight_utils.files import check_tensor, load_file
 
 FORMAT_VERSION = 1
@@ -66,8 +66,9 @@ def read_checkpoint(path: Path, repair: str) -> Checkpoint:
     _check_tensors(state, path, repair)
     notes = {key: value for key, value in content.items() if key != "model"}
     version = notes.get("format_version", FORMAT_VERSION)
-    if version != FORMAT_VERSION:
-        raise ArtefactError(f"{path}: format version {version}, this code reads {FORMAT_VERSION}; {repair}")
+    if not isinstance(version, int) or version != FORMAT_VERSION:
+        found = short_repr(version)
+        raise ArtefactError(f"{path}: format version {found}, this code reads {FORMAT_VERSION}; {repair}")
     return Checkpoint({str(key): value for key, value in state.items()}, notes)
 
 
@@ -154,7 +155,7 @@ def check_values(state: Mapping[str, Tensor], path: Path, repair: str) -> None:
 def _check_tensors(state: Mapping[str, Tensor], path: Path, repair: str) -> None:
     size = path.stat().st_size
     for key, tensor in state.items():
-        if problem := check_tensor(tensor, key, size):
+        if problem := check_tensor(tensor, _some([str(key)]), size):
             raise ArtefactError(f"{path}: {problem}; {repair}")
 
 
@@ -166,7 +167,7 @@ def _keys_of(content: object) -> str:
 def _some(names: Collection[str], limit: int = 3) -> str:
     """The first few names, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(list(names)[:limit]) + more
+    return ", ".join(shortened(printable(name), 100) for name in list(names)[:limit]) + more
 
 
 def repair_of(encoder: str | None) -> str:

@@ -144,6 +144,8 @@ def test_a_file_of_this_project_keeps_its_last_pool(tmp_path):
     notes = {"format_version": 1, "encoder": "CNN14Encoder", "last_pool": "dcase2023"}
     published = _read(tmp_path, {**notes, "model": encoder.state_dict()})
     assert (published.last_pool, published.out_dim) == ("dcase2023", 5)
+    odd = _read(tmp_path, {"encoder": ["a"], "last_pool": torch.ones(2), "model": encoder.state_dict()})
+    assert odd.last_pool == "panns"
 
 
 def _custom(rate: int, window: int, fmax: int) -> FrontEnd:

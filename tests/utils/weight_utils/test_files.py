@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from tests.utils.weight_utils.rewriting import fake_globals, rewrite_pickle
 from utils.cli_utils import ArtefactError
-from utils.weight_utils import load_file, read_checkpoint, read_foreign
+from utils.weight_utils import files, load_file, read_checkpoint, read_foreign
 
 REPAIR = "get another"
 
@@ -208,3 +208,29 @@ def test_the_layouts_of_other_programs(tmp_path):
     torch.save({"epoch": 1}, tmp_path / "none.pth")
     with pytest.raises(ArtefactError, match=r"found the keys epoch, expected tensors by name; get another$"):
         read_foreign(tmp_path / "none.pth", REPAIR)
+
+
+def test_notes_and_names_of_any_kind_end_in_one_short_line(tmp_path):
+    path = tmp_path / "w.pth"
+    state = {"w": torch.ones(2)}
+    for version in (torch.ones(3), [1], "1", 2**70, None):
+        torch.save({"format_version": version, "model": state}, path)
+        with pytest.raises(ArtefactError) as caught:
+            read_checkpoint(path, REPAIR)
+        assert "this code reads 1; get another" in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < len(str(path)) + 250
+    torch.save({"\x1b[31m" + "k" * 10_000: 1, 2: 3}, path)
+    with pytest.raises(ArtefactError) as caught:
+        read_foreign(path, REPAIR)
+    message = str(caught.value)
+    assert "found the keys \\x1b[31mkkk" in message
+    assert len(message) < len(str(path)) + 300
+
+
+def test_a_pickle_that_would_run_for_hours_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_INSTRUCTIONS", 1000)
+    path = fake_globals(tmp_path / "w.pth", "collections.OrderedDict", zipped=True)
+    load_file(path, REPAIR)
+    rewrite_pickle(path, lambda data: b"\x80\x02" + b"N0" * 1000 + data[2:])
+    assert "holds more than 1000 instructions" in _error(path)
