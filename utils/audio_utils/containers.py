@@ -16,6 +16,7 @@ _MOST_BOXES = 1 << 18  # an hour in fragments of a second has 7200
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _MPEG_IN_RIFF = (0x50, 0x55)  # layer 2, layer 3
+_RIFF_BYTES = 4096
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
 
 
@@ -59,10 +60,10 @@ def container_of(stream: BinaryIO) -> Container:
 def _riff_format(stream: BinaryIO) -> int:
     """The number of the encoding in a WAV file's format chunk, which is among its first; 0 where there is none."""
     stream.seek(0)
-    head = stream.read(4096)
+    head = stream.read(_RIFF_BYTES)
     at = head.find(b"fmt ")
     # FFmpeg reserves as much as the chunk says it holds
-    if at < 0 or int.from_bytes(head[at + 4 : at + 8], "little") > len(head):
+    if at < 0 or int.from_bytes(head[at + 4 : at + 8], "little") > _RIFF_BYTES:
         return 0
     return int.from_bytes(head[at + 8 : at + 10], "little")
 

@@ -141,6 +141,13 @@ def wave_blocks(path: Path, sample_rate_hz: int, block_s: float) -> Iterator[Arr
         yield last if samples + len(last) else first[:1]
 
 
+def is_sound(wave: Array) -> bool:
+    """Whether every sample of (S,) is finite and at most `MAX_SAMPLE`."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        # the sum of squares is the cheaper question, and nearly always answers it
+        return bool(np.dot(wave, wave) <= MAX_SAMPLE**2) or bool(np.abs(wave).max(initial=0) <= MAX_SAMPLE)
+
+
 def _blocks(sound: OpenSound, block_s: float) -> Iterator[Array]:
     """The samples, checked.
 
@@ -157,8 +164,8 @@ def _blocks(sound: OpenSound, block_s: float) -> Iterator[Array]:
         samples += len(block)
         if samples > MAX_DURATION_S * rate_hz:
             raise AudioError(f"is longer than {MAX_DURATION_S // 3600} hours; cut it")
-        # the sum of squares is the cheaper question, and nearly always answers it
-        if not np.dot(block, block) <= MAX_SAMPLE**2 and not (peak := float(np.abs(block).max())) <= MAX_SAMPLE:
+        if not is_sound(block):
+            peak = float(np.abs(block).max())
             if not np.isfinite(peak):
                 raise AudioError("holds NaN or infinite samples")
             raise AudioError(f"holds a sample of {peak:.3g}, where full scale is 1; expected at most {MAX_SAMPLE:g}")

@@ -204,8 +204,9 @@ def _mono(frame: AudioFrame) -> Array:
         values = (values.astype(np.float32) - 128) / 128
     elif values.dtype.kind == "i":
         values = values / np.float32(2 ** (8 * values.dtype.itemsize - 1))
-    mono: Array = values[0] if channels == 1 else values.mean(axis=0)
-    return mono.astype(np.float32)  # a copy: the frame's memory goes with it
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever reads the blocks refuses such samples
+        mono: Array = values[0] if channels == 1 else values.mean(axis=0)
+        return mono.astype(np.float32)  # a copy: the frame's memory goes with it
 
 
 def _reason(error: Exception) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from utils.audio_utils.decoding import MAX_SAMPLE
+from utils.audio_utils.decoding import MAX_SAMPLE, is_sound
 from utils.audio_utils.front_end import FrontEnd
 
 Array = NDArray[np.float32]
@@ -69,7 +69,7 @@ class LogMelStream:
         """
         if wave.ndim != 1:
             raise ValueError(f"wave has shape {wave.shape}, expected (S,)")
-        if not np.dot(wave, wave) <= MAX_SAMPLE**2 and not np.abs(wave).max() <= MAX_SAMPLE:
+        if not is_sound(wave):
             raise ValueError(f"wave holds NaN or infinite samples, or some beyond +-{MAX_SAMPLE:g}")
         wave = wave.astype(np.float32, copy=False)
         self._samples += len(wave)

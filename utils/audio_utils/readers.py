@@ -119,7 +119,8 @@ def _blocks(sound: soundfile.SoundFile, samples: int) -> Iterator[Array]:
             break
         done += len(block)
         with np.errstate(over="ignore", invalid="ignore"):  # whoever reads the blocks refuses such samples
-            yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+            mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+        yield mono
     if done < sound.frames:
         raise AudioError(f"is truncated or damaged: {done} of {sound.frames} samples can be decoded")
 

@@ -157,6 +157,7 @@ def test_samples_that_are_not_finite_are_refused(tmp_path, value, channels):
     assert refused(tmp_path / "clip.wav") == "holds NaN or infinite samples"
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("value", "said"), [(1e25, "1e+25"), (-2e6, "2e+06")])
 def test_samples_far_beyond_full_scale_are_refused(tmp_path, value, said):
     wave = 0.1 * np.random.default_rng(0).standard_normal(50_000)
