@@ -26,18 +26,20 @@ from utils.artefact_utils import (
     read_clips,
     read_text_embeddings,
     read_text_table,
+    remove_table,
     write_pairs,
     write_rows,
 )
 from utils.audio_utils import AudioError, why_refused
 from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
-from utils.data_utils import DataSpec
+from utils.data_utils import DataSpec, making
 from utils.data_utils.decoding import Array, clip_batches, decoded_batches
 from utils.model_utils import choose_device
 from utils.process_utils import all_cores
 from utils.report_utils import progress_bar
 
 SCRIPT = "preprocessing.audio_embeddings"
+_FAILED = ["fid", "fname", "reason"]
 
 
 class Job(NamedTuple):
@@ -87,12 +89,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(
         f"{encoder.name}: {encoder.width(args.frames)} dimensions, {encoder.describe_input()}, on {encoder.device.type}"
     )
-    check_disk(job, splits)
-    for split, clips in splits.items():
-        write_split(job, split, clips)
-    if args.pickle:
-        for split in splits:
-            write_pickle(data, split, job.settings)
+    with making(data, "audio embeddings"):
+        check_disk(job, splits)
+        for split, clips in splits.items():
+            write_split(job, split, clips)
+        if args.pickle:
+            for split in splits:
+                write_pickle(data, split, job.settings)
     print(f"next: {command_for('main.py' if args.pickle else run.next_script(SCRIPT))}")
 
 
@@ -183,14 +186,14 @@ def write_split(job: Job, split: str, clips: Sequence[Clip]) -> None:
         UserError: every clip was refused.
     """
     parts = job.parts(split)
-    failed_table = job.data.features / f"{split}_audio_embeddings_failed.csv"
-    failed_table.unlink(missing_ok=True)
+    failed_table = job.data.audio_failed(split)
+    remove_table(failed_table, _FAILED)
     if other := parts.replaces():
         print(f"{split}: {parts.path} was made with {other}; it is replaced when the new one is complete")
     reasons = embed_missing(job, parts, split, clips)
     names = {clip.fid: clip.fname for clip in clips}
     if reasons:
-        write_rows(failed_table, ["fid", "fname", "reason"], [(f, names[f], r) for f, r in reasons.items()])
+        write_rows(failed_table, _FAILED, [(f, names[f], r) for f, r in reasons.items()])
         first = next(iter(reasons))
         example = f"the first is {names[first]}: {reasons[first]}"
         if len(reasons) == len(clips):
@@ -258,7 +261,7 @@ def _embedded(
 
 def write_pickle(data: DataSpec, split: str, settings: AudioEmbeddingSettings) -> None:
     """Write embeddings_<split>.pkl of the file that stands."""
-    path = data.features / f"embeddings_{split}.pkl"
+    path = data.pairs_made(split)
     pairs = _pairs_of(data, split, settings)
     notes = {"model": settings.model, "revision": settings.revision, "text_model": data.text_embeddings.model}
     write_pairs(path, pairs, notes | {"made_by": command_for(SCRIPT, "--pickle")})

@@ -17,16 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks import load_run
-from utils.artefact_utils import Clip, LogMelParts, LogMelSettings, read_clips, write_rows
+from utils.artefact_utils import Clip, LogMelParts, LogMelSettings, read_clips, remove_table, write_rows
 from utils.audio_utils import FrontEnd, LogMelStream, prepare, wave_blocks
 from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
-from utils.data_utils import DataSpec
+from utils.data_utils import DataSpec, making
 from utils.process_utils import all_cores, worker_pool
 from utils.report_utils import progress_bar
 
 SCRIPT = "preprocessing.audio_logmel"
 # Seconds of sound a part: a killed run loses at most this much a process.
 _PART_S = 600.0
+_FAILED = ["fid", "fname", "reason"]
 
 
 class Job(NamedTuple):
@@ -51,11 +52,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = LogMelSettings(data.front_end_numbers(), "float16" if args.float16 else "float32")
     splits = {s: read_clips(data.audio_info, s, command_for(data.dataset_script)) for s in data.splits.names()}
     print(f"front-end {data.front_end.describe()}")
-    failures = [
-        failure
-        for split, clips in splits.items()
-        for failure in write_split(data, split, clips, settings, args.workers)
-    ]
+    with making(data, "log-mels"):
+        failures = [
+            failure
+            for split, clips in splits.items()
+            for failure in write_split(data, split, clips, settings, args.workers)
+        ]
     if failures:
         raise UserError(
             f"{len(failures)} clips could not be decoded, the first is {failures[0][1]}: {failures[0][2]}; the others' "
@@ -82,7 +84,7 @@ def write_split(
     """
     parts = LogMelParts(data.logmels(split), settings)
     failed_table = data.logmels_failed(split)
-    failed_table.unlink(missing_ok=True)
+    remove_table(failed_table, _FAILED)
     if parts.is_complete([clip.fid for clip in clips]):
         parts.remove_parts()
         print(f"{split}: {len(clips)} clips, reused {parts.path}")
@@ -99,7 +101,7 @@ def write_split(
     names = {clip.fid: clip.fname for clip in clips}
     failures = [(fid, names[fid], reason) for fid, reason in failed]
     if failures:
-        write_rows(failed_table, ["fid", "fname", "reason"], failures)
+        write_rows(failed_table, _FAILED, failures)
         print(f"{split}: {len(failures)} clips could not be decoded, see {failed_table}")
         return failures
     parts.assemble([clip.fid for clip in clips], command_for(SCRIPT))

@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 
 from tasks import load_run
 from utils.cli_utils import UserError, command, command_for, existing_folder, positive
+from utils.data_utils import making
 from utils.dataset_utils import (
     AUDIO_SUFFIXES,
     LooseTable,
@@ -54,7 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = run.data
     existing_folder(data.root, "data.root", f"correct it, or make the corpus: {command_for(CORPUS_SCRIPT)}")
     raw = {split: raw_split(data.root, split) for split in data.splits.names()}
-    return write_tables(data, raw, args.workers, strict=args.strict, script=SCRIPT, next_script=run.next_script(SCRIPT))
+    with making(data, "tables"):
+        return write_tables(
+            data, raw, args.workers, strict=args.strict, script=SCRIPT, next_script=run.next_script(SCRIPT)
+        )
 
 
 def raw_split(root: Path, split: str) -> RawSplit:

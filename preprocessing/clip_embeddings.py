@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from tasks import load_run
 from utils.artefact_utils import read_text_table
 from utils.cli_utils import command, command_for, positive
+from utils.data_utils import making
 from utils.model_utils import choose_device
 from utils.text_utils import write_caption_vectors
 
@@ -32,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     script = command_for(data.dataset_script)
     captions = [c for split in data.splits.names() for c in read_text_table(data.text_table(split), script)]
     model = data.text_embeddings.model
-    notes = write_caption_vectors(data.text_vectors, captions, model, command_for(SCRIPT), args.batch_size, device)
+    with making(data, "caption vectors"):
+        notes = write_caption_vectors(data.text_vectors, captions, model, command_for(SCRIPT), args.batch_size, device)
     if notes.get("kind") != "CLIP":
         print(
             f"the captions' space is that of the sentence encoder {model}, not CLIP's; for CLIP, where a hub or a "

@@ -20,6 +20,7 @@ import numpy as np
 from tasks import load_run
 from utils.artefact_utils.csv_rows import check_columns
 from utils.cli_utils import UserError, command, command_for, existing_folder, positive
+from utils.data_utils import making
 from utils.data_utils.spec import DataSpec
 from utils.dataset_utils import RawCaption, RawSplit, Rejected, audio_files, match_key, write_tables
 from utils.process_utils import all_cores
@@ -46,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.make_splits
         else {split: _raw_split(data, split) for split in data.splits.names()}
     )
-    return write_tables(data, raw, args.workers, strict=args.strict, script=SCRIPT, next_script=run.next_script(SCRIPT))
+    with making(data, "tables"):
+        return write_tables(
+            data, raw, args.workers, strict=args.strict, script=SCRIPT, next_script=run.next_script(SCRIPT)
+        )
 
 
 def _raw_split(data: DataSpec, split: str) -> RawSplit:

@@ -34,7 +34,7 @@ from utils.artefact_utils import (
 )
 from utils.audio_utils import AudioError, FrontEnd, log_mel, read_wave
 from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
-from utils.data_utils import DataSpec
+from utils.data_utils import DataSpec, making
 from utils.dataset_utils import (
     RawCaption,
     Rejected,
@@ -101,17 +101,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         split: read_text_table(folder / f"{split}_text.csv", "with the baseline's clotho_dataset.py")
         for split in splits
     }
-    taken = {s: take_split(Source(data, folder, s, args.workers), clips[s], captions[s]) for s in splits}
-    write_matched_tables(
-        data,
-        {split: one.clips for split, one in taken.items()},
-        {split: one.captions for split, one in taken.items()},
-        {split: one.rejected for split, one in taken.items()},
-        SCRIPT,
-        "--from",
-        str(folder),
-    )
-    without_vectors = _take_vectors(data, folder, [c for one in taken.values() for c in one.captions])
+    with making(data, "tables"):
+        taken = {s: take_split(Source(data, folder, s, args.workers), clips[s], captions[s]) for s in splits}
+        write_matched_tables(
+            data,
+            {split: one.clips for split, one in taken.items()},
+            {split: one.captions for split, one in taken.items()},
+            {split: one.rejected for split, one in taken.items()},
+            SCRIPT,
+            "--from",
+            str(folder),
+        )
+        without_vectors = _take_vectors(data, folder, [c for one in taken.values() for c in one.captions])
     log_mels = not any(one.without_log_mels for one in taken.values())
     _print_next(run, log_mels=log_mels, vectors=without_vectors == 0)
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from tasks import load_run
 from utils.artefact_utils import read_text_table
 from utils.cli_utils import command, command_for, positive
+from utils.data_utils import making
 from utils.model_utils import choose_device
 from utils.text_utils import write_caption_vectors
 
@@ -28,9 +29,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     data, device = run.data, choose_device(run.training.device, "fp32")
     script = command_for(data.dataset_script)
     captions = [c for split in data.splits.names() for c in read_text_table(data.text_table(split), script)]
-    write_caption_vectors(
-        data.text_vectors, captions, data.text_embeddings.model, command_for(SCRIPT), args.batch_size, device
-    )
+    model = data.text_embeddings.model
+    with making(data, "caption vectors"):
+        write_caption_vectors(data.text_vectors, captions, model, command_for(SCRIPT), args.batch_size, device)
     print(f"next: {command_for(run.next_script(SCRIPT))}")
 
 

@@ -76,7 +76,12 @@ class Corpus:
 
     def others(self):
         """What lies beside tables and complete features."""
-        tables = {"audio_info.pkl", "vocab_info.pkl", *(f"{s}_{t}.csv" for s in SPLITS for t in ("text", "rejected"))}
+        tables = {
+            "audio_info.pkl",
+            "vocab_info.pkl",
+            "same_recordings.csv",
+            *(f"{s}_{t}.csv" for s in SPLITS for t in ("text", "rejected")),
+        }
         return sorted({p.name for p in self.features.iterdir()} - tables - {self.path(s).name for s in SPLITS})
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from preprocessing import clotho_dataset, sbert_embeddings
 from tests import tiny
-from utils.artefact_utils import dump_pickle, load_pickle, read_text_table, write_text_embeddings
+from utils.artefact_utils import load_pickle, read_text_table, write_text_embeddings
 from utils.text_utils import caption_vectors, load_sentence_encoder
 
 
@@ -203,7 +203,8 @@ class RunsCode:
 
 def test_a_hostile_file_is_not_run_but_made_again(data, capsys):
     mark = data.folder / "ran"
-    data.path.write_bytes(pickle.dumps({"tid": RunsCode(mark)}))
+    notes = {"format_version": 1, "model": "x"}  # as if it were of this project
+    data.path.write_bytes(pickle.dumps({"tid": RunsCode(mark)}, 5) + pickle.dumps(notes, 5))
     assert data.run() == 0
     printed = capsys.readouterr().out
     assert f"not reused: {data.path}: refused: it names posix.system; expected numpy arrays" in printed
@@ -212,16 +213,23 @@ def test_a_hostile_file_is_not_run_but_made_again(data, capsys):
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", pickle.dumps([1, 2]), pickle.dumps({"t": "no vector"})])
-def test_broken_files_are_made_again(data, content, capsys):
-    data.path.write_bytes(content)
+def test_broken_files_of_this_project_are_made_again(data, content, capsys):
+    data.path.write_bytes(content and content + b"." * (content == b"garbage") + pickle.dumps({"format_version": 1}, 5))
     data.unfinished.write_bytes(content)
     assert data.run() == 0
     assert capsys.readouterr().out.count("not reused: ") == 2
     assert_right(data)
 
 
-def test_vectors_of_another_program_are_not_taken(data):
-    dump_pickle(data.path, {c.tid: np.zeros(16, np.float32) for c in data.captions()}, {})
+@pytest.mark.parametrize("content", [b"garbage", pickle.dumps([1, 2]), pickle.dumps({"t": np.zeros(16, np.float32)})])
+def test_files_of_another_program_are_neither_taken_nor_replaced(data, content, capsys):
+    data.path.write_bytes(content)
+    assert data.run() == 2
+    assert "sbert_embeds.pkl: is a file of another program, or a broken one, which is never replaced; name another" in (
+        capsys.readouterr().err
+    )
+    assert data.path.read_bytes() == content
+    data.path.unlink()
     assert data.run() == 0
     assert_right(data)
 

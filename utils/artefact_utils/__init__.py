@@ -13,7 +13,16 @@ from utils.artefact_utils.dcase2023 import BaselineClip, BaselineLogMels, read_b
 from utils.artefact_utils.files import UnreadableError, check_is_file, is_there, read_file
 from utils.artefact_utils.foreign_scores import ForeignScores, read_foreign_scores
 from utils.artefact_utils.id_names import IdNames, read_id_names
+from utils.artefact_utils.locks import one_at_a_time
 from utils.artefact_utils.logmels import LogMelParts, LogMelReader, LogMelSettings
+from utils.artefact_utils.ownership import (
+    ForeignFileError,
+    Known,
+    known_hdf5,
+    known_pickle,
+    known_table,
+    refuse_foreign,
+)
 from utils.artefact_utils.pairs import Pairs, read_pairs, write_pairs
 from utils.artefact_utils.pickles import dump_pickle, load_pickle
 from utils.artefact_utils.relevance import RelevanceList, read_relevance
@@ -27,19 +36,27 @@ from utils.artefact_utils.submissions import (
     write_ranked_submission,
 )
 from utils.artefact_utils.tables import (
+    TEXT_COLUMNS,
     Caption,
     Clip,
     read_clips,
     read_text_table,
+    remove_table,
     write_audio_info,
     write_rows,
     write_text_table,
     write_vocab_info,
 )
-from utils.artefact_utils.text_embeddings import TextEmbeddings, read_text_embeddings, write_text_embeddings
+from utils.artefact_utils.text_embeddings import (
+    TextEmbeddings,
+    read_text_embeddings,
+    write_text_embeddings,
+    write_unfinished,
+)
 
 __all__ = [
     "SUBMISSION_YEARS",
+    "TEXT_COLUMNS",
     "AudioEmbeddingParts",
     "AudioEmbeddingSettings",
     "AudioSource",
@@ -50,8 +67,10 @@ __all__ = [
     "CheckedSubmission",
     "Clip",
     "ClipArrayReader",
+    "ForeignFileError",
     "ForeignScores",
     "IdNames",
+    "Known",
     "LogMelParts",
     "LogMelReader",
     "LogMelSettings",
@@ -64,7 +83,11 @@ __all__ = [
     "check_submission",
     "dump_pickle",
     "is_there",
+    "known_hdf5",
+    "known_pickle",
+    "known_table",
     "load_pickle",
+    "one_at_a_time",
     "read_audio_embeddings",
     "read_baseline_clips",
     "read_clips",
@@ -75,7 +98,9 @@ __all__ = [
     "read_relevance",
     "read_text_embeddings",
     "read_text_table",
+    "refuse_foreign",
     "remove_leftovers",
+    "remove_table",
     "replacing",
     "shelf_of",
     "write_audio_info",
@@ -87,5 +112,6 @@ __all__ = [
     "write_scores",
     "write_text_embeddings",
     "write_text_table",
+    "write_unfinished",
     "write_vocab_info",
 ]

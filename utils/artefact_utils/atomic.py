@@ -9,13 +9,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from utils.artefact_utils.ownership import Known, known_json, refuse_foreign
+
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, known: Known | None = None) -> Iterator[Path]:
     """A path beside `path` to write to; renamed to `path` when the block ends well, removed when it does not.
 
     Readers see the old file or the new one, never a part of it, whenever the writer is killed.
+
+    Args:
+        path: of the file.
+        known: whether a file that is there already is of this project; None: whatever it is, it is replaced, since it
+            lies in a folder that this project makes.
+
+    Raises:
+        ForeignFileError: a file that is not is there.
     """
+    if known is not None:
+        refuse_foreign(path, known)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
@@ -34,6 +46,10 @@ def remove_leftovers(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write plain values as indented JSON, complete or not at all."""
-    with replacing(path) as beside:
+    """Write plain values as indented JSON, complete or not at all.
+
+    Raises:
+        ForeignFileError: a file of another program is there.
+    """
+    with replacing(path, known_json(value) if isinstance(value, dict) else None) as beside:
         beside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -90,7 +90,7 @@ class ClipArrayParts:
         """
         failed = []
         name = hashlib.blake2b("".join(chunk).encode(), digest_size=8).hexdigest()
-        with replacing_hdf5(self._folder / f"part-{name}.hdf5") as (file, disk):
+        with replacing_hdf5(self._folder / f"part-{name}.hdf5", known=None) as (file, disk):
             for fid, blocks in clips:
                 try:
                     for _ in _write_clip(file, fid, blocks, self._settings["dtype"]):

@@ -12,18 +12,25 @@ from numpy.typing import NDArray
 
 from utils.artefact_utils.atomic import replacing
 from utils.artefact_utils.files import check_is_file, errno_of, unreadable
+from utils.artefact_utils.ownership import Known, known_hdf5
 from utils.cli_utils import ArtefactError
 
 
 @contextlib.contextmanager
-def replacing_hdf5(path: Path) -> Iterator[tuple[h5py.File, Disk]]:
+def replacing_hdf5(path: Path, known: Known | None = known_hdf5) -> Iterator[tuple[h5py.File, Disk]]:
     """An HDF5 file to write to, and the disk below it, to be checked now and then.
 
     The file becomes `path` when the block ends well, and is removed when it does not.
+
+    Args:
+        path: of the file.
+        known: as `replacing` takes it.
+
     Raises:
+        ForeignFileError: a file of another program is there.
         OSError: the disk refused, with its own errno.
     """
-    with replacing(path) as beside, Disk(beside) as disk:
+    with replacing(path, known) as beside, Disk(beside) as disk:
         with h5py.File(disk, "w") as file:
             yield file, disk
         disk.check()

@@ -16,14 +16,25 @@ from typing import Any
 
 from utils.artefact_utils.atomic import replacing
 from utils.artefact_utils.files import read_file
+from utils.artefact_utils.ownership import Known, known_pickle
 from utils.artefact_utils.pickled_arrays import Refused
 from utils.artefact_utils.unpickling import Unpickler
 from utils.cli_utils import ArtefactError
 
 
-def dump_pickle(path: Path, data: Any, notes: dict[str, Any]) -> None:
-    """Write `data` and the notes on how it was made, complete or not at all."""
-    with replacing(path) as beside, beside.open("wb") as stream:
+def dump_pickle(path: Path, data: Any, notes: dict[str, Any], known: Known | None = known_pickle) -> None:
+    """Write `data` and the notes on how it was made, complete or not at all.
+
+    Args:
+        path: of the file.
+        data: plain containers and arrays.
+        notes: `format_version` first, by which the file is known as one of this project.
+        known: as `replacing` takes it.
+
+    Raises:
+        ForeignFileError: a file of another program is there.
+    """
+    with replacing(path, known) as beside, beside.open("wb") as stream:
         pickle.dump(data, stream, protocol=5)
         pickle.dump(notes, stream, protocol=5)
 

@@ -25,6 +25,7 @@ from utils.artefact_utils.csv_rows import (
     numbers_in,
 )
 from utils.artefact_utils.foreign_scores import ranked_header
+from utils.artefact_utils.ownership import known_matrix
 from utils.artefact_utils.tables import write_rows
 
 SUBMISSION_YEARS = (2022, 2023, 2024, 2025)
@@ -52,7 +53,8 @@ def write_ranked_submission(path: Path, captions: Sequence[str], names: Iterable
     """
     ranked = [list(row) for row in names]
     rows = ([caption, *row] for caption, row in zip(captions, ranked, strict=True))
-    write_rows(path, ranked_header(len(ranked[0])), rows)
+    header = ranked_header(len(ranked[0]))
+    write_rows(path, header, rows, known_matrix(header[0]))
 
 
 def write_matrix_submission(
@@ -68,7 +70,7 @@ def write_matrix_submission(
     """
     # A numpy number, unlike the Python number it is turned into, knows how few digits its type needs.
     cells = ([query, *map(str, row)] for query, row in zip(queries, rows, strict=True))
-    write_rows(path, ["query", *files], cells)
+    write_rows(path, ["query", *files], cells, known_matrix("query"))
 
 
 def check_submission(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from utils.artefact_utils.atomic import replacing
 from utils.artefact_utils.files import check_is_file, reading_bytes
+from utils.artefact_utils.ownership import Known, known_table, refuse_foreign
 from utils.artefact_utils.pickles import dump_pickle, load_pickle
 from utils.cli_utils import ArtefactError, short_repr
 
@@ -198,10 +199,35 @@ def write_vocab_info(path: Path, captions: Mapping[str, Sequence[Caption]]) -> N
     dump_pickle(path, data, {"format_version": FORMAT_VERSION})
 
 
-def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a small CSV table (rejected clips, results, ...), complete or not at all."""
+def write_rows(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], known: Known | None = None
+) -> None:
+    """Write a small CSV table (rejected clips, results, ...), complete or not at all.
+
+    Args:
+        path: of the table.
+        columns: its header.
+        rows: a value a column.
+        known: as `replacing` takes it; None: a table of the same header is of this project.
+
+    Raises:
+        ForeignFileError: a file of another program is there.
+    """
     # a file name may hold bytes that are not UTF-8
-    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
+    with (
+        replacing(path, known or known_table(columns)) as beside,
+        beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
         writer = csv.writer(stream)
         writer.writerow(columns)
         writer.writerows(rows)
+
+
+def remove_table(path: Path, columns: Sequence[str]) -> None:
+    """Remove a table of `write_rows`, if it is there.
+
+    Raises:
+        ForeignFileError: a file with other columns is there.
+    """
+    refuse_foreign(path, known_table(columns))
+    path.unlink(missing_ok=True)

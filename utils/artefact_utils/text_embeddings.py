@@ -44,8 +44,17 @@ class TextEmbeddings(NamedTuple):
 
 
 def write_text_embeddings(path: Path, vectors: Mapping[str, NDArray[np.float32]], notes: dict[str, Any]) -> None:
-    """Write `tid -> (E,) float32`, complete or not at all."""
+    """Write `tid -> (E,) float32`, complete or not at all.
+
+    Raises:
+        ForeignFileError: a file of another program is there.
+    """
     dump_pickle(path, dict(vectors), {"format_version": FORMAT_VERSION, **notes})
+
+
+def write_unfinished(path: Path, vectors: Mapping[str, NDArray[np.float32]], notes: dict[str, Any]) -> None:
+    """Write the same, for the time until all are made; whatever is there is replaced."""
+    dump_pickle(path, dict(vectors), {"format_version": FORMAT_VERSION, **notes}, known=None)
 
 
 def read_text_embeddings(path: Path, model: str | None, repair: str) -> TextEmbeddings:

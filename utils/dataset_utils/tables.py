@@ -12,6 +12,7 @@ from utils.artefact_utils import (
     UnreadableError,
     load_pickle,
     read_clips,
+    remove_table,
     write_audio_info,
     write_rows,
     write_text_table,
@@ -25,6 +26,8 @@ from utils.data_utils.spec import DataSpec
 from utils.dataset_utils.captions import RawCaption, match_captions
 from utils.dataset_utils.clips import Rejected, probe_clips
 from utils.report_utils import print_table
+
+_DUPLICATES = ["recording", "split", "path", "fid"]
 
 
 class RawSplit(NamedTuple):
@@ -116,10 +119,10 @@ def _write_duplicates(data: DataSpec, clips: Mapping[str, Sequence[Clip]]) -> No
     """Write same_recordings.csv and say so, if there are any."""
     groups = same_recordings(clips)
     if not groups:
-        data.duplicates.unlink(missing_ok=True)
+        remove_table(data.duplicates, _DUPLICATES)
         return
     rows = [(number, split, clip.path, clip.fid) for number, group in enumerate(groups) for split, clip in group]
-    write_rows(data.duplicates, ["recording", "split", "path", "fid"], rows)
+    write_rows(data.duplicates, _DUPLICATES, rows)
     print(f"{describe(data, groups)}\nall of them: {data.duplicates}")
 
 

@@ -10,7 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from utils.artefact_utils import Caption, UnreadableError, is_there, read_text_embeddings, write_text_embeddings
+from utils.artefact_utils import (
+    Caption,
+    UnreadableError,
+    is_there,
+    read_text_embeddings,
+    write_text_embeddings,
+    write_unfinished,
+)
 from utils.cli_utils import ArtefactError, UserError
 from utils.pretrained_utils import find_model, model_revision
 from utils.report_utils import progress_bar
@@ -141,7 +148,7 @@ def _embed(
             done += len(rows)
             bar.update(len(rows))
             if done < len(captions):
-                write_text_embeddings(unfinished, vectors, notes)
+                write_unfinished(unfinished, vectors, notes)
 
 
 def _held(path: Path, wanted: dict[str, Any]) -> tuple[Vectors, dict[str, Any]]:

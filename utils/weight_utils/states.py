@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from utils.artefact_utils.atomic import replacing
+from utils.artefact_utils.ownership import known_weights, refuse_foreign
 from utils.cli_utils import ArtefactError, command_for, printable, short_repr, shortened
 from utils.weight_utils.files import check_tensor, load_file
 
@@ -31,7 +32,12 @@ class Checkpoint(NamedTuple):
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
-    """Write a weights file, complete or not at all; the same weights and notes give the same bytes."""
+    """Write a weights file, complete or not at all; the same weights and notes give the same bytes.
+
+    Raises:
+        ForeignFileError: a file of another program is there.
+    """
+    refuse_foreign(path, known_weights, "name another file")
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     with replacing(path) as beside, beside.open("wb") as stream:  # torch.save writes a file's name into it
         torch.save({"format_version": FORMAT_VERSION, **notes, "model": tensors}, stream)

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from utils.artefact_utils import ClipArrayReader
+from utils.artefact_utils import ClipArrayReader, ForeignFileError
 from utils.artefact_utils.clip_arrays import ClipArrayParts, attributes_of
 from utils.cli_utils import ArtefactError
 
@@ -49,12 +49,16 @@ def test_settings_that_differ_are_told_decoded(tmp_path):
     assert ClipArrayParts(tmp_path / "x.hdf5", SETTINGS).replaces() is None
 
 
-def test_a_file_of_another_program_is_replaced(tmp_path):
+def test_a_file_of_another_program_is_not_replaced(tmp_path):
     with h5py.File(tmp_path / "x.hdf5", "w") as file:
         file["f"] = np.ones(2)
+    content = (tmp_path / "x.hdf5").read_bytes()
     parts = ClipArrayParts(tmp_path / "x.hdf5", SETTINGS)
     assert parts.replaces() == '{"dtype": "", "layers": "", "model": "", "numbers": ""}'
     assert parts.finished() == {}
+    with pytest.raises(ForeignFileError, match=r"x\.hdf5: is a file of another program, or a broken one"):
+        write(tmp_path / "x.hdf5", {"f": np.ones(2, np.float32)})
+    assert (tmp_path / "x.hdf5").read_bytes() == content
 
 
 def test_notes_are_no_settings_and_may_be_long(tmp_path):

@@ -46,13 +46,15 @@ def test_plain_h5py_reads_it_back(tmp_path):
 def test_a_disk_that_is_full_at_any_byte_is_an_oserror(tmp_path, monkeypatch, room):
     # HDF5 by itself raises a RuntimeError when it is closed, or crashes later
     path = tmp_path / "x.hdf5"
-    path.write_text("old")
+    with replacing_hdf5(path) as (file, _):
+        file.attrs["format_version"] = 1
+    old = path.read_bytes()
     replace_files(monkeypatch, lambda file: FullFile(file, room))
     with pytest.raises(OSError, match="refused") as error:
         write_everything(path)
     assert error.value.errno == errno.ENOSPC
     assert error.value.filename == str(tmp_path / f".x.hdf5.partial-{os.getpid()}")
-    assert path.read_text() == "old"
+    assert path.read_bytes() == old
     assert names(tmp_path) == ["x.hdf5"]
     gc.collect()
 

@@ -45,7 +45,7 @@ class Corpus:
 
     def __init__(self, folder, dtype="float32"):
         self.data = DataSpec(
-            root=folder / "none",
+            root=folder.parent / "none",
             features=folder,
             front_end=CUSTOM,
             max_duration_s=1.0,

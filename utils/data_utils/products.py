@@ -1,0 +1,73 @@
+"""What stage 1 writes into data.features, and what stands in its way."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from utils.artefact_utils import (
+    TEXT_COLUMNS,
+    Known,
+    known_hdf5,
+    known_pickle,
+    known_table,
+    one_at_a_time,
+    refuse_foreign,
+)
+from utils.cli_utils import command_for
+from utils.data_utils.spec import DataSpec
+
+_TAKEOVER = "preprocessing.dcase2023_takeover"
+
+
+def products_of(data: DataSpec) -> dict[Path, Known]:
+    """Every file of stage 1, and how one of this project is known."""
+    failed = known_table(["fid", "fname", "reason"])
+    products: dict[Path, Known] = dict.fromkeys((data.audio_info, data.vocab_info, data.text_vectors), known_pickle)
+    products[data.duplicates] = known_table(["recording", "split", "path", "fid"])
+    for split in data.splits.names():
+        products |= {
+            data.text_table(split): known_table(TEXT_COLUMNS),
+            data.rejected(split): known_table(["kind", "name", "reason"]),
+            data.logmels(split): known_hdf5,
+            data.logmels_failed(split): failed,
+            data.audio_vectors(split): known_hdf5,
+            data.audio_frames(split): known_hdf5,
+            data.audio_failed(split): failed,
+            data.pairs_made(split): known_pickle,
+        }
+    return products
+
+
+@contextlib.contextmanager
+def making(data: DataSpec, what: str) -> Iterator[None]:
+    """The block in which a script writes files of stage 1.
+
+    Args:
+        data: the run's `data:` block.
+        what: it makes, such as "log-mels".
+
+    Raises:
+        ForeignFileError: a file of another program has the name of one of stage 1.
+        UserError: another process makes the same in this folder.
+    """
+    refuse_foreign_products(data)
+    with one_at_a_time(data.features, what):
+        yield
+
+
+def refuse_foreign_products(data: DataSpec) -> None:
+    """Make sure that no script of stage 1 would replace a file that this project did not write.
+
+    All of its files are looked at, not only those that one script writes: tables of ours beside the log-mels of
+    another program would share no ids.
+
+    Raises:
+        ForeignFileError: there is one, such as of the DCASE 2023 baseline, whose scripts use the same names.
+    """
+    folder = "--set data.features=DIR"
+    takeover = command_for(_TAKEOVER, "--from", str(data.features))
+    repair = f"name another folder with {folder} (files of the DCASE 2023 baseline are taken over: {takeover} {folder})"
+    for path, known in products_of(data).items():
+        refuse_foreign(path, known, repair)
