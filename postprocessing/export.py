@@ -146,7 +146,9 @@ def _write(folder: Path, state: Mapping[str, Tensor], facts: Mapping[str, Any]) 
 
 
 def _print_next(described: Path) -> None:
-    line = shell_join([python(), "example/audio_encoder.py", "example/example.wav", str(described)])
+    project = Path(__file__).parents[1]  # from another folder, by whole paths
+    names = [Path("example/audio_encoder.py"), Path("example/example.wav")]
+    line = shell_join([python(), *(str(name if name.is_file() else project / name) for name in names), str(described)])
     print(f"next: {line}")
 
 
