@@ -1,5 +1,6 @@
 """Try many inputs in a forked process that has little memory and time, and may crash."""
 
+import faulthandler
 import json
 import os
 import resource
@@ -90,6 +91,7 @@ def _try(
 
 
 def _limit() -> None:
+    faulthandler.disable()  # a crash is told by the parent
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     memory = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
