@@ -28,7 +28,7 @@ from utils.artefact_utils import (
     write_matrix_submission,
     write_ranked_submission,
 )
-from utils.cli_utils import UserError, command
+from utils.cli_utils import UserError, command, printable
 from utils.data_utils import read_tables
 from utils.dataset_utils import caption_rows
 from utils.metric_utils import NonFiniteScoreError, ScoreSource, top_k
@@ -121,7 +121,8 @@ def _scored_queries(scored: ScoredSplit, listed: Path | None) -> tuple[list[str]
             "give the list of this split with --relevance, or another --split"
         )
     if len(missing):
-        print(f"{listed}: {len(missing)} of {len(texts)} queries are no caption, such as '{texts[missing[0]]}'")
+        example = printable(texts[missing[0]])
+        print(f"{listed}: {len(missing)} of {len(texts)} queries are no caption, such as '{example}'")
     return [text for text, row in zip(texts, rows, strict=True) if row >= 0], rows[rows >= 0]
 
 
@@ -151,7 +152,7 @@ def _check(path: Path, run: Run, split: str, args: argparse.Namespace) -> int:
     else:
         found = check_submission(path, args.year, _listed_queries(listed), names, raw, listed.name)
     for problem in found.problems:
-        print(problem)
+        print(printable(problem))
     counts = f"{found.rows} queries, {found.files} different clips of {len(clips)}"
     if not found.total:
         print(f"{path}: right for {args.year}: {counts}")

@@ -21,7 +21,7 @@ from tasks import Run
 from tasks.evaluation import Direction, Evaluation, evaluate_split
 from tasks.scored import ScoredSplit, open_scored
 from utils.artefact_utils import write_json, write_rows
-from utils.cli_utils import command
+from utils.cli_utils import command, printable
 from utils.metric_utils import (
     DEFAULT_PROTOCOL,
     PROTOCOLS,
@@ -204,7 +204,7 @@ def _print_relevance(relevance: Mapping[str, Any]) -> None:
         ("without_clips", "queries have no relevant clip in the split"),
     ):
         if relevance[key]:
-            print(f"  {len(relevance[key])} {what}, such as '{relevance[key][0]}'")
+            print(f"  {len(relevance[key])} {what}, such as '{printable(relevance[key][0])}'")
 
 
 def _cells(report: dict[str, Any], direction: str, key: str) -> list[str]:

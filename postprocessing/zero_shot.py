@@ -24,7 +24,7 @@ from tasks.dual_encoder import DualEncoderTask
 from utils.artefact_utils import AudioSource, Clip, read_audio_embeddings, write_json, write_rows
 from utils.artefact_utils.csv_rows import read_lines
 from utils.artefact_utils.foreign_embeddings import open_foreign
-from utils.cli_utils import UserError, command, existing_folder, positive
+from utils.cli_utils import UserError, command, existing_folder, positive, printable
 from utils.dataset_utils.labelled_clips import SEVERAL, LabelledClips, read_labelled_clips
 from utils.metric_utils import EmbeddingScores, NonFiniteEmbeddingError
 from utils.metric_utils.classification import (
@@ -115,7 +115,7 @@ def _labelled(args: argparse.Namespace) -> LabelledClips:
         labels = [line.strip() for line in read_lines(args.classes)]
         clips = clips.with_labels(labels, f"--classes {args.classes}")
     for note in clips.notes:
-        print(note)
+        print(printable(note))
     if len(clips.labels) < 2:
         raise UserError(f"{args.labels}: all clips are {clips.labels[0]}; expected two labels or more to choose among")
     said: dict[str, str] = {}
@@ -329,9 +329,9 @@ def _tell(trained: Trained, name: str, scored: Scored, report: Mapping[str, Any]
     """What was left out, and the table: each number with its interval and chance, the leading one first."""
     left_out, labels, total = scored.left_out, scored.clips.labels, len(scored.clips) + len(scored.left_out)
     if left_out:
-        first, reason = next(iter(left_out.items()))
-        print(f"{len(left_out)} of {total} clips are left out, all listed in the JSON; the first: {first} {reason}")
-    bare = [label for label in labels if report["classes"][label]["AP"] is None]
+        first = printable(" ".join(next(iter(left_out.items()))))
+        print(f"{len(left_out)} of {total} clips are left out, all listed in the JSON; the first: {first}")
+    bare = [printable(label) for label in labels if report["classes"][label]["AP"] is None]
     if bare:
         print(f"{len(bare)} of {len(labels)} labels have no clip, and no part in means over classes: {', '.join(bare)}")
     metrics, chance, intervals = report["metrics"], report["chance"], report["intervals"]["bootstrap"]

@@ -24,6 +24,7 @@ from utils.artefact_utils.hdf5 import attributes_in, open_hdf5, reading, replaci
 from utils.artefact_utils.hdf5_arrays import StrangeArrayError, hard_links, place_of
 from utils.audio_utils import AudioError
 from utils.cli_utils import ArtefactError
+from utils.config_utils import parse_json
 
 FORMAT_VERSION = 1
 Array = NDArray[np.float32]
@@ -201,7 +202,7 @@ def _write_clip(file: h5py.File, fid: str, blocks: Iterator[Array], dtype: str) 
 
 def _decoded(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:  # of another program, which stores other things under this name
         return text
 

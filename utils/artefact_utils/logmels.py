@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from utils.artefact_utils.clip_arrays import ClipArrayParts
 from utils.artefact_utils.clip_views import ClipArrayReader
 from utils.artefact_utils.hdf5_arrays import ArrayPlace, check_shape
 from utils.cli_utils import ArtefactError
+from utils.config_utils import parse_json
 
 
 class LogMelSettings(NamedTuple):
@@ -63,7 +63,7 @@ class LogMelReader(ClipArrayReader):
 def _mapping_in(text: str) -> dict[str, Any]:
     """The JSON object in a text; empty if there is none."""
     try:
-        found = json.loads(text)
+        found = parse_json(text)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ from utils.artefact_utils.hdf5_arrays import (
     strange,
 )
 from utils.cli_utils import ArtefactError
+from utils.config_utils import parse_json
 
 FORMAT_VERSION = 1
 Array = NDArray[np.float32]
@@ -133,7 +133,7 @@ class ScoreReader:
             ArtefactError: the note is no list.
         """
         try:
-            return set(map(str, json.loads(self.notes.get("left_out", "[]"))))
+            return set(map(str, parse_json(self.notes.get("left_out", "[]"))))
         except (ValueError, TypeError, RecursionError) as error:
             raise ArtefactError(f"{self._path}: left_out is no list of fids; write it again: {self._repair}") from error
 

@@ -49,6 +49,13 @@ def test_settings_that_differ_are_told_decoded(tmp_path):
     assert ClipArrayParts(tmp_path / "x.hdf5", SETTINGS).replaces() is None
 
 
+def test_settings_nested_without_end_are_told_as_they_are(tmp_path):
+    write(tmp_path / "x.hdf5", {"f": np.ones(2, np.float32)})
+    with h5py.File(tmp_path / "x.hdf5", "r+") as file:
+        file.attrs["numbers"] = "[" * 60_000
+    assert '"[[[[' in ClipArrayParts(tmp_path / "x.hdf5", SETTINGS).replaces()
+
+
 def test_a_file_of_another_program_is_not_replaced(tmp_path):
     with h5py.File(tmp_path / "x.hdf5", "w") as file:
         file["f"] = np.ones(2)
