@@ -194,7 +194,8 @@ def test_killed_while_workers_decode_it_ends_with_the_same_bytes(corpus, monkeyp
     """The command is killed when its workers begin their nth clip; what they still write does no harm."""
     corpus.run()
     wanted = corpus.bytes()
-    begun = multiprocessing.get_context("fork").Value("i", 0)
+    context = multiprocessing.get_context("fork")
+    begun = context.Value("i", 0)
     wave_blocks = audio_logmel.wave_blocks
     command, limit = 0, 0
 
@@ -216,7 +217,7 @@ def test_killed_while_workers_decode_it_ends_with_the_same_bytes(corpus, monkeyp
         for split in SPLITS:
             corpus.path(split).unlink()
         for limit in limits:  # noqa: B007 - read by the worker
-            begun.value = 0
+            begun = context.Value("i", 0)  # its own: workers of the command before may still be at work
             child = in_child(run)
             child.join()
             assert child.exitcode == -signal.SIGKILL
