@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from models.backbones import WaveformBackbone, load_backbone
 from models.backbones.clap import ClapBackbone
 from models.frozen import freeze
 from models.frozen_panns import PANNsBackbone, load_panns, panns_files
+from utils.artefact_utils import front_end_mark, input_text
 from utils.audio_utils import FrontEnd
 from utils.cli_utils import UserError
 from utils.data_utils import window_edges
@@ -71,6 +72,11 @@ class FrozenAudioEncoder:
         self.min_samples = backbone.min_samples
         longest = max(round(max_duration_s * backbone.sample_rate_hz), 2 * backbone.min_samples)
         self.max_samples = min(backbone.max_samples or longest, longest)
+        self._bound: Literal["", "limit", "least"] = ""
+        if self.max_samples == backbone.max_samples:
+            self._bound = "limit"
+        elif self.max_samples > round(max_duration_s * backbone.sample_rate_hz):
+            self._bound = "least"
 
     def width(self, frames: bool) -> int:
         """D of the frames, or of the vectors."""
@@ -83,8 +89,11 @@ class FrozenAudioEncoder:
 
     def describe_input(self) -> str:
         """What the network hears: sample rate and longest window, and the log-mels of a PANNs network."""
-        text = f"{self.sample_rate_hz} Hz, windows of at most {self.max_samples / self.sample_rate_hz:g} s"
-        return f"{text}, {self._backbone.front_end.describe()}" if isinstance(self._backbone, PANNsBackbone) else text
+        front_end = ""
+        if isinstance(self._backbone, PANNsBackbone):
+            numbers = self._backbone.front_end.model_dump(mode="json", exclude={"name"})
+            front_end = f"{self._backbone.front_end.describe()} {front_end_mark(numbers)}"
+        return input_text(self.sample_rate_hz, self.max_samples, self._bound, front_end)
 
     def pooling(self, frames: bool) -> str:
         """How a clip becomes what `embed` returns."""

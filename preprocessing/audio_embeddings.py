@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             _pairs_of(data, split, None)
     job = _job(run, args)
     encoder = job.encoder
-    if encoder.precision != (args.precision or run.training.precision):
+    if encoder.precision != (args.precision or data.audio_embeddings.precision):
         print(f"on a {encoder.device.type} the encoder computes in {encoder.precision}")
     print(
         f"{encoder.name}: {encoder.width(args.frames)} dimensions, {encoder.describe_input()}, on {encoder.device.type}"
@@ -107,7 +107,7 @@ def _job(run: Run, args: argparse.Namespace) -> Job:
     """
     data, wanted = run.data, run.data.audio_embeddings
     assert wanted is not None
-    precision = args.precision or run.training.precision
+    precision = args.precision or wanted.precision
     device = choose_device(args.device or run.training.device, precision)
     encoder = load_frozen_audio(
         str(wanted.model), wanted.layers, data.front_end, data.max_duration_s, device, precision
@@ -130,7 +130,9 @@ def _parser() -> argparse.ArgumentParser:
     size.add_argument("--float32", dest="dtype", action="store_const", const="float32", help="default for vectors")
     size.add_argument("--float16", dest="dtype", action="store_const", const="float16", help="default for frames")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: training.device")
-    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], help="default: training.precision")
+    parser.add_argument(
+        "--precision", choices=["fp32", "bf16", "fp16"], help="default: data.audio_embeddings.precision"
+    )
     return parser
 
 

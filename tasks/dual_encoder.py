@@ -16,7 +16,8 @@ from models.audio_encoders import Wav2Vec2Encoder
 from models.core import DualEncoderModel, DualEncoderSpec, text_of
 from models.projections import Projection
 from tasks.base import RunSpec
-from tasks.sounds import features_of_sound, features_of_sounds, sound_input
+from tasks.same_encoder import refuse_changed, refuse_other_sounds
+from tasks.sounds import SoundInput, features_of_sound, features_of_sounds, sound_input
 from utils.cli_utils import ArtefactError, ConfigError, UserError
 from utils.criterion_utils import CriterionSpec, InfoNCE
 from utils.data_utils import (
@@ -45,6 +46,7 @@ from utils.metric_utils import (
     tie_order,
 )
 from utils.model_utils import DivergedError, Loader, seed_everything, to_device
+from utils.pretrained_utils import model_revision
 
 Array = NDArray[np.float32]
 # What a run of captions and clips can be chosen by, text to audio -> whether higher is better.
@@ -209,7 +211,9 @@ class DualEncoderTask:
             return self._embed_texts(TokenTexts(self._inputs.tokenizer, texts))
         from utils.text_utils import load_text_tower
 
-        tower = load_text_tower(self._run.data.text_embeddings.model, device=self._device())
+        model = self._run.data.text_embeddings.model
+        refuse_changed(self._splits.values(), "text", model, model_revision(model))
+        tower = load_text_tower(model, device=self._device())
         vectors = VectorTexts(tower.encode_texts(list(texts)))
         if vectors.width != self._text_dim:
             raise UserError(
@@ -218,6 +222,11 @@ class DualEncoderTask:
             )
         return self._embed_texts(vectors)
 
+    def _sound_input(self, device: torch.device) -> SoundInput:
+        sound = sound_input(self._run.data, self._inputs.audio, self._inputs.waves, device)
+        refuse_other_sounds(self._splits.values(), sound)
+        return sound
+
     def embed_sound(self, path: Path) -> Array:
         """(E,) float32, the embedding of a sound file.
 
@@ -225,7 +234,7 @@ class DualEncoderTask:
             AudioError: it cannot be decoded, is silent, or is too short for the encoder.
             UserError: the run's audio vectors were made by another program.
         """
-        sound = sound_input(self._run.data, self._inputs.audio, self._inputs.waves, torch.device("cpu"))
+        sound = self._sound_input(torch.device("cpu"))
         return self.embed_clip(features_of_sound(path, sound))
 
     def embed_sounds(self, paths: Sequence[Path], workers: int, advance: Callable[[int], object]) -> SoundEmbeddings:
@@ -239,7 +248,7 @@ class DualEncoderTask:
             UserError: the run's audio vectors were made by another program.
         """
         data = self._run.data
-        sound = sound_input(data, self._inputs.audio, self._inputs.waves, self._device())
+        sound = self._sound_input(self._device())
         found = SoundEmbeddings(np.zeros((len(paths), self.dual_encoder.out_dim), np.float32), {})
         for rows, features, refused in features_of_sounds(paths, sound, data.max_duration_s, workers):
             if rows:

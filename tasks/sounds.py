@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,12 +37,14 @@ class SoundInput:
         min_samples: of the shortest wave.
         prepare: what to make of a wave by itself: (T, F) log-mels, or the (S,) wave.
         embed: what then to make of several at once, such as (1, E_audio) vectors; None: nothing more.
+        encoder: what `embed` is, as the file of the run's vectors says it: model, revision, pooling and input.
     """
 
     sample_rate_hz: int
     min_samples: int = 1
     prepare: Callable[[Array], Array] = _same
     embed: Callable[[Sequence[Array]], list[Array]] | None = None
+    encoder: Mapping[str, str] | None = None
 
     def features(self, waves: Sequence[Array]) -> list[Array]:
         """What the encoder takes, of prepared waves."""
@@ -93,7 +95,9 @@ def sound_input(data: DataSpec, audio_input: str, waves: WaveNeeds | None, devic
     from models.frozen_audio import load_frozen_audio
 
     encoder = load_frozen_audio(wanted.model, wanted.layers, data.front_end, data.max_duration_s, device)
-    return SoundInput(encoder.sample_rate_hz, encoder.min_samples, embed=encoder.embed)
+    facts = {"pooling": encoder.pooling(False), "input": encoder.describe_input()}
+    facts |= {"model": encoder.name, "revision": encoder.revision}
+    return SoundInput(encoder.sample_rate_hz, encoder.min_samples, embed=encoder.embed, encoder=facts)
 
 
 def features_of_sound(path: Path, sound: SoundInput) -> Array:

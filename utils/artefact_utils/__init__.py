@@ -6,6 +6,8 @@ from utils.artefact_utils.audio_embeddings import (
     AudioEmbeddingSettings,
     AudioSource,
     AudioTable,
+    front_end_mark,
+    input_text,
     read_audio_embeddings,
 )
 from utils.artefact_utils.clip_views import ClipArrayReader
@@ -82,6 +84,8 @@ __all__ = [
     "check_is_file",
     "check_submission",
     "dump_pickle",
+    "front_end_mark",
+    "input_text",
     "is_there",
     "known_hdf5",
     "known_pickle",

@@ -6,10 +6,13 @@ refused. Vectors of another program are read by utils.artefact_utils.foreign_emb
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,7 @@ from utils.artefact_utils.hdf5 import reading
 from utils.artefact_utils.hdf5_arrays import ArrayPlace, check_shape
 from utils.artefact_utils.tables import Clip
 from utils.artefact_utils.vector_tables import VectorTable
-from utils.cli_utils import ArtefactError
+from utils.cli_utils import ArtefactError, short_repr
 
 # `layers` of an encoder that is used whole.
 ALL_LAYERS = "all"
@@ -35,6 +38,9 @@ class AudioSource(NamedTuple):
     layers: int | None
     repair: str  # what writes or corrects the file, for messages
     scratch: Path  # a folder for a table that is too large to be held in memory
+    max_duration_s: float = 0.0  # of a window
+    precision: str = "fp32"
+    front_end: str | None = None  # `front_end_mark` of what the encoder hears; None: it brings its own
 
 
 class AudioTable(NamedTuple):
@@ -44,7 +50,12 @@ class AudioTable(NamedTuple):
     kept: NDArray[np.bool_]  # (N,) False: the encoder refused the clip
     left_out: dict[str, str]  # fid -> reason
     keyed_by: str  # what the file calls its clips by: "fid", "file name", ...
-    revision: str = ""  # tells two states of the encoder apart; empty: another program's, which does not say
+    made_with: Mapping[str, str] = MappingProxyType({})  # attributes of the file; empty: another program's
+
+    @property
+    def revision(self) -> str:
+        """Tells two states of the encoder apart; empty: another program's, which does not say."""
+        return self.made_with.get("revision", "")
 
 
 class AudioEmbeddingSettings(NamedTuple):
@@ -120,7 +131,7 @@ def read_audio_embeddings(source: AudioSource, clips: Sequence[Clip], split: str
     fids = [clip.fid if keep else "" for clip, keep in zip(clips, kept, strict=True)]
     table = VectorTable(len(clips), source.path, source.repair, source.scratch)
     reader.fill(fids, table)
-    return AudioTable(table.checked(), kept, _of(clips, left_out), "fid", reader.attributes.get("revision", ""))
+    return AudioTable(table.checked(), kept, _of(clips, left_out), "fid", reader.attributes)
 
 
 def _read_foreign(source: AudioSource, clips: Sequence[Clip], split: str) -> AudioTable:
@@ -178,12 +189,60 @@ def _matching_keys(
 
 def _refuse_other(found: Mapping[str, str], source: AudioSource) -> None:
     layers = ALL_LAYERS if source.layers is None else str(source.layers)
-    for key, wanted in (("kind", "vectors"), ("model", str(source.model)), ("layers", layers)):
-        if found.get(key) != wanted:
-            raise ArtefactError(
-                f"{source.path}: {key} is {found.get(key, 'not said')}, this run wants {wanted}; "
-                f"write it again: {source.repair}"
-            )
+    problems = [
+        f"{key} is {found.get(key, 'not said')}, this run wants {wanted}"
+        for key, wanted in (("kind", "vectors"), ("model", str(source.model)), ("layers", layers))
+        if found.get(key) != wanted
+    ]
+    problem = next(iter(problems), None) or _other_input(found.get("input", ""), source)
+    # a CPU computes in fp32, whatever is asked for
+    if problem is None and found.get("precision") not in (source.precision, "fp32"):
+        precision = found.get("precision", "not said")
+        problem = (
+            f"precision is {precision}, this run wants {source.precision} (or set "
+            f"data.audio_embeddings.precision={precision})"
+        )
+    if problem:
+        raise ArtefactError(f"{source.path}: {problem}; write it again: {source.repair}")
+
+
+def front_end_mark(numbers: Mapping[str, Any]) -> str:
+    """What tells two front-ends apart by their numbers, such as [1f0a5b6c]."""
+    text = json.dumps(dict(numbers), sort_keys=True).encode()
+    return f"[{hashlib.blake2b(text, digest_size=4).hexdigest()}]"
+
+
+def input_text(sample_rate_hz: int, samples: int, bound: Literal["", "limit", "least"], front_end: str) -> str:
+    """What an encoder hears, as the file says it.
+
+    Args:
+        sample_rate_hz: of the waves.
+        samples: of the longest window.
+        bound: whether that is the most, or the least, that the network takes, whatever the run wants.
+        front_end: of a network on log-mels: its description, which ends with its mark; else empty.
+    """
+    text = f"{sample_rate_hz} Hz, windows of at most {samples / sample_rate_hz:g} s"
+    return ", ".join([text, *([f"its {bound}"] if bound else []), *([front_end] if front_end else [])])
+
+
+_INPUT = re.compile(r"(\d{1,9}) Hz, windows of at most ([0-9.e+-]{1,20}) s(, its limit|, its least)?(?:, (.*))?")
+
+
+def _other_input(text: str, source: AudioSource) -> str | None:
+    """What the encoder heard otherwise than this run wants; None if it is the same."""
+    found = _INPUT.fullmatch(text)
+    rate = int(found[1]) if found else 0
+    if not found or not rate:
+        return f"input is {short_repr(text)}, expected sample rate and longest window"
+    longest, wanted = found[2], f"{round(source.max_duration_s * rate) / rate:g}"
+    alike = longest == wanted
+    if found[3]:
+        alike = source.max_duration_s >= float(longest) if found[3] == ", its limit" else True
+    if not alike:
+        return f"its longest window is {longest} s, this run wants data.max_duration_s of {source.max_duration_s:g} s"
+    if source.front_end is not None and found[4] and not found[4].endswith(source.front_end):
+        return f"front-end is {found[4]}, this run wants data.front_end {source.front_end}"
+    return None
 
 
 def _left_out(note: str, source: AudioSource) -> dict[str, str]:

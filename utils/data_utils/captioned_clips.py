@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -110,6 +111,7 @@ class CaptionedClips(Dataset[Batch]):
         self.split = split
         self.left_out: dict[str, str] = {}  # fid -> why a frozen encoder gave no vector
         self.revisions: dict[str, str] = {}  # audio, text -> which state of a frozen encoder made the vectors
+        self.audio_made_with: Mapping[str, str] = {}  # what the file of vectors says of the encoder that made it
         self.by_file_name: Path | None = None  # the file whose vectors were found by bare file names
         self.clips: list[Clip]
         self.captions: list[Caption]
@@ -150,6 +152,7 @@ class CaptionedClips(Dataset[Batch]):
         table = read_audio_embeddings(source, self.clips, self.split)
         if source.model is None:
             print(f"{self.split}: vectors of {source.path}, by {table.keyed_by}, {table.vectors.shape[1]} dimensions")
+        self.audio_made_with = table.made_with
         if table.revision:
             self.revisions["audio"] = table.revision
         self.by_file_name = source.path if table.keyed_by == "file name" else None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from utils.artefact_utils import AudioSource
+from utils.artefact_utils import AudioSource, front_end_mark
 from utils.audio_utils import FrontEnd
 from utils.cli_utils import command_for
 from utils.config_utils import Spec, UserPath
@@ -49,6 +49,7 @@ class AudioEmbeddingsSpec(Spec):
     # name at a hub, folder, audio_encoder.json of postprocessing.export, or .pth of preprocessing.cnn14_transfer
     model: str | None = Field(None, min_length=1)
     layers: int | None = Field(None, ge=1, le=1000)  # transformer layers that are kept, from the first; null: all
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of the model's arithmetic on a GPU; a CPU computes in fp32
 
     @model_validator(mode="before")
     @classmethod
@@ -164,7 +165,17 @@ class DataSpec(Spec):
             path = Path(str(wanted.file).replace("{split}", split))
             return AudioSource(path, None, None, "correct data.audio_embeddings", self.features)
         repair = command_for("preprocessing.audio_embeddings")
-        return AudioSource(self.audio_vectors(split), wanted.model, wanted.layers, repair, self.features)
+        own_front_end = str(wanted.model).endswith(".json")  # of postprocessing.export
+        return AudioSource(
+            self.audio_vectors(split),
+            wanted.model,
+            wanted.layers,
+            repair,
+            self.features,
+            self.max_duration_s,
+            wanted.precision,
+            None if own_front_end else front_end_mark(self.front_end_numbers()),
+        )
 
     def pairs_file(self, split: str) -> Path:
         """The list of dicts of a split; only where data.pairs is set."""

@@ -13,12 +13,15 @@ from utils.artefact_utils import (
     AudioEmbeddingSettings,
     AudioSource,
     Clip,
+    front_end_mark,
+    input_text,
     read_audio_embeddings,
     vector_tables,
 )
 from utils.cli_utils import ArtefactError
 
-SETTINGS = AudioEmbeddingSettings("vectors", "some/model", "sha256:1", None, "mean", "16000 Hz", "fp32", "float32")
+INPUT = "16000 Hz, windows of at most 30 s"
+SETTINGS = AudioEmbeddingSettings("vectors", "some/model", "sha256:1", None, "mean", INPUT, "fp32", "float32")
 CLIPS = [Clip(f"f{n}", f"clip {n}.wav", f"audio/val/clip {n}.wav", 1.0, 16_000, 1, f"id-{n}") for n in range(4)]
 
 
@@ -37,7 +40,7 @@ def write_own(path, vectors, settings=SETTINGS, left_out=None):
 
 
 def own(path, model="some/model", layers=None):
-    return AudioSource(path, model, layers, "write it again", path.parent / "features")
+    return AudioSource(path, model, layers, "write it again", path.parent / "features", 30.0)
 
 
 def foreign(path):
@@ -64,7 +67,7 @@ def test_the_file_says_what_made_it(tmp_path):
             "revision": "sha256:1",
             "layers": "all",
             "pooling": "mean",
-            "input": "16000 Hz",
+            "input": INPUT,
             "precision": "fp32",
             "dtype": "float32",
             "made_by": "made",
@@ -245,3 +248,63 @@ def test_foreign_files_that_cannot_be_read(tmp_path, capsys):
     assert "found ndarray, expected a dict of vectors or a list of dicts" in refused(foreign(tmp_path / "x.pkl"))
     (tmp_path / "x.pkl").write_bytes(pickle.dumps([]))
     assert "found none, expected keys by fid" in refused(foreign(tmp_path / "x.pkl"))
+
+
+PANNS = "32000 Hz, windows of at most 30 s, panns (32000 Hz, 64 mels) "
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "frames"}, "kind is frames, this run wants vectors"),
+        ({"model": "other"}, "model is other, this run wants some/model"),
+        ({"layers": 6}, "layers is 6, this run wants all"),
+        ({"precision": "fp16"}, "precision is fp16, this run wants fp32 (or set data.audio_embeddings.precision=fp16)"),
+        (
+            {"input": "16000 Hz, windows of at most 20 s"},
+            "its longest window is 20 s, this run wants data.max_duration",
+        ),
+        (
+            {"input": "16000 Hz, windows of at most 40 s"},
+            "its longest window is 40 s, this run wants data.max_duration",
+        ),
+        ({"input": "16000 Hz, windows of at most 40 s, its limit"}, "its longest window is 40 s"),
+        ({"input": f"{PANNS}{front_end_mark({'n_mels': 65})}"}, "front-end is panns (32000 Hz, 64 mels)"),
+        ({"input": "loud"}, "input is 'loud', expected sample rate and longest window"),
+        ({"input": "0 Hz, windows of at most 30 s"}, "expected sample rate and longest window"),
+    ],
+)
+def test_vectors_made_otherwise_are_refused(tmp_path, changes, message):
+    path = write_own(tmp_path / "x.hdf5", {"f0": vector(0)}, SETTINGS._replace(**changes))
+    source = own(path)._replace(front_end=front_end_mark({"n_mels": 64}))
+    assert message in refused(source, CLIPS[:1])
+
+
+@pytest.mark.parametrize(
+    ("found", "source"),
+    [
+        (INPUT, {}),
+        (f"{INPUT}, its limit", {}),
+        ("48000 Hz, windows of at most 10 s, its limit", {}),  # shorter, since CLAP takes no more
+        ("16000 Hz, windows of at most 0.5 s, its least", {"max_duration_s": 0.3}),
+        ("16000 Hz, windows of at most 0.333313 s", {"max_duration_s": 1 / 3}),
+        (f"{PANNS}{front_end_mark({'n_mels': 64})}", {"front_end": front_end_mark({"n_mels": 64})}),
+        (f"{PANNS}{front_end_mark({'n_mels': 64})}", {}),  # an exported encoder brings its own
+    ],
+)
+def test_vectors_made_so_are_read(tmp_path, found, source):
+    path = write_own(tmp_path / "x.hdf5", {"f0": vector(0)}, SETTINGS._replace(input=found))
+    table = read_audio_embeddings(own(path)._replace(**source), CLIPS[:1], "val")
+    assert table.made_with["input"] == found
+    assert table.revision == "sha256:1"
+
+
+def test_what_a_cpu_computed_serves_every_precision(tmp_path):
+    path = write_own(tmp_path / "x.hdf5", {"f0": vector(0)})
+    assert read_audio_embeddings(own(path)._replace(precision="bf16"), CLIPS[:1], "val").revision == "sha256:1"
+
+
+def test_an_input_says_what_bounds_its_window():
+    assert input_text(16_000, 480_000, "", "") == INPUT
+    assert input_text(48_000, 480_000, "limit", "") == "48000 Hz, windows of at most 10 s, its limit"
+    assert input_text(8000, 4000, "least", "x [1]") == "8000 Hz, windows of at most 0.5 s, its least, x [1]"
