@@ -7,6 +7,7 @@ import soundfile
 
 from postprocessing import search, xmodal_retrieval, xmodal_scores
 from tests.postprocessing.commands import error_of, run
+from tests.tiny import write_sentence_encoder
 
 
 def hits(out):
@@ -106,3 +107,11 @@ def test_sounds_that_cannot_be_read_are_named(trained, capsys):
         message = error_of(run(search.main, capsys, trained, "--audio", str(path)))
         assert message.startswith(f"{path}: ")
         assert message.endswith("give another sound file")
+
+
+def test_a_text_model_that_has_changed_is_refused(trained, capsys):
+    run(xmodal_scores.main, capsys, trained)
+    write_sentence_encoder(trained / "encoder", seed=1)  # of the same name and width
+    message = error_of(run(search.main, capsys, trained, "a dog barks twice"))
+    assert f"{trained / 'encoder'}: is now sha256:" in message
+    assert "made the run's text vectors, and what has their width need not be of their space" in message
