@@ -4,9 +4,12 @@ Seeded: the same inputs at every run. To see one again: `inputs_of(kind, folder)
 """
 
 import argparse
+import dbm.dumb
 import hashlib
 import json
 import os
+import pickle
+import shelve
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +21,12 @@ import soundfile
 import torch
 from safetensors.torch import save_file
 
+from models.frozen_panns import load_panns
 from postprocessing import export, submission, xmodal_scores
 from preprocessing import audio_logmel, clotho_dataset, sbert_embeddings
 from preprocessing.clotho_dataset import read_captions
 from tasks import load_run, load_trained
-from tests import tiny
+from tests import tiny, tiny_models
 from tests.fuzz.forked import failures_of
 from tests.fuzz.mutations import mutated
 from tests.training import run_of, write_trial
@@ -32,16 +36,20 @@ from utils.artefact_utils import (
     read_audio_embeddings,
     read_clips,
     read_foreign_scores,
+    read_pairs,
     read_relevance,
     read_text_embeddings,
     read_text_table,
     write_json,
 )
+from utils.artefact_utils.pairs import KEYS
 from utils.audio_utils import AudioError, probe, read_wave
 from utils.cli_utils import UserError
 from utils.dataset_utils.labelled_clips import read_labelled_clips
 from utils.metric_utils import NonFiniteScoreError
 from utils.model_utils import read_history
+from utils.pretrained_utils import read_config
+from utils.tune_utils import read_revisions
 from utils.weight_utils import read_checkpoint, read_foreign
 
 TRIAL = "runs/tiny/trial_00000"
@@ -99,6 +107,10 @@ def checkpoint(folder):
     load_trained(conf(folder, "--checkpoint", "checkpoint_000001"), argparse.ArgumentParser())
 
 
+def exported(folder):
+    load_panns(str(folder / "runs/tiny/audio_encoder.json"), "key", run_of(folder).data.front_end)
+
+
 def sound(name):
     def read(folder):
         probe(folder / name)
@@ -137,6 +149,16 @@ KINDS = {
     "weights.safetensors": Kind(
         "weights.safetensors", ["safetensors", "bytes"], lambda f: read_foreign(f / "weights.safetensors", "")
     ),
+    "audio_encoder.json": Kind("runs/tiny/audio_encoder.json", ["json", "words", "bytes"], exported),
+    "experiment.json": Kind(
+        "runs/tiny/experiment.json", ["json", "words", "bytes"], lambda f: read_revisions(f / "runs/tiny")
+    ),
+    "pairs.pkl": Kind("pairs.pkl", ["pickle", "bytes"], lambda f: read_pairs(f / "pairs.pkl")),
+    "shelf.dat": Kind("shelf.db.dat", ["bytes"], lambda f: read_foreign_scores(f / "shelf.db")),
+    "shelf.dir": Kind("shelf.db.dir", ["words", "bytes"], lambda f: read_foreign_scores(f / "shelf.db")),
+    "config.json": Kind(
+        "bert/config.json", ["json", "words", "bytes"], lambda f: read_config(str(f / "bert"), "key"), 150
+    ),
     "a.wav": Kind("a.wav", ["wave", "bytes"], sound("a.wav"), 200),
     "a.flac": Kind("a.flac", ["bytes"], sound("a.flac"), 100),
     "a.ogg": Kind("a.ogg", ["bytes"], sound("a.ogg"), 100),
@@ -171,6 +193,16 @@ def whole(tmp_path_factory):
         "query,audio_filenames,relevances\na dog,\"['a.wav', 'b.wav']\",\"[1, 0.5]\"\n" * 1
     )
     (folder / "labels.csv").write_text("filename,fold,target,category\n1.wav,1,0,dog\n2.wav,2,1,rain\n")
+    write_json(folder / "runs/tiny/experiment.json", {"format_version": 1, "run": {}, "data": "x", "finished": False})
+    rng = np.random.default_rng(0)
+    texts = dict.fromkeys(KEYS, "a dog")
+    pairs = [texts | {f"{kind}_embedding": rng.random(4) for kind in ("audio", "text")} for _ in range(3)]
+    for number, row in enumerate(pairs):
+        row["audio_path"] = f"{number}.wav"
+    (folder / "pairs.pkl").write_bytes(pickle.dumps(pairs))
+    with shelve.Shelf(dbm.dumb.open(str(folder / "shelf.db"))) as shelf:
+        shelf.update({fid: {"t1": 0.5, "t2": 0.25} for fid in ("a", "b")})
+    tiny_models.write_bert(folder / "bert")
     wave = 0.3 * np.sin(np.arange(8000))
     for name in ("a.wav", "a.flac", "a.ogg", "a.mp3"):
         soundfile.write(folder / name, wave, 16_000)
@@ -195,13 +227,14 @@ def test_it_is_read_or_refused_in_one_line(name, whole, tmp_path, monkeypatch):
     kind = KINDS[name]
     folder, outside, scratch = tmp_path / "folder", tmp_path / "outside", tmp_path / "scratch"
     shutil.copytree(whole, folder)
-    (folder / "conf.yaml").write_text((whole / "conf.yaml").read_text().replace(str(whole), str(folder)))
-    params = folder / TRIAL / "params.json"
-    params.write_text(params.read_text().replace(str(whole), str(folder)))
+    for moved in (folder / "conf.yaml", folder / TRIAL / "params.json"):
+        text = moved.read_text().replace(str(whole), str(folder))
+        moved.write_text(text.replace(str(folder / "encoder"), str(whole / "encoder")))  # the vectors name its place
     for made in (outside, scratch):
         made.mkdir()
     write_json(outside / "sentinel", {"as": "it was"})
     monkeypatch.chdir(outside)
+    kind.read(folder)  # whole it is read
     inputs = inputs_of(kind, folder, scratch)
     before = contents(outside)
     found = failures_of(inputs, folder / kind.file, lambda: kind.read(folder), REFUSALS)

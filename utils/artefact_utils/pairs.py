@@ -87,6 +87,13 @@ def _refuse_bad_rows(rows: Any, path: Path, repair: str) -> None:
             )
         if not isinstance(row["text"], str) or not row["text"].strip():
             raise ArtefactError(f"{path}: row {number} has the text {row['text']!r}, expected words; {repair}")
+        for key in ("uniq_id", "text", "audio_path"):
+            try:
+                str(row[key]).encode("utf-8", "surrogateescape")  # such as file names that are no UTF-8
+            except UnicodeEncodeError:
+                raise ArtefactError(
+                    f"{path}: row {number} has half of a surrogate pair in its {key}, expected characters; {repair}"
+                ) from None
 
 
 def _clip(audio_path: str) -> Clip:

@@ -78,6 +78,7 @@ def test_ids_come_from_names_and_rows_that_are_equal_stay_apart(tmp_path):
             {"audio_embedding": AUDIO[0][:2], "audio_path": "b"},
             "audio_embedding of 7' has 2 dimensions, that of 'audio",
         ),
+        ({"audio_path": "\ud800.wav"}, "row 1 has half of a surrogate pair in its audio_path, expected characters"),
         ({"text_embedding": AUDIO[0]}, "text_embedding of 7' has 3 dimensions, that of 'text_embedding of 7' has 2"),
         ({"text_embedding": TEXT}, r"text_embedding of 7' is float32 (4, 2), expected floats (D,); these are frames"),
         ({"text_embedding": "a"}, "text_embedding of 7' is <U1 (), expected floats (D,)"),
