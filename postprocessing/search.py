@@ -4,7 +4,7 @@
     python -m postprocessing.search --audio barking.wav howling.flac
     python -m postprocessing.search --each dog rain
 
-Several queries can be given at once, texts before --audio. The clips are embedded anew unless
+Several queries can be given at once. The clips are embedded anew unless
 <split>_xmodal_scores.hdf5 of the same checkpoint holds their embeddings.
 """
 
@@ -39,20 +39,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     parser.add_argument("queries", nargs="*", metavar="TEXT", help="what to listen for, in free text")
     parser.add_argument("--each", action="store_true", help="every TEXT is a query, though each is a single word")
-    parser.add_argument(
-        "--audio", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help="sounds to search by"
-    )
+    parser.add_argument("--audio", nargs="+", action="append", default=[], metavar="FILE", help="sounds to search by")
     parser.add_argument("--top", type=positive, default=10, help="how many clips (default 10)")
     trained, args = load_trained(argv, parser)
-    _check_queries(args.queries, args.audio, partial(trained.command_for, SCRIPT), each=args.each)
+    texts, sounds = _texts_and_sounds(args.queries, args.audio)
+    _check_queries(texts, sounds, partial(trained.command_for, SCRIPT), each=args.each)
     task = trained.task()
     with torch.inference_mode():
         queries = [
-            *(task.embed_queries(args.queries) if args.queries else []),
-            *(_audio_query(task, p) for p in args.audio),
+            *(task.embed_queries(texts) if texts else []),
+            *(_audio_query(task, p) for p in sounds),
         ]
         clips = _clip_embeddings(task, trained)
-    names = [*args.queries, *(path.name for path in args.audio)]
+    names = [*texts, *(path.name for path in sounds)]
     similarity = trained.run.criterion.similarity
     best, scores = top_k(EmbeddingScores(np.stack(queries), clips, similarity=similarity), args.top)
     data = task.split(trained.split)
@@ -62,6 +61,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows = [[clip.fname, captions.get(clip.fid, ""), f"{value:.4f}"] for clip, value in found]
         title = f"\"{name}\" in {len(data.clips)} clips of '{trained.split}'"
         print_table(title, ["clip", "one of its captions", "score"], rows, texts=2)
+
+
+def _texts_and_sounds(texts: Sequence[str], audio: Sequence[Sequence[str]]) -> tuple[list[str], list[Path]]:
+    """Tell the texts from the sounds, also where a text follows the files of --audio."""
+    sounds: list[Path] = []
+    late: list[str] = []
+    for first, *others in audio:
+        sounds.append(Path(first))
+        for argument in others:
+            if _is_file(argument) or Path(argument).suffix.lower() in AUDIO_SUFFIXES:
+                sounds.append(Path(argument))
+            else:
+                late.append(argument)
+    return [*texts, *late], sounds
 
 
 def _check_queries(texts: Sequence[str], sounds: Sequence[Path], again: Callable[..., str], *, each: bool) -> None:
@@ -90,7 +103,7 @@ def _check_queries(texts: Sequence[str], sounds: Sequence[Path], again: Callable
     for path in sounds:
         if not path.is_file():
             found = "is a folder" if path.is_dir() else "no such file"
-            raise UserError(f"{printable(str(path))}: {found}; name sound files after --audio, and texts before it")
+            raise UserError(f"{printable(str(path))}: {found}; name sound files after --audio")
 
 
 def _is_file(text: str) -> bool:

@@ -59,6 +59,9 @@ def test_several_files_after_one_option_and_words_one_by_one(trained, capsys):
     assert [table[0][0] for table in hits(result.out)] == ["evaluation 2.wav", "evaluation 0.wav"]
     result = run(search.main, capsys, trained, "--each", "dog", "rain")
     assert [f'"{word}" in 4 clips' in result.out for word in ("dog", "rain")] == [True, True]
+    result = run(search.main, capsys, trained, "--audio", *clips, "a dog", "rain", "--top", "4")  # texts behind files
+    assert len(hits(result.out)) == 4
+    assert [table[0][0] for table in hits(result.out)[2:]] == ["evaluation 2.wav", "evaluation 0.wav"]
     sentences = run(search.main, capsys, trained, "a dog", "rain")
     assert [f'"{text}" in 4 clips' in sentences.out for text in ("a dog", "rain")] == [True, True]
 
@@ -80,7 +83,8 @@ def test_text_and_sound_in_one_command_and_the_number_of_clips(trained, capsys):
         (["a", "dog", "barks"], "'a dog barks'; or search for each word: "),
         (["a", "dog", "barks"], "--each a dog barks"),
         (["barking.wav"], "'barking.wav': no such file; correct the path, and name sounds after --audio"),
-        (["--audio", __file__, "a dog"], "a dog: no such file; name sound files after --audio, and texts before it"),
+        (["--audio", "a dog"], "a dog: no such file; name sound files after --audio"),
+        (["--audio", __file__, "gone.wav"], "gone.wav: no such file; name sound files after --audio"),
         (["--audio", "/"], "/: is a folder; name sound files after --audio"),
         ([__file__], f"'{__file__}' is a file, not a text; search by it with "),
         (["rain", "--audio", __file__, "--top", "2"], f"{__file__}: cannot be decoded: "),
