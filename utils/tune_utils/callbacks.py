@@ -38,7 +38,7 @@ class Recorder:
 
     def start(self, name: str) -> None:
         """A trial starts, or goes on."""
-        from tensorboardX import SummaryWriter
+        from torch.utils.tensorboard import SummaryWriter  # tensorboardX needs semaphores, and they need /dev/shm
 
         folder = self._search.folder / name
         write_json(folder / PARAMS_FILE, settings_of(self._search, self._trials[name]))

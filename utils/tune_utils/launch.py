@@ -18,12 +18,12 @@ from utils.config_utils import read_settings
 from utils.model_utils import find_trial
 from utils.model_utils.trials import PARAMS_FILE, read_end
 from utils.tune_utils.callbacks import ERROR_FILE, Recorder, epochs_of, mark_end, ray_callback, summary
-from utils.tune_utils.cluster import running_ray
 from utils.tune_utils.draws import Draw, settings_of, trials_of
 from utils.tune_utils.early_stopping import EarlyStopping, scheduler_of
 from utils.tune_utils.folder import move_aside, moved, only_one, prepare_folder, write_record
 from utils.tune_utils.interrupts import Interrupts, interrupts
 from utils.tune_utils.results import Results, repair_rows
+from utils.tune_utils.running_ray import running_ray
 from utils.tune_utils.spec import Search
 from utils.tune_utils.trial import BuildTask, Job, Parts, train_trial
 
@@ -54,10 +54,9 @@ def launch(search: Search, build_task: BuildTask, parts: Parts, *, resume: bool,
         except Exception:
             if not signals.seen:  # else: what the signal did to Ray's own processes
                 raise
-        if signals.seen:
+        if signals.seen or not _conclude(search, failed):
             print(f"interrupted; go on with: {command_for('main.py', '--resume')}")
             return False
-        _conclude(search, failed)
         return True
 
 
@@ -133,8 +132,8 @@ def _tuner(
     )
 
 
-def _conclude(search: Search, failed: dict[str, str]) -> None:
-    """Say what came out; mark the experiment as finished when every trial has ended.
+def _conclude(search: Search, failed: dict[str, str]) -> bool:
+    """Say what came out; mark the experiment as finished when every trial has ended, and say whether it has.
 
     Raises:
         UserError: trials failed, or every one has diverged.
@@ -146,6 +145,8 @@ def _conclude(search: Search, failed: dict[str, str]) -> None:
             f"{len(failed)} of {len(trials)} trials failed: {'; '.join(sorted(set(failed.values())))}; details in "
             f"{first}; repair the cause, then: {command_for('main.py', '--resume')}"
         )
+    if any(read_end(search.folder / name) is None for name in trials):  # Ray Tune was asked to end, not by us
+        return False
     write_record(search, finished=True)
     diverged = summary(search, trials)
     print(*diverged, sep="\n", end="\n" if diverged else "")
@@ -154,6 +155,7 @@ def _conclude(search: Search, failed: dict[str, str]) -> None:
             f"{search.folder}: every trial has diverged; change the settings as said above, then start again: "
             f"{command_for('main.py', '--fresh')}"
         )
+    return True
 
 
 def print_best(folder: Path) -> None:

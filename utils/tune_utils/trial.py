@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,6 +51,7 @@ def train_trial(config: dict[str, Any], job: Job) -> None:
     import torch
 
     logging.getLogger("ray.train").setLevel(logging.WARNING)
+    _exit_quietly()
     enter(job.directory, job.experiment)
     settings = json.loads(config["trial"]["settings"])
     folder = job.experiment / config["trial"]["name"]
@@ -73,6 +75,17 @@ def train_trial(config: dict[str, Any], job: Job) -> None:
         fit.run(report, settings)
     except DivergedError as error:
         write_end(folder, TrialEnd("diverged", reported, str(error)))
+
+
+def _exit_quietly() -> None:
+    """Ray ends a process by raising SystemExit wherever it is; in a destructor, Python would print a traceback."""
+    show = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if not issubclass(unraisable.exc_type, SystemExit):
+            show(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def enter(directory: Path, experiment: Path) -> None:

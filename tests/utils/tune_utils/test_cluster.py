@@ -12,8 +12,8 @@ import pytest
 
 from tests.conftest import StartedError
 from utils.cli_utils import UserError
-from utils.tune_utils import RaySpec, cluster
-from utils.tune_utils.cluster import running_ray
+from utils.tune_utils import RaySpec, cluster, local_ray
+from utils.tune_utils.running_ray import running_ray
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,20 +47,54 @@ def test_a_running_cluster_is_left_alone_unless_it_is_named(address, started, mo
     assert ("include_dashboard" in started) is (address is None)
 
 
-def test_workers_are_started_without_a_shell_and_find_the_project(started, monkeypatch):
-    """With runtime_env Ray starts them through a shell, which splits the path of the interpreter at a blank."""
+def test_workers_find_the_project_and_the_environment_is_as_before(started, monkeypatch):
     seen = {}
     import ray
 
     monkeypatch.setattr(ray, "init", lambda **keys: seen.update(keys, path=os.environ["PYTHONPATH"]))
     monkeypatch.setenv("PYTHONPATH", "/mine")
     start()
-    assert "runtime_env" not in seen
     assert seen["path"] == f"{ROOT}{os.pathsep}/mine"
     assert seen["job_config"]._py_driver_sys_path == [str(ROOT)]
-    assert not seen["job_config"].runtime_env
     assert os.environ["PYTHONPATH"] == "/mine"
     assert "RAY_CHDIR_TO_TRIAL_DIR" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "environment"),
+    [("/plain/bin/python", None), ("/a b/bin/python", {"py_executable": "'/a b/bin/python'"})],
+)
+def test_a_blank_in_the_path_of_the_interpreter_is_quoted(interpreter, environment, started, monkeypatch):
+    monkeypatch.setattr(sys, "executable", interpreter)
+    with pytest.raises(StartedError):
+        start()
+    assert started.get("runtime_env") == environment
+
+
+def test_a_blank_in_the_path_of_the_interpreter_of_a_node_is_told(monkeypatch):
+    import ray
+
+    class Looking:
+        def options(self, **_):
+            return self
+
+        def remote(self, *_):
+            return "look"
+
+    monkeypatch.setattr(ray, "remote", lambda function: Looking())
+    monkeypatch.setattr(ray, "wait", lambda looking, **_: (looking, []))
+    monkeypatch.setattr(ray, "get", lambda look: "/a b/bin/python")
+    with pytest.raises(UserError) as caught:
+        cluster._check_nodes([{"NodeID": "0" * 56, "NodeManagerAddress": "10.0.0.2"}], Path("/x"))
+    assert str(caught.value) == (
+        "ray.address: the Python of machine 10.0.0.2 is '/a b/bin/python': Ray cannot start trials by a path with "
+        "blanks or signs; start Ray there from another folder"
+    )
+    monkeypatch.setattr(ray, "wait", lambda looking, **_: ([], looking))
+    with pytest.raises(
+        UserError, match=r"machine 10\.0\.0\.2 has started no worker for 120 s: its Python or Ray may be"
+    ):
+        cluster._check_nodes([{"NodeID": "0" * 56, "NodeManagerAddress": "10.0.0.2"}], Path("/x"))
 
 
 @pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])
@@ -103,7 +137,7 @@ def test_a_folder_that_cannot_be_used_is_named(make, reason, started, monkeypatc
 
 def test_no_folder_at_all_is_told(started, monkeypatch):
     monkeypatch.setenv("TMPDIR", "/tmp/x")
-    monkeypatch.setattr(cluster, "_why_unusable", lambda folder: "no space left on device")
+    monkeypatch.setattr(local_ray, "_why_unusable", lambda folder: "no space left on device")
     with pytest.raises(UserError) as caught:
         start()
     assert str(caught.value) == (
@@ -169,7 +203,7 @@ def test_addresses(address, found):
 def test_the_sockets_of_the_longest_folder_fit():
     from ray._private.utils import validate_socket_filepath
 
-    folder = "/" + "d" * (cluster._MAX_FOLDER_BYTES - 1)
+    folder = "/" + "d" * (local_ray._MAX_FOLDER_BYTES - 1)
     session = f"session_2026-01-01_00-00-00_000000_{sys.maxsize % 10**7:07d}"
     validate_socket_filepath(f"{folder}/{session}/sockets/plasma_store")
     with pytest.raises(OSError, match="AF_UNIX path length"):

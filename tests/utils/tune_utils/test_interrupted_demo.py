@@ -39,14 +39,16 @@ def demo(tmp_path_factory):
     return folder
 
 
-def command(*arguments):
-    return [sys.executable, str(ROOT / "main.py"), *SETTINGS, *arguments]
+def command(folder, *arguments):
+    """main.py, by the .venv of a folder where it has one: its path may have blanks."""
+    python = folder / ".venv" / "bin" / "python"
+    return [str(python) if python.exists() else sys.executable, str(ROOT / "main.py"), *SETTINGS, *arguments]
 
 
 def interrupt(folder, number, *arguments):
     """Send a signal when the first epoch is printed; (exit code, what was printed)."""
     with subprocess.Popen(
-        command("--resume", *arguments),
+        command(folder, "--resume", *arguments),
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -62,7 +64,9 @@ def interrupt(folder, number, *arguments):
 
 
 def finish(folder, *arguments):
-    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, check=False, timeout=250)
+    done = subprocess.run(
+        command(folder, *arguments), cwd=folder, capture_output=True, text=True, check=False, timeout=250
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     return done.stdout
@@ -88,6 +92,7 @@ def test_interrupted_moved_and_resumed_is_as_never_interrupted(demo):
     shutil.copytree(demo, whole)
     finish(whole)
     shutil.copytree(demo, folder)
+    (folder / ".venv").symlink_to(sys.prefix)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         code, out = interrupt(folder, number)

@@ -17,7 +17,7 @@ from tasks import Run, build_task, parse_run, search_of, training_parts
 from tests.training import run_of
 from tests.utils.tune_utils.searches import search_for
 from utils.artefact_utils import write_json
-from utils.cli_utils import UserError
+from utils.cli_utils import UserError, remember_conf
 from utils.config_utils import set_key, to_mapping
 from utils.model_utils import find_trial, read_checkpoint, read_facts, read_history
 from utils.model_utils.trials import TrialEnd, read_end, write_end
@@ -75,6 +75,7 @@ def launched(request, tmp_path_factory):
         "training.epochs=4",
     ]
     run = run_of(made, *settings, f"output_root={root}")
+    remember_conf([])
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         search = search_of(run, run.build())

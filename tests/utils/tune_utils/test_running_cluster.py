@@ -17,7 +17,7 @@ import pytest
 from tests import tiny
 from utils.cli_utils import UserError
 from utils.tune_utils import RaySpec
-from utils.tune_utils.cluster import running_ray
+from utils.tune_utils.running_ray import running_ray
 
 ROOT = Path(__file__).parents[3]
 

@@ -1,0 +1,60 @@
+"""Ray while trials run: one of our own, or a cluster that runs already."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from utils.tune_utils.cluster import join_cluster, joined_environment
+from utils.tune_utils.connection import PROJECT, environment
+from utils.tune_utils.local_ray import local_environment, start_local
+from utils.tune_utils.spec import RaySpec
+
+_RAY_SETTINGS = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # trials enter the folder where the command was given
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",  # two trials at the same step are not one message
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the later default of Ray, which warns where it is not chosen
+    "RAY_COLOR_PREFIX": "0",  # what the commands print holds no control characters
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are reported in one line, and whole in error.txt
+    "RAY_AIR_NEW_OUTPUT": "0",  # its summary would repeat ours
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own rows reach the disk as they come
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # nobody reads Ray's own state of the experiment
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+@contextlib.contextmanager
+def running_ray(spec: RaySpec, experiment: Path) -> Iterator[None]:
+    """Ray inside the block: one of our own, or the cluster that `ray.address` names.
+
+    Args:
+        spec: the `ray:` block.
+        experiment: runs/<experiment>, absolute; every machine must see it.
+    Raises:
+        UserError: Ray cannot be started or reached, or has too little for one trial.
+    """
+    with environment(_RAY_SETTINGS | {"PYTHONPATH": _import_path()}):
+        import ray
+
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # its warnings are about files that nobody reads
+        try:
+            if spec.address is None:
+                with local_environment() as folder:
+                    start_local(folder)
+                    yield
+            else:
+                with joined_environment(spec.address):
+                    join_cluster(spec, spec.address, experiment)
+                    yield
+        finally:
+            ray.shutdown()
+
+
+def _import_path() -> str:
+    """PYTHONPATH of the trials' processes: this project first, wherever the command was given."""
+    given = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(PROJECT), *([given] if given else [])])
