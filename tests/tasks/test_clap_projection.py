@@ -226,7 +226,7 @@ def test_vectors_of_an_encoder_that_has_changed_are_refused(clap, capsys):
     again = search_of(run, check_run(run, thorough=False))
     assert again.data != search.data
     with pytest.raises(UserError, match="clips, captions or their vectors have changed since"):
-        prepare_folder(again, resume=True, fresh=False)
+        prepare_folder(again, resume=True)
     capsys.readouterr()
     with pytest.raises(SystemExit):
         xmodal_scores.main(conf)
