@@ -23,7 +23,7 @@ from utils.tune_utils.early_stopping import EarlyStopping, scheduler_of
 from utils.tune_utils.folder import move_aside, moved, only_one, prepare_folder, write_record
 from utils.tune_utils.interrupts import Interrupts, interrupts
 from utils.tune_utils.results import Results, repair_rows
-from utils.tune_utils.running_ray import running_ray
+from utils.tune_utils.running_ray import ray_settings, running_ray
 from utils.tune_utils.spec import Search
 from utils.tune_utils.trial import BuildTask, Job, Parts, train_trial
 
@@ -44,7 +44,7 @@ def launch(search: Search, build_task: BuildTask, parts: Parts, *, resume: bool,
     """
     if fresh:
         move_aside(search.folder)
-    with only_one(search.folder), interrupts() as signals:
+    with ray_settings(), only_one(search.folder), interrupts() as signals:
         failed: dict[str, str] = {}
         try:
             if prepare_folder(search, resume=resume):

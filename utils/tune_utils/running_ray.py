@@ -27,6 +27,11 @@ _RAY_SETTINGS = {
 }
 
 
+def ray_settings() -> contextlib.AbstractContextManager[None]:
+    """Ray's settings in the environment inside the block; some are read when Ray is imported, and never again."""
+    return environment(_RAY_SETTINGS | {"PYTHONPATH": _import_path()})
+
+
 @contextlib.contextmanager
 def running_ray(spec: RaySpec, experiment: Path) -> Iterator[None]:
     """Ray inside the block: one of our own, or the cluster that `ray.address` names.
@@ -37,7 +42,7 @@ def running_ray(spec: RaySpec, experiment: Path) -> Iterator[None]:
     Raises:
         UserError: Ray cannot be started or reached, or has too little for one trial.
     """
-    with environment(_RAY_SETTINGS | {"PYTHONPATH": _import_path()}):
+    with ray_settings():
         import ray
 
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # its warnings are about files that nobody reads

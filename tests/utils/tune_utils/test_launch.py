@@ -242,3 +242,23 @@ def test_a_failing_trial_ends_in_one_line(prepared):
     report = prepared / "runs" / "tiny" / "trial_00000" / "error.txt"
     assert str(report) in line
     assert "captioned_clips.py" in report.read_text()  # where it happened
+
+
+def test_ray_is_imported_with_the_settings_that_it_reads_only_then(request, tmp_path):
+    """A Ray that was imported before them prints `[repeated 2x across cluster]`, in colour, in place of lines."""
+    code = """
+import sys
+import main
+
+def stop(*_):
+    from ray._private import ray_constants
+    print("deduplicates:", ray_constants.RAY_DEDUP_LOGS)
+    raise SystemExit
+
+sys.modules["utils.tune_utils.launch"].running_ray = stop
+main.main(sys.argv[1:])
+"""
+    arguments = ["--conf", str(request.getfixturevalue("_made") / "conf.yaml")]
+    arguments += ["--set", f"output_root={tmp_path}"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert "deduplicates: False" in done.stdout, done.stdout + done.stderr
