@@ -46,8 +46,20 @@ class Recorder:
         if name not in self._events:
             newest = max(read_rows(folder), default=0)
             self._events[name] = SummaryWriter(str(folder), purge_step=newest + 1 if newest else None)
+            self._describe(name)
         tried = ", ".join(f"{key} {value}" for key, value in self._trials[name].items())
         print(f"{name}: starts{', ' if tried else ''}{tried}", flush=True)
+
+    def _describe(self, name: str) -> None:
+        """Fill TensorBoard's HParams tab: what the trial has drawn, beside the metric that it is chosen by."""
+        from torch.utils.tensorboard.summary import hparams
+
+        draw = self._trials[name]
+        plain = str | int | float
+        drawn = {key: value if isinstance(value, plain) else json.dumps(value) for key, value in draw.items()}
+        # not SummaryWriter.add_hparams, which makes another run of it
+        for described in hparams(drawn, {self._search.training.select_on: 0.0}) if drawn else ():
+            self._events[name].file_writer.add_summary(described)
 
     def report(self, name: str, metrics: dict[str, float]) -> None:
         """An epoch has ended."""
