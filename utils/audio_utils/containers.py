@@ -17,6 +17,7 @@ _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _MPEG_IN_RIFF = (0x50, 0x55)  # layer 2, layer 3
 _RIFF_BYTES = 4096
+_MOST_CHUNKS = 1 << 10  # before the samples
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
 
 
@@ -88,7 +89,7 @@ def _audio_start(stream: BinaryIO) -> int:
 def missing_bytes(stream: BinaryIO, container: Container) -> int:
     """How many bytes the container promises and the file does not hold; 0 where it does not say.
 
-    Source: ISO/IEC 14496-12 (boxes of MP4), RFC 9559 (Matroska), Microsoft's ASF specification 01.20.03.
+    Source: ISO/IEC 14496-12 (boxes of MP4), RFC 9559 (Matroska), Microsoft's ASF specification 01.20.03 and RIFF.
     """
     size = stream.seek(0, 2)
     if container == "mov":
@@ -100,9 +101,33 @@ def missing_bytes(stream: BinaryIO, container: Container) -> int:
         head = stream.read(1 << 16)
         at = head.find(_ASF_FILE)
         end = int.from_bytes(head[at + 40 : at + 48], "little") if at >= 0 else 0
+    elif container == "wav":
+        end = _riff_data_end(stream, size)
     else:
         end = 0
     return max(0, end - size)
+
+
+def is_unknown_size(size: int) -> bool:
+    """Whether a writer that streams to a pipe left this size in the header, since it cannot go back to fill it in."""
+    # 0, ffmpeg's 0xFFFFFFFF, and sox's 0x7FFFF000 (wav) and 0x7F000000 (aiff), less a rest of a block
+    return size == 0 or 0x7F000000 <= size <= 0x7FFFFFFF or size >= 0xFFFFF000
+
+
+def _riff_data_end(stream: BinaryIO, size: int) -> int:
+    """Where the samples of a WAV file end; 0 where its writer did not know, or where it holds none."""
+    at = 12
+    for _ in range(_MOST_CHUNKS):
+        stream.seek(at)
+        head = stream.read(8)
+        length = int.from_bytes(head[4:8], "little")
+        at += 8 + length
+        if head[:4] == b"data":
+            return 0 if is_unknown_size(length) else at
+        if at >= size:
+            break
+        at += length % 2
+    return 0
 
 
 def _boxes(stream: BinaryIO, size: int) -> Iterator[int]:
@@ -173,25 +198,27 @@ def mpeg_info(stream: BinaryIO) -> MpegInfo:
     return MpegInfo(start=start)
 
 
-_LAYER_3_KBPS = (
-    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG 2 and 2.5
-    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1
-)
+# [MPEG 1][the header's four bits]; MPEG 2 and 2.5 have the same for layers 2 and 3
+_LOW_KBPS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_LAYER_2_KBPS = (_LOW_KBPS, (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384))
+_LAYER_3_KBPS = (_LOW_KBPS, (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320))
 _MPEG_1_RATES_HZ = (44_100, 48_000, 32_000)
 
 
 def frame_bytes(data: bytes) -> int:
-    """How long the AAC (ADTS) or MP3 frame is whose first bytes these are; 0 where they do not say."""
+    """How long the AAC (ADTS), MP2 or MP3 frame is whose first bytes these are; 0 where they do not say."""
     if len(data) < 6 or data[0] != 0xFF:
         return 0
     if data[1] & 0xF6 == 0xF0:
         return (data[3] & 3) << 11 | data[4] << 3 | data[5] >> 5
     version, layer, bitrate, rate = data[1] >> 3 & 3, data[1] >> 1 & 3, data[2] >> 4, data[2] >> 2 & 3
-    if data[1] & 0xE0 != 0xE0 or version == 1 or layer != 1 or bitrate in (0, 15) or rate == 3:
-        return 0  # not MPEG audio, not layer 3, or of a free bit rate
-    mpeg1 = version == 3
+    if data[1] & 0xE0 != 0xE0 or version == 1 or layer not in (1, 2) or bitrate in (0, 15) or rate == 3:
+        return 0  # not MPEG audio, not layer 2 or 3, or of a free bit rate
+    mpeg1, layer_2 = version == 3, layer == 2
     rate_hz = _MPEG_1_RATES_HZ[rate] // (1 if mpeg1 else 2 if version == 2 else 4)
-    return (144 if mpeg1 else 72) * 1000 * _LAYER_3_KBPS[mpeg1][bitrate] // rate_hz + (data[2] >> 1 & 1)
+    kbps = (_LAYER_2_KBPS if layer_2 else _LAYER_3_KBPS)[mpeg1][bitrate]
+    samples = 1152 if mpeg1 or layer_2 else 576
+    return samples // 8 * 1000 * kbps // rate_hz + (data[2] >> 1 & 1)
 
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))

@@ -18,7 +18,7 @@ from utils.audio_utils.readers import OpenSound, open_sound
 Array = NDArray[np.float32]
 
 # Changes when files are accepted, refused or decoded otherwise than before: then what was known of them is not.
-DECODING_VERSION = 2
+DECODING_VERSION = 3
 
 # What is sound: seismographs are slower, and no recorder is faster. A file of 1 Hz is hours long after resampling.
 MIN_RATE_HZ, MAX_RATE_HZ = 1000, 1_000_000

@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from utils.audio_utils.containers import AudioError, Container, check_ogg, container_of, missing_bytes
+from utils.audio_utils.containers import AudioError, Container, check_ogg, container_of, is_unknown_size, missing_bytes
 
 Array = NDArray[np.float32]
 
@@ -96,15 +96,9 @@ def _libsndfile(stream: BinaryIO, container: Container) -> soundfile.SoundFile |
 def _shortened_by(sound: soundfile.SoundFile) -> int:
     """How many bytes of sample data the header promises and the file does not hold."""
     found = _SHORTENED.search(sound.extra_info)
-    if not found or _is_unknown(int(found[1])):
+    if not found or is_unknown_size(int(found[1])):
         return 0
     return max(0, int(found[1]) - int(found[2]))
-
-
-def _is_unknown(size: int) -> bool:
-    """Whether a writer that streams to a pipe left this size in the header, since it cannot go back to fill it in."""
-    # 0, ffmpeg's 0xFFFFFFFF, and sox's 0x7FFFF000 (wav) and 0x7F000000 (aiff), less a rest of a block
-    return size == 0 or 0x7F000000 <= size <= 0x7FFFFFFF or size >= 0xFFFFF000
 
 
 def _blocks(sound: soundfile.SoundFile, samples: int) -> Iterator[Array]:

@@ -157,6 +157,29 @@ def test_mpeg_frames_in_a_wav_file_are_not_estimated(tmp_path):
     assert refused(path).startswith("cannot be decoded: ")
 
 
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.999])
+@pytest.mark.parametrize("codec", ["libmp3lame", "mp2"])
+def test_mpeg_frames_in_a_truncated_wav_file_are_refused_where_its_header_knows_how_many_there_were(
+    tmp_path, codec, share
+):
+    path = encode(tmp_path / "a.wav", tone(2, RATE), RATE, container="wav", codec=codec)
+    assert probe(path).duration_s == pytest.approx(2.0, abs=0.06)
+    content = path.read_bytes()
+    cut = content[: int(share * len(content))]
+    path.write_bytes(cut)
+    assert refused(path) == f"is truncated: {len(content) - len(cut)} bytes are missing"
+    size = content.index(b"data") + 4
+    path.write_bytes(content[:size] + b"\xff" * 4 + content[size + 4 :])  # as a pipe leaves it
+    assert probe(path).duration_s == pytest.approx(2.0, abs=0.06)
+
+
+def test_mpeg_layer_2_that_breaks_off_inside_a_frame_is_refused(tmp_path):
+    path = encode(tmp_path / "a.mp2", tone(1, RATE), RATE, container="mp2", codec="mp2")
+    assert probe(path).duration_s == pytest.approx(1.0, abs=0.06)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert refused(path) == "is truncated: it ends inside a frame"
+
+
 def test_eight_channels_are_mixed(tmp_path):
     levels = np.arange(1, 9) / 16
     samples = np.round(levels * 32767).astype(np.int16)[None].repeat(4096, axis=0)  # (S, 8)

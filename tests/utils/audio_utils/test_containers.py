@@ -63,7 +63,9 @@ def test_recordings_one_after_the_other_in_one_ogg_file_are_all_read(ogg):
         ("ffe35064", 261),  # MPEG 2.5, 40 kbit/s, 11.025 kHz: 72 * 40000 / 11025
         ("fff15080020000", 16),  # ADTS
         ("fffbf064", 0),  # no such bit rate
-        ("fffd9064", 0),  # layer 2
+        ("fffd9064", 522),  # layer 2, 160 kbit/s: 144 * 160000 / 44100
+        ("fff59464", 480),  # MPEG 2, layer 2, 80 kbit/s, 24 kHz: 144 * 80000 / 24000
+        ("ffff9064", 0),  # layer 1
         ("52494646", 0),
         ("ff", 0),
     ],
