@@ -45,11 +45,18 @@ def joined_environment(address: str) -> Iterator[None]:
 
 
 def _host_and_port(address: str) -> tuple[str, int] | None:
-    """Where an address leads; None where Ray alone can tell, such as ray://HOST:PORT."""
+    """Where an address leads; None where Ray alone can tell, such as ray://HOST:PORT.
+
+    Raises:
+        UserError: it is `auto`, and no cluster runs on this machine.
+    """
     from ray._private.services import canonicalize_bootstrap_address
 
     if address == "auto":
-        address = canonicalize_bootstrap_address(address) or ""
+        try:
+            address = canonicalize_bootstrap_address(address) or ""
+        except ConnectionError as error:
+            raise _unreachable(address, error) from error
     host, _, port = address.rpartition(":")
     return (host.strip("[]"), int(port)) if port.isdecimal() and "/" not in host else None
 

@@ -1,5 +1,6 @@
 """Where Ray is started or reached, and what is said when it is not."""
 
+import functools
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from ray._private import services
 
 from tests.conftest import StartedError
 from utils.cli_utils import UserError
@@ -41,10 +43,20 @@ def start(address=None):
 def test_a_running_cluster_is_left_alone_unless_it_is_named(address, started, monkeypatch):
     monkeypatch.setattr(socket, "create_connection", lambda address, timeout: socket.socket())
     monkeypatch.setattr(cluster, "_refuses", lambda host, port: False)
+    monkeypatch.setattr(services, "canonicalize_bootstrap_address", lambda address: "10.0.0.2:6379")
     with pytest.raises(StartedError):
         start(address)
     assert started["address"] == (address or "local")
     assert ("include_dashboard" in started) is (address is None)
+
+
+def test_auto_without_a_cluster_is_the_users_to_repair(started, monkeypatch):
+    monkeypatch.setattr(services, "find_gcs_addresses", functools.lru_cache(set))
+    monkeypatch.setattr(services, "find_bootstrap_address", lambda folder: None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(UserError, match=r"^ray\.address: no Ray cluster can be reached at auto: .*start it"):
+        start("auto")
+    assert not started
 
 
 def test_workers_find_the_project_and_the_environment_is_as_before(started, monkeypatch):
