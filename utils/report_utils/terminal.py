@@ -42,9 +42,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         return showable(printable(text), console.encoding)
 
     table = Table()
+    overflow: Literal["ellipsis", "fold"] = "ellipsis" if shown("…") == "…" else "fold"  # rich writes that sign itself
     for number, column in enumerate(columns):
         side: Literal["left", "right"] = "left" if number < texts else "right"
-        table.add_column(Text(shown(column)), justify=side, no_wrap=texts > 1 and number != 1)
+        no_wrap = texts > 1 and number != 1
+        table.add_column(Text(shown(column)), justify=side, no_wrap=no_wrap, overflow=overflow)
     for row in rows:
         table.add_row(*(Text(shown(str(value))) for value in row))  # a Text: '[dog]' is no markup
     console.print(f"\n{shown(title)}", style="bold", markup=False, highlight=False, soft_wrap=True)

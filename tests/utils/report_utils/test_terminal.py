@@ -1,5 +1,9 @@
 """Tables on the terminal."""
 
+import io
+
+import pytest
+
 from utils.report_utils import print_table
 
 
@@ -15,3 +19,17 @@ def test_numbers_stand_to_the_right(capsys):
     print_table("t", ["name", "n"], [["a", 1], ["b", 1000]])
     out = capsys.readouterr().out
     assert out.index("   1 ") < out.index("1000")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+@pytest.mark.parametrize("texts", [1, 2])
+def test_cells_wider_than_the_terminal_are_shown_in_its_encoding(monkeypatch, encoding, texts):
+    output = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", output)
+    monkeypatch.setenv("COLUMNS", "40")
+    name = "evaluation_xmodal_scores_of_a_long_name.hdf5"
+    print_table("title", ["", f"A: {name}", f"B: {name}"], [[name, name, "0.5"]], texts)
+    output.flush()
+    shown = output.buffer.getvalue().decode(encoding)
+    assert "evaluation" in shown
+    assert ("…" in shown) == (encoding in ("cp1252", "utf-8"))
