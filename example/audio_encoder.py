@@ -20,12 +20,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run from anywhere
 
 from models.audio_encoders import AudioEncoderSpec
 from utils.audio_utils import AudioError, FrontEnd, log_mel, read_wave
-from utils.cli_utils import UserError, command
+from utils.cli_utils import UserError, command, short_repr
 from utils.config_utils import read_json
 from utils.pretrained_utils import reason_of
 from utils.weight_utils import load_exactly, read_checkpoint
 
 _REPAIR = "write both files again: python -m postprocessing.export"
+_MAX_WIDTH = 2**16
 
 
 def load_encoder(facts_file: Path) -> tuple[nn.Module, FrontEnd]:
@@ -38,6 +39,8 @@ def load_encoder(facts_file: Path) -> tuple[nn.Module, FrontEnd]:
         spec = TypeAdapter(AudioEncoderSpec).validate_python({**facts["audio_encoder"], "weights": None})
         if spec.input != "logmel":
             raise UserError(f"{facts_file}: {spec.name} takes a {spec.input}, this example only log-mels")
+        if type(facts["out_dim"]) is not int or not 0 < facts["out_dim"] <= _MAX_WIDTH:
+            raise ValueError(f"out_dim is {short_repr(facts['out_dim'])}, expected 1 to {_MAX_WIDTH}")
         encoder = spec.build(facts["out_dim"], front_end.n_mels).eval()
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise UserError(f"{facts_file}: is no exported audio encoder: {reason_of(error)}; {_REPAIR}") from error

@@ -7,6 +7,8 @@ more than tensors. Code that a folder carries is never run, since no library is 
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -19,7 +21,15 @@ _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 _ATTENTION = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 _PLAIN_ATTENTION = (None, "eager", "sdpa")
+# Of sentence-transformers, what makes one vector of a text.
+_MODULES = frozenset(
+    {
+        *("Transformer", "Pooling", "Normalize", "Dense", "Dropout", "LayerNorm", "WeightedLayerPooling", "Router"),
+        *("StaticEmbedding", "WordEmbeddings", "BoW", "CNN", "LSTM", "WordWeights"),
+    }
+)
 _MAX_LAYERS = 1000
+_MAX_LABELS = 10**6  # transformers makes a name of each
 _MAX_SIZE = 2**28  # of any other whole number: vocabularies reach 10^6, positions 10^7
 
 
@@ -39,12 +49,16 @@ def check_folder(folder: Path, model: str, key: str) -> None:
         UserError: see the module.
     """
     start = f"{key}: {model}"
+    _check_files(folder, start)
     folders = [folder, *_module_folders(folder, start)]
     for part in folders:
+        _check_files(part, start)
         if (part / "adapter_config.json").exists():
             raise UserError(f"{start}: holds an adapter, which is only a part of a model; merge it into its base model")
         if (part / "config.json").is_file():
             _check_config(_read(part / "config.json", start), start)
+        if (part / "tokenizer.json").is_file():
+            _check_tokenizer(part / "tokenizer.json", start)
         for name in _INDEXES:
             if (part / name).is_file():
                 _check_shards(part, _read(part / name, start), f"{start}: {name}")
@@ -52,10 +66,17 @@ def check_folder(folder: Path, model: str, key: str) -> None:
             _check_weights(path, start)
 
 
+def _check_files(folder: Path, start: str) -> None:
+    """Refuse pipes and devices, whoever would read them: one is waited for, the other never ends."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UserError(f"{start}: {path.name} is a pipe, a socket or a device; get the model's files again")
+
+
 def _read(path: Path, start: str) -> dict[str, Any]:
     try:
         content = read_json(path)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise UserError(f"{start}: cannot be loaded: {path.name}: {error}; get the model's files again") from error
     if not isinstance(content, dict):
         raise UserError(f"{start}: cannot be loaded: {path.name} holds no keys and values; get the model's files again")
@@ -70,11 +91,15 @@ def _module_folders(folder: Path, start: str) -> Iterator[Path]:
     try:
         modules = read_json(path)
         entries = [(str(module.get("type", "")), str(module["path"])) for module in modules]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if len(entries) > _MAX_LAYERS:
+            raise ValueError(f"names {len(entries)} modules, expected at most {_MAX_LAYERS}")
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         raise UserError(f"{start}: cannot be loaded: modules.json: {error}; get the model's files again") from error
     for kind, part in entries:
         if kind and not kind.startswith("sentence_transformers."):
             raise UserError(f"{start}: modules.json asks for the code of {kind}, which is not run; name another model")
+        if kind and kind.rpartition(".")[2] not in _MODULES:
+            raise UserError(f"{start}: modules.json asks for {kind}, which embeds no text; name another model")
         if not _is_inside(part):
             raise UserError(f"{start}: modules.json names {part}, outside the folder; get the model's files again")
         if part:
@@ -89,10 +114,44 @@ def _check_config(config: dict[str, Any], start: str) -> None:
             raise UserError(
                 f"{start}: config.json asks for {config[name]!r} in {name}, expected sdpa or eager; remove the key"
             )
+    if config.get("chunk_size_feed_forward"):
+        raise UserError(
+            f"{start}: config.json asks for chunk_size_feed_forward, which few lengths of a text fit; remove the key"
+        )
     for name, value in _numbers(config):
         limit = _MAX_LAYERS if "layers" in name or "depth" in name else _MAX_SIZE
+        if name == "num_labels":
+            limit = _MAX_LABELS
         if abs(value) > limit:
             raise UserError(f"{start}: config.json says {name}: {value}, expected at most {limit}; name another model")
+
+
+def _check_tokenizer(path: Path, start: str) -> None:
+    """Refuse a table of characters on which the tokenizers library ends the whole process."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return  # the library says so itself
+    waiting = [content.get("normalizer")] if isinstance(content, dict) else []
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting += part
+        elif isinstance(part, dict):
+            if "precompiled_charsmap" in part and not _is_charsmap(part["precompiled_charsmap"]):
+                raise UserError(f"{start}: tokenizer.json holds a broken precompiled_charsmap; get the file again")
+            waiting += part.values()
+
+
+def _is_charsmap(text: object) -> bool:
+    """Whether a text is, in base64, the size of a trie, the trie in units of four bytes, and strings of UTF-8."""
+    try:
+        table = base64.b64decode(str(text), validate=True)
+        size = int.from_bytes(table[:4], "little")
+        table[4 + size :].decode()
+    except ValueError:
+        return False
+    return 0 < size <= len(table) - 4 and size % 4 == 0
 
 
 def _numbers(value: object, name: str = "") -> Iterator[tuple[str, int]]:

@@ -1,5 +1,6 @@
 """Models' folders from anywhere: each asks for something that it must not get, and is refused in one line."""
 
+import base64
 import json
 import os
 import resource
@@ -138,7 +139,7 @@ def test_pipes_and_pointers_among_the_weights(folder):
     weights = folder / "model.safetensors"
     weights.unlink()
     os.mkfifo(weights)
-    assert _refused(folder).startswith(f"cannot be loaded: {weights}: is a pipe, socket or device, expected a file")
+    assert _refused(folder).startswith("model.safetensors is a pipe, a socket or a device; get the model's files")
     assert model_revision(str(folder)) == f"name:{folder}"
     weights.unlink()
     weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n")
@@ -162,6 +163,10 @@ def test_nan_weights_are_refused(folder):
             "modules.json asks for the code of shutil.rmtree, which is not run; name another model",
         ),
         (
+            {"type": "sentence_transformers.util.http_get", "path": ""},
+            "modules.json asks for sentence_transformers.util.http_get, which embeds no text; name another model",
+        ),
+        (
             {"type": "sentence_transformers.models.Transformer", "path": "../other"},
             "modules.json names ../other, outside the folder; get the model's files again",
         ),
@@ -174,6 +179,49 @@ def test_nan_weights_are_refused(folder):
 def test_modules_with_code_of_their_own_or_outside_the_folder(folder, module, message):
     (folder / "modules.json").write_text(json.dumps([module]))
     assert _refused(folder).startswith(message)
+
+
+@pytest.mark.parametrize("name", ["config.json", "modules.json", "tokenizer.json", "1_Pooling/config.json"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device"])
+def test_pipes_and_devices_are_not_read(folder, name, kind):
+    module = {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}
+    (folder / "modules.json").write_text(json.dumps([module]))
+    (folder / "1_Pooling").mkdir()
+    (folder / name).unlink(missing_ok=True)
+    if kind == "a pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to("/dev/zero")
+    message = f"{Path(name).name} is a pipe, a socket or a device; get the model's files again"
+    if name == "config.json":
+        (folder / "modules.json").write_text("[]")
+    assert _refused(folder) == message
+
+
+@pytest.mark.parametrize(
+    "table", [b"", b"abc", b"\xff\xff\xff\xff", b"\4\0\0\0abc", b"\3\0\0\0abcd", b"\4\0\0\0abcd\xff", None]
+)
+def test_tables_of_characters_that_would_end_the_process(folder, table):
+    path = folder / "tokenizer.json"
+    charsmap = "no base64" if table is None else base64.b64encode(table).decode()
+    normalizer = {"type": "Sequence", "normalizers": [{"type": "Precompiled", "precompiled_charsmap": charsmap}]}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"normalizer": normalizer}))
+    assert _refused(folder) == "tokenizer.json holds a broken precompiled_charsmap; get the file again"
+
+
+def test_tables_of_characters_that_the_library_writes_are_taken(folder):
+    path = folder / "tokenizer.json"
+    # one unit of an empty trie, and one string
+    charsmap = base64.b64encode(b"\4\0\0\0" + bytes(4) + b"a\0").decode()
+    normalizer = {"type": "Precompiled", "precompiled_charsmap": charsmap}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"normalizer": normalizer}))
+    assert find_model(str(folder), KEY) == folder
+
+
+def test_modules_without_end(folder):
+    module = {"type": "sentence_transformers.models.Normalize", "path": ""}
+    (folder / "modules.json").write_text(json.dumps([module] * 1001))
+    assert _refused(folder).startswith("cannot be loaded: modules.json: names 1001 modules, expected at most 1000")
 
 
 def test_code_of_a_known_type_is_not_run(folder, tmp_path):

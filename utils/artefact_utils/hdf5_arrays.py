@@ -52,11 +52,13 @@ def hard_links(group: h5py.Group) -> set[str]:
     """The names in a group that stand for something in the same file.
 
     Raises:
-        StrangeArrayError: one is a link into another file, or to another name.
+        StrangeArrayError: one is a link into another file, or to another name, or is no text.
     """
     names = set(group)
     links = group.id.links
     for name in names:
+        if isinstance(name, bytes):  # as h5py gives what is no UTF-8
+            raise StrangeArrayError(f"it holds the name {name!a}, which is no text")
         if links.get_info(name.encode("utf-8", "surrogateescape")).type != h5py.h5l.TYPE_HARD:
             raise StrangeArrayError(f"'{name}' is a link to another name or file, expected the array itself")
     return names

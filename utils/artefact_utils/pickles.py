@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from utils.artefact_utils.atomic import replacing
 from utils.artefact_utils.files import read_file
 from utils.artefact_utils.ownership import Known, known_pickle
@@ -50,6 +52,23 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
+def _refuse_arrays(notes: Any) -> None:
+    """Make sure that notes can be compared: an array compares value by value, and is then neither equal nor not.
+
+    Raises:
+        Refused: they hold an array.
+    """
+    waiting = [notes]
+    while waiting:
+        note = waiting.pop()
+        if isinstance(note, np.ndarray):
+            raise Refused("its notes hold an array")
+        if isinstance(note, dict):
+            waiting += note.values()
+        elif isinstance(note, list | tuple):
+            waiting += note
+
+
 def load_pickle(path: Path, repair: str) -> tuple[Any, dict[str, Any]]:
     """The data and the notes of a pickle; notes are empty in a file of another program.
 
@@ -66,6 +85,7 @@ def load_pickle(path: Path, repair: str) -> tuple[Any, dict[str, Any]]:
         with _without_collector():  # which would go over all that was built, again and again
             data = unpickler.load()
             notes = unpickler.load() if unpickler.at < len(unpickler.data) else {}
+            _refuse_arrays(notes)
     except Refused as error:
         reason = " ".join(str(error).split())
         raise ArtefactError(

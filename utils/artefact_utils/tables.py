@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
@@ -16,6 +17,7 @@ from utils.artefact_utils.pickles import dump_pickle, load_pickle
 from utils.cli_utils import ArtefactError, short_repr
 
 FORMAT_VERSION = 1
+_ID = re.compile(r"[^/\0\ud800-\udfff]*[^./\0\ud800-\udfff][^/\0\ud800-\udfff]*")  # names a dataset in HDF5
 _MAX_DURATION_S = 10**7  # a third of a year
 TEXT_COLUMNS = ["tid", "fid", "fname", "raw_text", "text", "tokens", "source_id"]
 _TEXT_COLUMNS_NEEDED = TEXT_COLUMNS[:5]
@@ -122,6 +124,8 @@ def _why_no_clip(row: Any) -> str | None:
     clip = Clip(*row)
     if not all(map(_is_text, (clip.fid, clip.fname, clip.path, clip.source_id, clip.sound))) or not clip.fid:
         return "has a name or an id that is no text"
+    if not _ID.fullmatch(clip.fid):
+        return f"has the fid {short_repr(clip.fid)}, expected a name without slashes"
     if not isinstance(clip.duration_s, int | float) or not 0 <= clip.duration_s < _MAX_DURATION_S:
         return f"has the duration {short_repr(clip.duration_s)}, expected seconds"
     if not all(type(number) is int and 0 <= number < 2**31 for number in (clip.sample_rate_hz, clip.channels)):

@@ -41,7 +41,10 @@ def command(main: Main) -> Command:
             except KeyboardInterrupt:
                 print("interrupted; the same command goes on from here", file=sys.stderr)
                 code = 130
-            except Exception as error:
+            except BaseException as error:
+                # a panic in a library that is written in Rust (tokenizers, safetensors) is no Exception
+                if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                    raise
                 # chained: a test that did not expect it sees the cause; the interpreter prints nothing of it
                 raise SystemExit(report(error)) from error
         if code:

@@ -29,7 +29,7 @@ _FROM_A_LOADER = re.compile(r"Caught \w+ in .*Original Traceback .*?\n(?:\w+\.)*
 _ALLOCATION = re.compile(r"not enough memory|can't allocate memory|CUDA out of memory|std::bad_alloc")
 
 
-def report(error: Exception) -> int:
+def report(error: BaseException) -> int:
     """Say on standard error what went wrong, in one line (bad keys: one line each).
 
     Returns:
@@ -46,7 +46,7 @@ def report(error: Exception) -> int:
     return code
 
 
-def _described(error: Exception) -> tuple[int, str]:
+def _described(error: BaseException) -> tuple[int, str]:
     if isinstance(error, UserError):
         message = str(error)
         if (handed_on := _FROM_A_LOADER.match(message)) is not None:
@@ -56,7 +56,11 @@ def _described(error: Exception) -> tuple[int, str]:
         what = f"the memory is used up ({_kind(error)}); close other programs, or choose smaller batches and models"
         return MACHINE, f"{what}; {_where_to_look(error)}"
     if isinstance(error, OSError):
-        where = printable(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else "while writing"
+        where = (
+            printable(os.fsdecode(error.filename))
+            if isinstance(error.filename, str | bytes)
+            else "while reading or writing"
+        )
         again = f"then run again: {shell_join([python(), *sys.orig_argv[1:]])}"
         if (reason := disk_error_reason(error)) is not None:
             return BAD_INPUT, f"{where}: {reason}, {again}"
@@ -70,13 +74,13 @@ def _without_middle(line: str) -> str:
     return line if len(line) <= _MAX_LINE else f"{line[: _MAX_LINE // 2]} ... {line[-_MAX_LINE // 2 :]}"
 
 
-def _kind(error: Exception) -> str:
+def _kind(error: BaseException) -> str:
     name = type(error).__name__
     text = shortened(printable(str(error).strip().split("\n")[0]))
     return f"{name}: {text}" if text else name
 
 
-def _where_to_look(error: Exception) -> str:
+def _where_to_look(error: BaseException) -> str:
     """Write the log; where no folder takes it, it goes to standard error."""
     text = _log_of(error)
     try:
@@ -89,7 +93,7 @@ def _where_to_look(error: Exception) -> str:
     return f"the traceback is in {path}"
 
 
-def _log_of(error: Exception) -> str:
+def _log_of(error: BaseException) -> str:
     """What a report of a fault needs: when, what ran, on what, and the traceback with those of workers."""
     torch = sys.modules.get("torch")
     facts = {

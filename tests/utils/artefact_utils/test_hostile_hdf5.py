@@ -129,6 +129,16 @@ def test_log_mels_are_not_read_from_it_and_are_made_again(tmp_path, attack, mess
     assert parts.is_complete(["f0", "f1"]) == of_another_shape
 
 
+def test_names_that_are_no_text_are_refused_and_made_again(tmp_path):
+    path = tmp_path / "x.hdf5"
+    write_logmels(path, [0, 1])
+    with h5py.File(path, "r+") as file:
+        h5py.h5d.create(file.id, b"\xff\xfe", h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple((4, 4)))
+    with pytest.raises(ArtefactError, match=r"x\.hdf5: it holds the name b'.xff.xfe', which is no text; .*: again"):
+        LogMelReader(path, NUMBERS, "again").views(["f0", "f1"])
+    assert not LogMelParts(path, LOGMEL_SETTINGS).is_complete(["f0", "f1"])
+
+
 @pytest.mark.parametrize("width", [3, 5])
 def test_log_mels_of_another_number_of_bands_are_refused(tmp_path, width):
     write_logmels(tmp_path / "x.hdf5", [0])

@@ -133,6 +133,13 @@ def test_hostile_notes_are_refused_too(tmp_path):
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("note", [np.zeros(2), [(1, np.zeros(2))], {"a": np.zeros(2)}])
+def test_notes_that_cannot_be_compared_are_refused(tmp_path, note):
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps({}) + pickle.dumps({"format_version": note}))
+    with pytest.raises(ArtefactError, match=r"x\.pkl: refused: its notes hold an array; .*write it again: again"):
+        load_pickle(tmp_path / "x.pkl", "again")
+
+
 def test_files_that_are_no_pickles_are_refused(tmp_path):
     path = tmp_path / "x.pkl"
     with pytest.raises(ArtefactError, match=r"x\.pkl: no such file; write it: again"):

@@ -28,6 +28,17 @@ def caption(number=0, **changes):
     return Caption(f"t{number}", "f0", "a.wav", "A dog.", "a dog", "a.wav#1")._replace(**changes)
 
 
+@pytest.mark.parametrize("fid", ["../f0", "a/b", "a\0b", ".", "..", "\udcff"])
+def test_ids_that_name_nothing_in_hdf5_are_refused(tmp_path, fid):
+    write_audio_info(tmp_path / "x.pkl", {"x": [CLIP, CLIP._replace(fid=fid)]}, {})
+    with pytest.raises(
+        ArtefactError, match=r"x\.pkl: clip 1 has the fid .*, expected a name without slashes; write it"
+    ):
+        read_clips(tmp_path / "x.pkl", "x", "again")
+    write_audio_info(tmp_path / "x.pkl", {"x": [CLIP, CLIP._replace(fid=".a..wav 1")]}, {})
+    assert read_clips(tmp_path / "x.pkl", "x", "again")[1].fid == ".a..wav 1"
+
+
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(texts, texts, texts, texts), min_size=1, max_size=5))
 def test_any_text_survives_the_table(tmp_path_factory, rows):

