@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from models.audio_encoders.cnn6 import CNN6Encoder
 from postprocessing import export
 from tests import tiny
 from tests.models.audio_encoders.test_panns_published import training_checkpoint
+from tests.models.exported import write_panns
 from tests.models.plain_dcase import plain_dcase
 from tests.models.plain_panns import checkpoint
 from tests.postprocessing.commands import error_of, run
@@ -70,6 +72,16 @@ def test_the_facts_say_how_to_build_and_what_to_feed(trained, capsys):
     prefix = "dual_encoder.audio_encoder."
     assert {f"{prefix}{key}" for key in state} == {key for key in model if key.startswith(prefix)}
     assert all(torch.equal(value, model[prefix + key]) for key, value in state.items())
+
+
+@pytest.mark.parametrize("width", [-1, 0, 2**40, "8", True])
+def test_the_example_refuses_a_width_that_no_encoder_has(tmp_path, capsys, width):
+    facts = write_panns(tmp_path, CNN6Encoder)
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"out_dim": width}))
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "example" / "audio_encoder.py"))["main"](["example/example.wav", str(facts)])
+    assert ended.value.code == 2
+    assert f"is no exported audio encoder: out_dim is {width!r}, expected 1 to 65536; write" in capsys.readouterr().err
 
 
 def test_no_features_are_needed(trained, capsys):
