@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,12 @@ class Recorder:
         results: where rows are written.
     Attributes:
         failed: name -> the last line of what went wrong.
+        trouble: why a file could not be written, which ended the search.
     """
 
     def __init__(self, search: Search, trials: dict[str, Draw], results: Results) -> None:
         self.failed: dict[str, str] = {}
+        self.trouble: Exception | None = None
         self._search = search
         self._trials = trials
         self._results = results
@@ -89,6 +93,15 @@ class Recorder:
         (self._search.folder / name / ERROR_FILE).write_text(traceback, encoding="utf-8")
         self.close(name)
 
+    @contextlib.contextmanager
+    def noting_trouble(self) -> Iterator[None]:
+        """Note an exception of the block, which Ray Tune turns into the text of a traceback."""
+        try:
+            yield
+        except Exception as error:
+            self.trouble = self.trouble or error
+            raise
+
     def close(self, name: str) -> None:
         """Let go of the files of a trial."""
         self._results.forget(name)
@@ -120,20 +133,24 @@ def ray_callback(recorder: Recorder, interrupts: Interrupts) -> Any:
 
         def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
             del iteration, trials
-            recorder.start(name_of(trial))
+            with recorder.noting_trouble():
+                recorder.start(name_of(trial))
 
         def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **_: Any) -> None:
             del iteration, trials
-            recorder.report(name_of(trial), result["metrics"])
+            with recorder.noting_trouble():
+                recorder.report(name_of(trial), result["metrics"])
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
             del iteration, trials
-            recorder.end(name_of(trial))
+            with recorder.noting_trouble():
+                recorder.end(name_of(trial))
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
             del iteration, trials
             error = Path(trial.error_file or "")
-            recorder.fail(name_of(trial), error.read_text(encoding="utf-8") if error.is_file() else "")
+            with recorder.noting_trouble():
+                recorder.fail(name_of(trial), error.read_text(encoding="utf-8") if error.is_file() else "")
 
     return Callback()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.artefact_utils import write_json
-from utils.cli_utils import UserError, command_for
+from utils.cli_utils import UserError, command_for, disk_error_reason
 from utils.config_utils import read_settings
 from utils.model_utils import find_trial
 from utils.model_utils.trials import PARAMS_FILE, read_end
@@ -76,10 +76,23 @@ def _train(search: Search, job: Job, signals: Interrupts) -> dict[str, str]:
         signals.install()  # Ray has put its own handler of SIGTERM in place
         try:
             _tuner(search, job, left, scheduler_of(stopping), ray_callback(recorder, signals), scratch).fit()
+        except Exception as error:
+            cause = _cause(search, recorder.trouble or error)
+            if cause is error:
+                raise
+            raise cause from error
         finally:
             for name in left:
                 recorder.close(name)
     return recorder.failed
+
+
+def _cause(search: Search, error: Exception) -> Exception:
+    """What ended the search, with the command that goes on where the user can repair it."""
+    reason = disk_error_reason(error) if isinstance(error, OSError) else None
+    if reason is None:
+        return error
+    return UserError(f"{search.folder}: {reason}, then: {command_for('main.py', '--resume')}")
 
 
 def _restored(search: Search, trials: dict[str, Draw]) -> tuple[EarlyStopping, Results, dict[str, dict[str, Any]]]:

@@ -1,5 +1,6 @@
 import contextlib
 import csv
+import errno
 import io
 import itertools
 import json
@@ -23,6 +24,7 @@ from utils.model_utils import find_trial, read_checkpoint, read_facts, read_hist
 from utils.model_utils.trials import TrialEnd, read_end, write_end
 from utils.tune_utils import launch, print_best
 from utils.tune_utils.folder import write_record
+from utils.tune_utils.results import Results
 
 ROOT = Path(__file__).parents[3]
 
@@ -242,6 +244,20 @@ def test_a_failing_trial_ends_in_one_line(prepared):
     report = prepared / "runs" / "tiny" / "trial_00000" / "error.txt"
     assert str(report) in line
     assert "captioned_clips.py" in report.read_text()  # where it happened
+
+
+def test_a_disk_that_is_full_when_rows_are_written_ends_in_one_line(prepared, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Results, "add", full)
+    monkeypatch.chdir(prepared)
+    remember_conf([])
+    run = run_of(prepared, "ray.scheduler=fifo")
+    with pytest.raises(UserError) as caught:
+        start(run)
+    assert str(caught.value).startswith(f"{run.folder}: the disk is full; free some space, then: ")
+    assert str(caught.value).endswith("main.py --resume")
 
 
 def test_ray_is_imported_with_the_settings_that_it_reads_only_then(request, tmp_path):
