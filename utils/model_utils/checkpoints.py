@@ -17,7 +17,7 @@ from utils.artefact_utils import replacing, write_json
 from utils.cli_utils import ArtefactError
 from utils.config_utils import read_json
 from utils.model_utils.training_spec import Selection
-from utils.weight_utils import key_problems, load_file
+from utils.weight_utils import key_problems, load_file, save_file
 
 FORMAT_VERSION = 1
 STATE_FILE = "checkpoint.pt"
@@ -50,7 +50,7 @@ def write_checkpoint(
         selection: which of them says how good it is.
     """
     with replacing(folder / STATE_FILE) as beside:
-        torch.save({"format_version": FORMAT_VERSION, **state}, beside)
+        save_file({"format_version": FORMAT_VERSION, **state}, beside)
         digest = _digest(beside)
     chosen_by = None if selection is None else selection._asdict()
     facts = {"epoch": state["epoch"], "metrics": metrics, "selection": chosen_by, "blake2b": digest}

@@ -49,8 +49,18 @@ def checkpoint_folders(trial: Path) -> list[Path]:
     Names do not tell: a resumed trial may number its checkpoints from an earlier one on. Of an epoch that was
     repeated, since its checkpoint was broken, the one written later comes later.
     """
-    facts = trial.glob(f"checkpoint_*/{FACTS_FILE}")
-    return sorted((p.parent for p in facts), key=lambda p: (_epoch(p), (p / FACTS_FILE).stat().st_mtime_ns, p.name))
+    found = _folders_with(FACTS_FILE, trial, "checkpoint_")
+    return sorted(found, key=lambda p: (_epoch(p), (p / FACTS_FILE).stat().st_mtime_ns, p.name))
+
+
+def _folders_with(file: str, folder: Path, prefix: str = "") -> list[Path]:
+    """The folders in a folder that hold such a file.
+
+    Raises:
+        OSError: one may not be looked into; `Path.glob` would pass over it, and another one would be taken for it.
+    """
+    inner = [path for path in folder.iterdir() if path.name.startswith(prefix)] if folder.is_dir() else []
+    return [path for path in inner if path.is_dir() and (path / file).exists()]
 
 
 def _epoch(checkpoint: Path) -> float:
@@ -102,7 +112,7 @@ def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | Non
         UserError: there is no such experiment, trial or checkpoint.
     """
     train = command_for("main.py")
-    trials = sorted(p.parent for p in experiment.glob(f"*/{PARAMS_FILE}"))
+    trials = sorted(_folders_with(PARAMS_FILE, experiment))
     if not trials:
         found = "holds no trial" if experiment.is_dir() else "does not exist"
         raise UserError(f"run {experiment} {found}; train first: {train}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.weight_utils.files import check_file, check_names, load_file
+from utils.weight_utils.files import check_file, check_names, load_file, save_file
 from utils.weight_utils.states import (
     Checkpoint,
     check_values,
@@ -27,5 +27,6 @@ __all__ = [
     "read_foreign",
     "read_weights",
     "repair_of",
+    "save_file",
     "write_weights",
 ]

@@ -129,6 +129,24 @@ def check_file(path: Path, repair: str) -> None:
             raise ArtefactError(f"{path}: is {kind}; or: {repair}")
 
 
+def save_file(content: Any, path: Path) -> None:
+    """Write what `load_file` reads; the same content gives the same bytes, whatever the name.
+
+    Raises:
+        OSError: the disk refused; torch itself ends in an error about positions in the file.
+    """
+    try:
+        with path.open("wb") as stream:  # given a path, torch writes the file's name into it
+            torch.save(content, stream)
+    except (RuntimeError, OSError) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__context__
+        if cause is None:
+            raise
+        raise OSError(cause.errno, cause.strerror, str(path)) from error
+
+
 def load_file(path: Path, repair: str) -> Any:
     """What a file of weights holds, on the CPU; numpy's parts are passed over, and no code is run.
 

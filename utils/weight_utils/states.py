@@ -10,13 +10,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from utils.artefact_utils.atomic import replacing
 from utils.artefact_utils.ownership import known_weights, refuse_foreign
 from utils.cli_utils import ArtefactError, command_for, printable, short_repr, shortened
-from utils.weight_utils.files import check_tensor, load_file
+from utils.weight_utils.files import check_tensor, load_file, save_file
 
 FORMAT_VERSION = 1
 
@@ -39,8 +38,8 @@ def write_weights(path: Path, state: Mapping[str, Tensor], notes: Mapping[str, A
     """
     refuse_foreign(path, known_weights, "name another file")
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
-    with replacing(path) as beside, beside.open("wb") as stream:  # torch.save writes a file's name into it
-        torch.save({"format_version": FORMAT_VERSION, **notes, "model": tensors}, stream)
+    with replacing(path) as beside:
+        save_file({"format_version": FORMAT_VERSION, **notes, "model": tensors}, beside)
 
 
 def read_weights(path: Path, encoder: str | None = None) -> dict[str, Tensor]:

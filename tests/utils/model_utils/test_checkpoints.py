@@ -1,8 +1,10 @@
+import errno
 import hashlib
 import json
 import multiprocessing
 import os
 import random
+import resource
 import signal
 
 import numpy as np
@@ -154,9 +156,10 @@ def test_missing_facts_mean_an_unfinished_checkpoint(tmp_path):
 
 
 def killed_while_saving(folder):
-    def half(state, path):
+    def half(state, stream):
         del state
-        path.write_bytes(b"half")
+        stream.write(b"half")
+        stream.flush()
         os.kill(os.getpid(), signal.SIGKILL)
 
     torch.save = half
@@ -180,14 +183,18 @@ def test_killed_writer_leaves_no_half_checkpoint(tmp_path):
     assert not (tmp_path / "c" / "checkpoint.json").exists()
 
 
-def test_a_full_disk_leaves_no_half_checkpoint(tmp_path, monkeypatch):
-    def full(state, path):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space"):
-        write_checkpoint(tmp_path, STATE, {})
+def test_a_disk_that_takes_no_more_leaves_no_half_checkpoint_and_says_so(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
+    try:
+        with pytest.raises(OSError) as error:  # noqa: PT011 - by its number
+            write_checkpoint(tmp_path, STATE | {"large": torch.zeros(2**16)}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert error.value.errno == errno.EFBIG
+    assert str(error.value.filename).startswith(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 

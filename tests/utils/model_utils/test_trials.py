@@ -1,10 +1,13 @@
 import json
 import math
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from tests.training import StubTask, StubTraining, keep_checkpoints, stub_fit
+from tests.utils.artefact_utils.test_hostile_hdf5 import no_permission
 from utils.artefact_utils import write_json
 from utils.cli_utils import ArtefactError, UserError, remember_conf
 from utils.model_utils import Selection, find_trial, read_checkpoint, read_history, write_checkpoint
@@ -86,6 +89,19 @@ def test_an_unfinished_checkpoint_is_passed_over(tmp_path):
     assert find_trial(tmp_path).checkpoint.epoch == 1
     with pytest.raises(UserError, match=r"checkpoint 'checkpoint_000001' does not exist; choices: checkpoint_000000"):
         find_trial(tmp_path, None, "checkpoint_000001")
+
+
+@pytest.mark.parametrize("hidden", [".", "trial_00001", "trial_00001/checkpoint_000001"])
+def test_a_folder_that_may_not_be_read_is_not_passed_over(hidden):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        experiment = Path(folder) / "e"
+        write(experiment, "trial_00000", "mAP@10", [0.1])
+        write(experiment, "trial_00001", "mAP@10", [0.2, 0.3])
+        with no_permission(experiment / hidden), pytest.raises(PermissionError) as error:
+            find_trial(experiment)
+        (experiment / hidden).chmod(0o755)
+        assert str(error.value.filename).startswith(str(experiment / hidden))
 
 
 def test_what_is_not_there_is_named(tmp_path):
