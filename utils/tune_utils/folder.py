@@ -18,6 +18,8 @@ from typing import Any
 from utils.artefact_utils import write_json
 from utils.cli_utils import UserError, command_for
 from utils.config_utils import read_json, value_at
+from utils.model_utils.trials import ENDED_FILE
+from utils.tune_utils.draws import TRIALS_FILE, trials_of
 from utils.tune_utils.spec import Search
 
 EXPERIMENT_FILE = "experiment.json"
@@ -69,7 +71,8 @@ def prepare_folder(search: Search, *, resume: bool) -> bool:
         return True
     held = _read_record(record)
     changed = _check_same(held, search)
-    if held["finished"]:
+    _refuse_links(folder)
+    if held["finished"] and _all_ended(search):
         print(f"{folder}: every trial has ended with these settings; reused (--fresh starts again)")
         return False
     if not resume:
@@ -80,6 +83,20 @@ def prepare_folder(search: Search, *, resume: bool) -> bool:
     for leftover in folder.glob(f"{UNSAVED}*"):  # what a killed trial was writing
         shutil.rmtree(leftover)
     return True
+
+
+def _refuse_links(folder: Path) -> None:
+    """Refuse trials that lie elsewhere: a folder from somebody else could have this program write anywhere."""
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() and path.is_dir():
+            raise UserError(f"{path}: is a link to another folder; put the folder itself in its place, or --fresh")
+
+
+def _all_ended(search: Search) -> bool:
+    """Whether each trial that was drawn has ended; a finished experiment may have lost one since."""
+    if not (search.folder / TRIALS_FILE).is_file():
+        return True
+    return all((search.folder / name / ENDED_FILE).exists() for name in trials_of(search))
 
 
 def _check_same(held: dict[str, Any], search: Search) -> list[str]:

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ from tests.utils.tune_utils.searches import search_for
 from utils.artefact_utils import write_json
 from utils.cli_utils import UserError
 from utils.config_utils import set_key, value_at
+from utils.model_utils.trials import TrialEnd, write_end
 from utils.tune_utils import read_revisions
+from utils.tune_utils.draws import trials_of
 from utils.tune_utils.folder import MOVABLE_KEYS, move_aside, only_one, prepare_folder, write_record
 
 ROOT = Path(__file__).parents[3]
@@ -82,6 +85,28 @@ def test_a_finished_experiment_is_reused(resume, search, capsys):
     write_record(search, finished=True)
     assert not prepare_folder(search, resume=resume)
     assert "every trial has ended with these settings; reused (--fresh starts again)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lost", ["trial_00001", "trial_00001/ended.json"])
+def test_an_experiment_that_has_lost_a_trial_is_not_finished(search, lost):
+    for name in trials_of(search):
+        write_end(search.folder / name, TrialEnd("finished", 2))
+    write_record(search, finished=True)
+    assert not prepare_folder(search, resume=True)
+    path = search.folder / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(UserError, match="tiny: holds an unfinished experiment; go on with --resume"):
+        prepare_folder(search, resume=False)
+    assert prepare_folder(search, resume=True)
+
+
+def test_a_trial_that_is_a_link_to_another_folder_is_not_written_to(search, tmp_path):
+    write_record(search, finished=False)
+    (tmp_path / "outside").mkdir()
+    (search.folder / "trial_00000").symlink_to(tmp_path / "outside")
+    with pytest.raises(UserError, match=r"tiny/trial_00000: is a link to another folder; put the folder itself in its"):
+        prepare_folder(search, resume=True)
+    assert list((tmp_path / "outside").iterdir()) == []
 
 
 def test_fresh_moves_the_earlier_experiment_aside(search, capsys):
