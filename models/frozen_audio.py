@@ -66,7 +66,7 @@ class FrozenAudioEncoder:
         self._backbone = backbone.to(device)
         self.device = device
         self.name = name
-        self.revision = _revision(name)
+        self.revision = audio_revision(name)
         self.precision: Precision = precision if device.type != "cpu" else "fp32"
         self.sample_rate_hz = backbone.sample_rate_hz
         self.min_samples = backbone.min_samples
@@ -189,6 +189,7 @@ def load_frozen_audio(
     return FrozenAudioEncoder(model, backbone, max_duration_s, device or torch.device("cpu"), precision)
 
 
-def _revision(model: str) -> str:
+def audio_revision(model: str) -> str:
+    """What tells two states of an audio encoder of one name apart."""
     files = panns_files(model)
     return "sha256:" + sha256(*files) if files else model_revision(model)

@@ -16,6 +16,7 @@ from pydantic import Field
 from tasks.clap_projection import ClapProjectionRun
 from tasks.dual_encoder import DualEncoderTask
 from tasks.retrieval import RetrievalRun
+from tasks.same_encoder import refuse_stale
 from utils.cli_utils import ConfigError, check_free_disk, remember_conf
 from utils.config_utils import override, parse, read_settings, set_key, to_mapping
 from utils.data_utils import describe_tables
@@ -87,12 +88,14 @@ def check_run(run: Run, *, thorough: bool) -> DualEncoderTask:
     task = run.build()
     parameters = sum(p.numel() for p in task.model().parameters())
     rows = []
-    for role in ("train", "val", "eval") if thorough else ("train", "val"):
+    roles = ("train", "val", "eval") if thorough else ("train", "val")
+    for role in roles:
         split = task.split(role)
         hours = sum(clip.duration_s for clip in split.clips) / 3600
         rows.append([split.split, len(split.clips), len(split.captions), f"{hours:.2f}"])
         if thorough:
             split.check()
+    refuse_stale([task.split(role) for role in roles], run.data)
     print_table(f"{run.task}: {parameters / 1e6:.2f} M parameters", ["split", "clips", "captions", "hours"], rows)
     if thorough and (line := describe_tables(run.data)):
         print(line)

@@ -1,12 +1,42 @@
-"""Queries of stage 3 must come from the very encoder that made a run's vectors: its name and its width do not tell."""
+"""Vectors must come from the very encoder that is named: its name and its width do not tell.
+
+Training and `--check` compare an encoder that lies on this machine with the vectors in the features; stage 3 compares
+what embeds a query with those of the run.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
+from models.frozen_audio import audio_revision
 from tasks.sounds import SoundInput
-from utils.cli_utils import UserError
-from utils.data_utils import CaptionedClips
+from utils.cli_utils import ArtefactError, UserError, command_for
+from utils.data_utils import CaptionedClips, DataSpec
+from utils.pretrained_utils import model_revision
+
+
+def refuse_stale(splits: Iterable[CaptionedClips], data: DataSpec) -> None:
+    """Compare the encoders that `data:` names with those that made the vectors, where they are files on this machine.
+
+    Raises:
+        ArtefactError: one has changed since.
+    """
+    splits = list(splits)
+    made = {kind: {split.revisions[kind] for split in splits if kind in split.revisions} for kind in ("audio", "text")}
+    audio = None if data.audio_embeddings is None else data.audio_embeddings.model
+    for kind, model, revision_of, script in (
+        ("audio", audio, audio_revision, "preprocessing.audio_embeddings"),
+        ("text", data.text_embeddings.model, model_revision, data.text_script),
+    ):
+        if not made[kind] or model is None or not Path(model).expanduser().exists():
+            continue
+        revision = revision_of(model)
+        if stale := made[kind] - {revision}:
+            raise ArtefactError(
+                f"{model}: is now {revision}, but the {kind} vectors in {data.features} were made when it was "
+                f"{min(stale)}; make them again: {command_for(script)}"
+            )
 
 
 def refuse_changed(splits: Iterable[CaptionedClips], kind: str, model: str, revision: str) -> None:
