@@ -33,7 +33,7 @@ class ForeignFileError(UserError):
     """A script would replace a file that this project did not write."""
 
 
-def refuse_foreign(path: Path, known: Known, repair: str = "") -> None:
+def refuse_foreign(path: Path, known: Known, repair: str = "write to another place") -> None:
     """Make sure that `path` may be written: there is nothing, an empty file, or one of this project's.
 
     Args:
@@ -52,9 +52,8 @@ def refuse_foreign(path: Path, known: Known, repair: str = "") -> None:
             path.open("rb").close()  # a file that may not be read is not known either, but for another reason
         if path.is_file() and known(path):
             return
-    advice = repair or "name another folder with --set data.features=DIR"
     raise ForeignFileError(
-        f"{path}: is a file of another program, or a broken one, which is never replaced; {advice}, or move it away"
+        f"{path}: is a file of another program, or a broken one, which is never replaced; {repair}, or move it away"
     )
 
 

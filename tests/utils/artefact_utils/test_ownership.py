@@ -123,5 +123,5 @@ def test_what_holds_nothing_may_be_replaced_and_a_folder_may_not(tmp_path):
     (tmp_path / "empty").touch()
     refuse_foreign(tmp_path / "empty", known_hdf5)
     refuse_foreign(tmp_path / "none", known_hdf5)
-    with pytest.raises(ForeignFileError):
+    with pytest.raises(ForeignFileError, match="never replaced; write to another place, or move it away"):
         refuse_foreign(tmp_path, known_hdf5)
