@@ -9,7 +9,7 @@ from torch import nn
 InitialValues = Literal["xavier_uniform", "kaiming_normal"]
 
 
-def initialise(network: nn.Module, values: InitialValues) -> None:
+def initialise(network: nn.Module, values: InitialValues = "xavier_uniform") -> None:
     """Draw the weights of all convolutions and linear layers anew, and set their biases to zero.
 
     Args:

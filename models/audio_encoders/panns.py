@@ -76,11 +76,12 @@ class PANNsEncoder(nn.Module):
             self.add_module(f"conv_block{number}", block)
         self.fc1 = nn.Linear(self.embed_dim, self.embed_dim)
         self.fc_out = nn.Linear(self.embed_dim, out_dim)
+        initialise(self.fc1)
+        initialise(self.fc_out)
         self.trunk_dropout = nn.Dropout(fc_dropout)
         self.head_dropout = nn.Dropout(fc_dropout)
         self._blocks = tuple(blocks)
         self._frozen: tuple[nn.Module, ...] = ()
-        initialise(self, "xavier_uniform")
         convert_conv2d_weight_memory_format(self, torch.channels_last)  # a CPU convolves a quarter faster so
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from models.initial_values import initialise
+
 
 def frame_rows(activations: Tensor) -> Tensor:
     """A (B*T, F*C) view of (B, C, T, F) activations in channels_last memory: one row a frame."""
@@ -141,6 +143,7 @@ class ConvBlock(nn.Module):
         layers = []
         for number, kernel in enumerate(kernels, start=1):
             conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
+            initialise(conv)  # layer by layer: the order of the draws is part of what a seed means
             norm = MaskedBatchNorm2d(out_channels)
             self.add_module(f"conv{number}", conv)
             self.add_module(f"bn{number}", norm)

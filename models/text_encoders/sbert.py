@@ -30,9 +30,10 @@ class SentBERTBaseEncoder(nn.Module):
         self.in_dim, self.out_dim = in_dim, out_dim
         layers: list[nn.Module] = []
         for width_in, width_out in itertools.pairwise([in_dim, *hidden_dims, out_dim]):
-            layers += [nn.Dropout(dropout), nn.Linear(width_in, width_out), nn.ReLU()]
+            linear = nn.Linear(width_in, width_out)
+            initialise(linear)
+            layers += [nn.Dropout(dropout), linear, nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])  # the output is not rectified
-        initialise(self, "xavier_uniform")
 
     def forward(self, features: Tensor) -> Tensor:
         """Embed captions.
