@@ -113,9 +113,9 @@ def _setting(pair: str) -> str:
 
 def test_files_that_cannot_be_opened(folder, capsys):
     os.mkfifo("pipe.pth")
-    assert "pipe.pth: is a pipe, socket or device, expected a file of weights" in _error(capsys, "pipe.pth")
-    assert "/dev/zero: is a pipe, socket or device" in _error(capsys, "/dev/zero")
-    assert ".: is a folder, expected a file of weights" in _error(capsys, ".")
+    assert "pipe.pth: is a pipe, a socket or a device, expected a file" in _error(capsys, "pipe.pth")
+    assert "/dev/zero: is a pipe, a socket or a device" in _error(capsys, "/dev/zero")
+    assert ".: is a folder, expected a file" in _error(capsys, ".")
     Path("pointer.pth").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:22\nsize 321244196\n")
     assert "pointer.pth: is a Git LFS pointer, not the weights themselves; run `git lfs pull`" in _error(
         capsys, "pointer.pth"

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import pickletools
 import re
-import stat
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from utils.artefact_utils.files import check_is_file
 from utils.cli_utils import ArtefactError, printable, shortened
 
 # What torch.load raises on bytes that are no checkpoint, or only part of one.
@@ -112,15 +112,10 @@ def check_file(path: Path, repair: str) -> None:
         repair: what to do about a bad one, for messages.
     Raises:
         ArtefactError: no such file; a folder, pipe or device; an empty file, a Git LFS pointer, an HTML page ...
+        OSError: the disk or its permissions refuse.
     """
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        raise ArtefactError(f"{path}: no such file; {repair}") from None
-    if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
-        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-        raise ArtefactError(f"{path}: is {kind}, expected a file of weights; {repair}")
-    with path.open("rb") as stream:
+    check_is_file(path, repair)
+    with path.open("rb") as stream:  # a disk that refuses is no broken file: resume must not take an older one for it
         head = stream.read(512)
     if not head:
         raise ArtefactError(f"{path}: is empty; {repair}")

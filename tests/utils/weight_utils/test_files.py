@@ -121,8 +121,8 @@ def test_a_file_of_another_kind_is_named(tmp_path, content, kind):
 def test_pipes_devices_and_folders_are_not_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.pth")
     for path in (tmp_path / "pipe.pth", Path("/dev/zero")):
-        assert _error(path) == "is a pipe, socket or device, expected a file of weights"
-    assert _error(tmp_path) == "is a folder, expected a file of weights"
+        assert _error(path) == "is a pipe, a socket or a device, expected a file"
+    assert _error(tmp_path) == "is a folder, expected a file"
     assert _error(tmp_path / "pipe.pth" / "below") == "no such file"
 
 
