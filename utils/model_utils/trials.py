@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -143,22 +142,28 @@ def _refuse_none_whole(where: str, has_any: bool) -> None:
         raise UserError(f"{where}: no checkpoint is whole; train again: {command_for('main.py', '--fresh')}")
 
 
-def read_history(trial: Path) -> list[dict[str, float]]:
-    """What was measured after each epoch of a trial, by epoch; empty if nothing was noted.
+def read_rows(trial: Path) -> dict[int, dict[str, Any]]:
+    """Epoch -> what was noted after it, by epoch; empty if nothing was.
 
     An epoch that was repeated after a kill counts once, as it came out last; a line cut short by a kill, or one that
-    holds no epoch, is passed over, and so is whatever is no number.
+    holds no epoch, is ignored.
     """
     path = trial / HISTORY_FILE
-    epochs: dict[int, dict[str, float]] = {}
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    for line in lines:
-        with contextlib.suppress(ValueError):
+    rows: dict[int, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        try:
             row = parse_json(line, allow_nan=True)
-            numbers = {key: value for key, value in row.items() if is_number(value)} if isinstance(row, dict) else {}
-            if math.isfinite(numbers.get("epoch", math.nan)):
-                epochs[int(numbers["epoch"])] = numbers
-    return [epochs[epoch] for epoch in sorted(epochs)]
+        except ValueError:
+            continue
+        epoch: Any = row.get("epoch") if isinstance(row, dict) else None
+        if is_number(epoch) and 1 <= epoch < math.inf:
+            rows[int(epoch)] = row
+    return {epoch: rows[epoch] for epoch in sorted(rows)}
+
+
+def read_history(trial: Path) -> list[dict[str, float]]:
+    """The numbers among `read_rows`, an item an epoch."""
+    return [{key: value for key, value in row.items() if is_number(value)} for row in read_rows(trial).values()]
 
 
 def _read_params(trial: Path) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import Any
 
 from utils.artefact_utils import write_json
 from utils.config_utils import value_at
-from utils.model_utils.trials import PARAMS_FILE, TrialEnd, read_end, write_end
+from utils.model_utils.trials import PARAMS_FILE, TrialEnd, read_end, read_rows, write_end
 from utils.tune_utils.draws import Draw, settings_of
 from utils.tune_utils.interrupts import Interrupts
-from utils.tune_utils.results import Results, read_rows
+from utils.tune_utils.results import Results
 from utils.tune_utils.spec import Search
 
 ERROR_FILE = "error.txt"

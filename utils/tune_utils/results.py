@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 
 from utils.artefact_utils.atomic import replacing
 from utils.cli_utils import ArtefactError
-from utils.config_utils import parse_json
 from utils.model_utils.checkpoints import read_facts
-from utils.model_utils.trials import HISTORY_FILE, checkpoint_folders
+from utils.model_utils.trials import HISTORY_FILE, checkpoint_folders, read_rows
 
 PROGRESS_FILE = "progress.csv"
 ARRIVAL = "arrival"
@@ -67,20 +66,6 @@ class Results:
     def forget(self, trial: str) -> None:
         """Let go of the rows of a trial that has ended; they stay on disk."""
         self._rows.pop(trial, None)
-
-
-def read_rows(trial: Path) -> dict[int, Row]:
-    """Epoch -> row of a trial, by epoch; of a repeated epoch the last row, none that a kill cut short."""
-    path = trial / HISTORY_FILE
-    rows: dict[int, Row] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
-        try:
-            row = parse_json(line, allow_nan=True)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and (epoch := number(row, "epoch")) is not None and epoch >= 1:
-            rows[int(epoch)] = row
-    return {epoch: rows[epoch] for epoch in sorted(rows)}
 
 
 def repair_rows(folder: Path, trials: Iterable[str]) -> list[Reported]:

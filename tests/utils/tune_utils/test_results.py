@@ -7,7 +7,8 @@ import pytest
 
 from utils.artefact_utils import write_json
 from utils.model_utils import read_history
-from utils.tune_utils.results import Results, number, read_rows, repair_rows
+from utils.model_utils.trials import read_rows
+from utils.tune_utils.results import Results, number, repair_rows
 
 
 def metrics(epoch, value=0.5, **more):
