@@ -70,6 +70,17 @@ def prepared(raw: Path, _made: Path) -> Path:
     return raw
 
 
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """What opens pages; a test that needs one is skipped where there is none."""
+    from tests import pages
+
+    found = pages.browser()
+    if found is None:
+        pytest.skip("no Chromium that starts; .ci/browser installs it, on Debian also apt-get install chromium")
+    return found
+
+
 class StartedError(Exception):
     """Ray would have been started."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import subprocess
@@ -14,8 +15,8 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; Debian: apt-get install chromium")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+needs_browser = pytest.mark.usefixtures("browser")
 
 # No network and no wizard; it runs as root in CI, hence without its sandbox.
 FLAGS = [
@@ -116,6 +117,15 @@ class Opened(NamedTuple):
     console: list[str]
 
 
+@functools.cache
+def browser() -> str | None:
+    """The first of BROWSERS that starts; a stub that only says how to get one (Ubuntu's) does not."""
+    for name in filter(shutil.which, BROWSERS):
+        if subprocess.run([name, "--version"], capture_output=True, timeout=60, check=False).returncode == 0:
+            return name
+    return None
+
+
 def opened(page: Path, script: str = "", width: int = 1200) -> Opened:
     """Open a page from disk, run a script in it, and read what it has become.
 
@@ -126,11 +136,12 @@ def opened(page: Path, script: str = "", width: int = 1200) -> Opened:
     Returns:
         The DOM after all scripts ran, and what was written to the console, errors too.
     """
-    assert CHROMIUM is not None
+    chromium = browser()
+    assert chromium is not None
     copy, profile = page.with_name(f"opened-{page.name}"), page.with_name("profile")
     markup = page.read_text(encoding="utf-8")
     copy.write_text(markup.replace("</body>", f"<script>\n{script}\n</script></body>"), encoding="utf-8")
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},900"]
+    command = [chromium, *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},900"]
     try:
         done = subprocess.run([*command, "--dump-dom", copy.as_uri()], capture_output=True, timeout=120, check=True)
     finally:
