@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.timing import Result, alternate, report, seconds
 from tasks import parse_run
-from tasks.retrieval import RetrievalRun
+from tasks.retrieval.retrieval import RetrievalRun
 from utils.artefact_utils import (
     Caption,
     Clip,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tasks import parse_run
-from tasks.clap_projection import ClapProjectionRun
+from tasks.retrieval.clap_projection import ClapProjectionRun
 from utils.artefact_utils import Caption, Clip, write_audio_info, write_text_embeddings, write_text_table
 from utils.artefact_utils.audio_embeddings import AudioEmbeddingParts, AudioEmbeddingSettings
 from utils.config_utils import override, read_settings

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks import load_run
-from tasks.evaluation import Direction, Evaluation, evaluate_split
-from tasks.scored import ScoredSplit, open_scores_of
+from tasks.retrieval.evaluation import Direction, Evaluation, evaluate_split
+from tasks.retrieval.scores import ScoredSplit, open_scores_of
 from tasks.trained import split_name
 from utils.artefact_utils import write_json, write_rows
 from utils.cli_utils import UserError, command, positive

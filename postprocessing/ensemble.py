@@ -20,10 +20,11 @@ from typing import Any, get_args
 
 import numpy as np
 
+from tasks.retrieval.scores import ENSEMBLE_FILE, FOREIGN, ScoredSplit, open_scores_of
 from tasks.runs import Run, load_run
-from tasks.scored import ENSEMBLE_FILE, FOREIGN, ScoredSplit, open_scores_of
 from tasks.trained import split_name
-from utils.artefact_utils import write_json, write_scores
+from utils.artefact_utils import write_json
+from utils.artefact_utils.retrieval import write_scores
 from utils.cli_utils import UserError, check_free_disk, command, command_for
 from utils.config_utils import read_json
 from utils.data_utils import read_tables

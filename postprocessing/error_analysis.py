@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from tasks import Run
-from tasks.evaluation import Direction, Evaluation, Indices, Values, evaluate_split
-from tasks.scored import ScoredSplit, open_scored
+from tasks.retrieval.evaluation import Direction, Evaluation, Indices, Values, evaluate_split
+from tasks.retrieval.scores import ScoredSplit, open_scored
 from utils.cli_utils import command, command_for, positive
 from utils.metric_utils import DEFAULT_PROTOCOL, PROTOCOLS, Interval, SelectedQueries, best_ranks, bootstrap_intervals
 from utils.metric_utils.breakdown import Bin, chance_by_rank, even_bins, rank_bins, scores_of

@@ -20,8 +20,9 @@ import torch
 from numpy.typing import NDArray
 
 from tasks import Trained, load_trained
-from tasks.dual_encoder import DualEncoderTask
-from utils.artefact_utils import ScoreReader, UnreadableError
+from tasks.retrieval.dual_encoder import DualEncoderTask
+from utils.artefact_utils import UnreadableError
+from utils.artefact_utils.retrieval import ScoreReader
 from utils.audio_utils import AudioError
 from utils.cli_utils import ArtefactError, UserError, command, positive, printable
 from utils.dataset_utils import AUDIO_SUFFIXES

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.retrieval.matching import caption_rows
+from tasks.retrieval.scores import ScoredSplit, add_scored_arguments, open_scored
 from tasks.runs import Run, load_run
-from tasks.scored import ScoredSplit, add_scored_arguments, open_scored
 from tasks.trained import split_name
-from utils.artefact_utils import (
+from utils.artefact_utils.retrieval import (
     SUBMISSION_YEARS,
     check_submission,
     read_relevance,
@@ -30,7 +31,6 @@ from utils.artefact_utils import (
 )
 from utils.cli_utils import UserError, command, printable
 from utils.data_utils import read_tables
-from utils.dataset_utils import caption_rows
 from utils.metric_utils import NonFiniteScoreError, ScoreSource, top_k
 from utils.metric_utils.scores import checked_blocks
 

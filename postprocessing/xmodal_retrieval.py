@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks import Run
-from tasks.evaluation import Direction, Evaluation, evaluate_split
-from tasks.scored import ScoredSplit, open_scored
+from tasks.retrieval.evaluation import Direction, Evaluation, evaluate_split
+from tasks.retrieval.scores import ScoredSplit, open_scored
 from utils.artefact_utils import write_json, write_rows
 from utils.cli_utils import command, printable
 from utils.metric_utils import (

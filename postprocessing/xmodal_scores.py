@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 
 from tasks import Trained, load_trained
-from utils.artefact_utils import write_scores
+from utils.artefact_utils.retrieval import write_scores
 from utils.cli_utils import UserError, check_free_disk, command
 from utils.metric_utils import EmbeddingScores, NonFiniteEmbeddingError
 

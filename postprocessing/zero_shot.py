@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from tasks import Trained, load_trained
-from tasks.dual_encoder import DualEncoderTask
+from tasks.retrieval.dual_encoder import DualEncoderTask
 from utils.artefact_utils import AudioSource, Clip, read_audio_embeddings, write_json, write_rows
 from utils.artefact_utils.csv_rows import read_lines
 from utils.artefact_utils.foreign_embeddings import open_foreign

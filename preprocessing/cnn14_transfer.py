@@ -32,7 +32,7 @@ from models.audio_encoders.panns_front_ends import check_front_end, front_end_of
 from models.audio_encoders.panns_published import ENCODERS, Published, read_published
 from models.initial_values import InitialValues
 from tasks import Run, load_run
-from tasks.baseline_trial import write_baseline_trial
+from tasks.retrieval.baseline_trial import write_baseline_trial
 from utils.artefact_utils import remove_leftovers, replacing
 from utils.cli_utils import ArtefactError, UserError, command, command_for, positive
 from utils.report_utils import progress_bar

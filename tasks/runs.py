@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 
-from tasks.clap_projection import ClapProjectionRun
-from tasks.dual_encoder import DualEncoderTask
-from tasks.retrieval import RetrievalRun
-from tasks.same_encoder import refuse_stale
+from tasks.retrieval.clap_projection import ClapProjectionRun
+from tasks.retrieval.dual_encoder import DualEncoderTask
+from tasks.retrieval.retrieval import RetrievalRun
+from tasks.retrieval.same_encoder import refuse_stale
 from utils.cli_utils import ConfigError, check_free_disk, remember_conf
 from utils.config_utils import override, parse, read_settings, set_key, to_mapping
 from utils.data_utils import describe_tables

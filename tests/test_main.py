@@ -12,7 +12,7 @@ import pytest
 import main as script
 from main import main
 from tasks import check_run
-from tasks.dual_encoder import DualEncoderTask
+from tasks.retrieval.dual_encoder import DualEncoderTask
 from tests.training import run_of
 from utils.cli_utils import UserError
 

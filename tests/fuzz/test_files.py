@@ -31,18 +31,15 @@ from tests.fuzz.forked import failures_of
 from tests.fuzz.mutations import mutated
 from tests.training import run_of, write_trial
 from utils.artefact_utils import (
-    ScoreReader,
-    check_submission,
     read_audio_embeddings,
     read_clips,
-    read_foreign_scores,
     read_pairs,
-    read_relevance,
     read_text_embeddings,
     read_text_table,
     write_json,
 )
 from utils.artefact_utils.pairs import KEYS
+from utils.artefact_utils.retrieval import ScoreReader, check_submission, read_foreign_scores, read_relevance
 from utils.audio_utils import AudioError, probe, read_wave
 from utils.cli_utils import UserError
 from utils.dataset_utils.labelled_clips import read_labelled_clips

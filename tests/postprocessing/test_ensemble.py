@@ -9,7 +9,7 @@ import pytest
 from postprocessing import ensemble, xmodal_scores
 from tests.postprocessing.commands import error_of, run
 from tests.training import run_of
-from utils.artefact_utils import ScoreReader, write_matrix_submission, write_ranked_submission, write_scores
+from utils.artefact_utils.retrieval import ScoreReader, write_matrix_submission, write_ranked_submission, write_scores
 from utils.cli_utils import command_for
 from utils.data_utils import read_tables
 from utils.metric_utils import MatrixScores, evaluate, retrieval_metrics

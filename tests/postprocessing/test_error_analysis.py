@@ -11,8 +11,8 @@ import pytest
 
 from postprocessing import error_analysis, xmodal_retrieval, xmodal_scores
 from postprocessing.error_analysis import Errors, page_of
-from tasks.evaluation import evaluate_split
-from tasks.scored import ScoredSplit
+from tasks.retrieval.evaluation import evaluate_split
+from tasks.retrieval.scores import ScoredSplit
 from tests.pages import needs_browser, opened, parsed, read, targets
 from tests.postprocessing.commands import error_of, run
 from tests.training import run_of, write_trial

@@ -7,11 +7,11 @@ import pytest
 
 from postprocessing import submission, xmodal_scores
 from preprocessing import clotho_dataset
+from tasks.retrieval.matching import align_scores, match_queries
 from tests.postprocessing.commands import error_of, run
 from tests.training import run_of
-from utils.artefact_utils import (
-    Caption,
-    Clip,
+from utils.artefact_utils import Caption, Clip
+from utils.artefact_utils.retrieval import (
     ScoreReader,
     read_foreign_scores,
     read_relevance,
@@ -20,7 +20,6 @@ from utils.artefact_utils import (
     write_scores,
 )
 from utils.data_utils import read_tables
-from utils.dataset_utils import align_scores, match_queries
 from utils.metric_utils import MatrixScores, evaluate, retrieval_metrics, top_k
 
 YEARS = ("2022", "2023", "2024", "2025")

@@ -10,8 +10,8 @@ from postprocessing import export, xmodal_retrieval, xmodal_scores
 from preprocessing import audio_logmel
 from tasks import parse_run
 from tasks.base import RunSpec
-from tasks.clap_projection import ClapProjectionRun
-from tasks.retrieval import RetrievalRun
+from tasks.retrieval.clap_projection import ClapProjectionRun
+from tasks.retrieval.retrieval import RetrievalRun
 from tests import tiny
 from tests.random_settings import settings_of
 from tests.training import run_of, write_trial

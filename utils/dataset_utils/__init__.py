@@ -10,34 +10,20 @@ from utils.dataset_utils.clips import (
     probe_clips,
 )
 from utils.dataset_utils.loose_table import LooseTable, TableForm, TableRow, read_loose_table
-from utils.dataset_utils.matching import (
-    AlignedScores,
-    MatchedQueries,
-    align_scores,
-    caption_rows,
-    captions_among,
-    match_queries,
-)
 from utils.dataset_utils.tables import RawSplit, write_matched_tables, write_rejected, write_tables
 
 __all__ = [
     "AUDIO_SUFFIXES",
-    "AlignedScores",
     "LooseTable",
-    "MatchedQueries",
     "RawCaption",
     "RawSplit",
     "Rejected",
     "TableForm",
     "TableRow",
-    "align_scores",
     "audio_files",
-    "caption_rows",
-    "captions_among",
     "content_id",
     "match_captions",
     "match_key",
-    "match_queries",
     "probe_clips",
     "read_loose_table",
     "write_matched_tables",

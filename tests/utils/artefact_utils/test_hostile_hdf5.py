@@ -10,22 +10,22 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.utils.artefact_utils.retrieval.test_scores import write as write_matrix
 from tests.utils.artefact_utils.test_audio_embeddings import CLIPS, SETTINGS, foreign, own, write_own
 from tests.utils.artefact_utils.test_logmels import NUMBERS, features
 from tests.utils.artefact_utils.test_logmels import SETTINGS as LOGMEL_SETTINGS
 from tests.utils.artefact_utils.test_logmels import write as write_logmels
-from tests.utils.artefact_utils.test_scores import write as write_matrix
 from utils.artefact_utils import (
     AudioEmbeddingParts,
     LogMelParts,
     LogMelReader,
-    ScoreReader,
     UnreadableError,
     hdf5_arrays,
     load_pickle,
     read_audio_embeddings,
     read_text_table,
 )
+from utils.artefact_utils.retrieval import ScoreReader
 from utils.cli_utils import ArtefactError
 
 FLOATS = np.ones((3, 4), np.float32)

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from models.audio_encoders import Wav2Vec2Encoder
 from models.core import DualEncoderModel, DualEncoderSpec, text_of
 from models.projections import Projection
+from models.sounds import SoundInput, features_of_sound, features_of_sounds, sound_input
 from tasks.base import RunSpec
-from tasks.same_encoder import refuse_changed, refuse_other_sounds
-from tasks.sounds import SoundInput, features_of_sound, features_of_sounds, sound_input
+from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds
 from utils.cli_utils import ArtefactError, ConfigError, UserError
 from utils.criterion_utils import CriterionSpec, InfoNCE
 from utils.data_utils import (

@@ -24,8 +24,8 @@ from utils.artefact_utils.csv_rows import (
     number_in,
     numbers_in,
 )
-from utils.artefact_utils.foreign_scores import ranked_header
 from utils.artefact_utils.ownership import known_matrix
+from utils.artefact_utils.retrieval.foreign_scores import ranked_header
 from utils.artefact_utils.tables import write_rows
 
 SUBMISSION_YEARS = (2022, 2023, 2024, 2025)

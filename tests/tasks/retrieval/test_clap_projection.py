@@ -12,7 +12,7 @@ from models.audio_encoders import CNN10Encoder
 from postprocessing import xmodal_retrieval, xmodal_scores
 from preprocessing import audio_embeddings
 from tasks import check_run, load_trained, parse_run, search_of
-from tasks.dual_encoder import check_alike
+from tasks.retrieval.dual_encoder import check_alike
 from tests import tiny
 from tests.models.exported import write_panns
 from tests.training import fit_of, keep_checkpoints, run_of, write_trial

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils.artefact_utils import Caption, Clip, ForeignScores, RelevanceList
+from tasks.retrieval.matching import align_scores, caption_rows, captions_among, match_queries
+from utils.artefact_utils import Caption, Clip
+from utils.artefact_utils.retrieval import ForeignScores, RelevanceList
 from utils.cli_utils import ArtefactError
-from utils.dataset_utils import align_scores, caption_rows, captions_among, match_queries
 
 TEXTS = ["A dog barks.", "Rain falls", "A Dog barks!", "Rain falls", "Été"]
 CLIPS = [Clip(f"f{n}", name, f"evaluation/{name}", 1.0, 44_100, 1, name) for n, name in enumerate("abc")]

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from models.frozen_audio import audio_revision
-from tasks.same_encoder import refuse_changed, refuse_other_sounds, refuse_stale
-from tasks.sounds import SoundInput
+from models.sounds import SoundInput
+from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds, refuse_stale
 from utils.cli_utils import ArtefactError, UserError
 from utils.data_utils import DataSpec
 from utils.pretrained_utils import model_revision

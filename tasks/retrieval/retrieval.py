@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from tasks.dual_encoder import RETRIEVAL_METRICS, DualEncoderRun
+from tasks.retrieval.dual_encoder import RETRIEVAL_METRICS, DualEncoderRun
 from utils.model_utils import TrainingSpec
 
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from tasks import sounds
+from models import sounds
 from tests import tiny, tiny_models
 from tests.training import run_of
 from utils.audio_utils import AudioError

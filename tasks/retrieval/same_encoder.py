@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from models.frozen_audio import audio_revision
-from tasks.sounds import SoundInput
+from models.sounds import SoundInput
 from utils.cli_utils import ArtefactError, UserError, command_for
 from utils.data_utils import CaptionedClips, DataSpec
 from utils.pretrained_utils import model_revision

@@ -9,7 +9,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from utils.artefact_utils import read_foreign_scores, shelf_of
+from utils.artefact_utils.retrieval import read_foreign_scores, shelf_of
 from utils.cli_utils import ArtefactError
 
 FIDS, TIDS = ["UmXzNFjeHDE=", "-4O-c7X6FP0=", "é"], ["zeI2lWdVmV4=", "t2", "t3", "t4"]

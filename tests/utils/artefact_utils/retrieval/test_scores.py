@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.utils.artefact_utils.full_disk import FullFile, replace_files
-from utils.artefact_utils import ScoreReader, scores, write_scores
+from utils.artefact_utils.retrieval import ScoreReader, scores, write_scores
 from utils.cli_utils import ArtefactError
 
 

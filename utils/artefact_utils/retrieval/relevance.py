@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.artefact_utils.csv_rows import Row, number_in, shortened, strict_rows
-from utils.artefact_utils.id_names import IdNames, read_id_names
+from utils.artefact_utils.retrieval.id_names import IdNames, read_id_names
 from utils.cli_utils import ArtefactError
 
 _NEEDED = ("query", "audio_filenames")

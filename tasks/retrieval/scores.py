@@ -13,20 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.retrieval.matching import align_scores, captions_among
 from tasks.runs import Run, load_run
 from tasks.trained import Trained, add_trained_arguments, split_name, trained_of
-from utils.artefact_utils import (
-    Caption,
-    Clip,
-    ForeignScores,
-    ScoreReader,
-    read_foreign_scores,
-    read_id_names,
-    shelf_of,
-)
+from utils.artefact_utils import Caption, Clip
+from utils.artefact_utils.retrieval import ForeignScores, ScoreReader, read_foreign_scores, read_id_names, shelf_of
 from utils.cli_utils import ArtefactError, UserError, command_for, python, remembered_conf, shell_join
 from utils.data_utils import Tables, read_tables
-from utils.dataset_utils import align_scores, captions_among
 from utils.metric_utils import MatrixScores, NonFiniteScoreError, ScoreSource
 from utils.model_utils import TrainedTrial, find_trial
 from utils.model_utils.trials import PARAMS_FILE

@@ -10,11 +10,12 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.retrieval.matching import MatchedQueries, match_queries
+from tasks.retrieval.scores import ScoredSplit
 from tasks.runs import Run
-from tasks.scored import ScoredSplit
-from utils.artefact_utils import Caption, read_relevance
+from utils.artefact_utils import Caption
+from utils.artefact_utils.retrieval import read_relevance
 from utils.cli_utils import UserError
-from utils.dataset_utils import MatchedQueries, match_queries
 from utils.metric_utils import (
     MEDIAN_RANK,
     Cutoffs,

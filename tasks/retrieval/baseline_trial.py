@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from models.audio_encoders.panns_published import Published
-from tasks.dual_encoder import DualEncoderRun
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.runs import parse_run
 from utils.artefact_utils import write_json
 from utils.cli_utils import ArtefactError, ConfigError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.artefact_utils import RelevanceList, read_relevance
+from utils.artefact_utils.retrieval import RelevanceList, read_relevance
 from utils.cli_utils import ArtefactError
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from utils.artefact_utils.csv_rows import Row, number_in, numbers_in, read_lines, shortened, strict_rows
 from utils.artefact_utils.files import check_is_file
 from utils.artefact_utils.npz import BROKEN_ARRAYS, open_npz
-from utils.artefact_utils.shelves import other_database, read_shelf, shelf_of
+from utils.artefact_utils.retrieval.shelves import other_database, read_shelf, shelf_of
 from utils.cli_utils import ArtefactError
 
 _DTYPES = (np.float16, np.float32, np.float64)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from utils.artefact_utils import foreign_scores as module
-from utils.artefact_utils import read_foreign_scores
+from utils.artefact_utils.retrieval import foreign_scores as module
+from utils.artefact_utils.retrieval import read_foreign_scores
 from utils.cli_utils import ArtefactError
 
 QUERIES = ["a dog, barking", "rain", "été"]

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils import Caption, Clip, ForeignScores, RelevanceList
+from utils.artefact_utils import Caption, Clip
+from utils.artefact_utils.retrieval import ForeignScores, RelevanceList
 from utils.cli_utils import ArtefactError
 from utils.dataset_utils.clips import match_key
 from utils.text_utils import normalise_caption

@@ -10,7 +10,7 @@ from pydantic import Field
 from models.core import DualEncoderSpec
 from models.projections import AudioProjectionSpec, MLPProjectionSpec
 from models.text_encoders import FrozenTextSpec, SentBERTBaseSpec
-from tasks.dual_encoder import RETRIEVAL_METRICS, DualEncoderRun, DualEncoderTask, RetrievalOutputs
+from tasks.retrieval.dual_encoder import RETRIEVAL_METRICS, DualEncoderRun, DualEncoderTask, RetrievalOutputs
 from utils.data_utils import DataSpec, TextEmbeddingsSpec
 from utils.metric_utils import EmbeddingScores, first_caption_of_each_clip, pairing_accuracy
 from utils.metric_utils.pairing import CUTOFFS

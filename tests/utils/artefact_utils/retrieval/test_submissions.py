@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.artefact_utils import (
+from utils.artefact_utils.retrieval import (
     check_submission,
     read_foreign_scores,
     write_matrix_submission,

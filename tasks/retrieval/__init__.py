@@ -1,0 +1,1 @@
+"""The room of the systems that train a dual encoder: retrieval and the CLAP projection."""
