@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from tasks import load_run
 from utils.artefact_utils.csv_rows import check_columns
@@ -23,6 +21,7 @@ from utils.cli_utils import UserError, command, command_for, existing_folder, po
 from utils.data_utils import making
 from utils.data_utils.spec import DataSpec
 from utils.dataset_utils import RawCaption, RawSplit, Rejected, audio_files, match_key, write_tables
+from utils.dataset_utils.splitting import assign_splits, content_keys, fair_seed, recordings_of, split_keys
 from utils.process_utils import all_cores
 
 SCRIPT = "preprocessing.clotho_dataset"
@@ -129,8 +128,8 @@ def _wide_captions(rows: list[dict[str, str]], numbered: list[str]) -> tuple[lis
 
 
 def _one_folder(data: DataSpec, args: argparse.Namespace) -> dict[str, RawSplit]:
-    """Share out one folder and one CSV among the splits, by clip."""
-    shares = _shares(args.make_splits)
+    """Share out one folder and one CSV among the splits, by a hash of what a clip holds."""
+    shares = dict(zip(_three_splits(data), _shares(args.make_splits), strict=True))
     folder = data.root / (args.audio or ".")
     existing_folder(folder, "--audio", "name the folder of the clips, relative to data.root")
     if not folder.is_relative_to(data.root):
@@ -144,14 +143,7 @@ def _one_folder(data: DataSpec, args: argparse.Namespace) -> dict[str, RawSplit]
     captions, twice = read_captions(tables[0])
     captioned = {match_key(caption.name) for caption in captions}
     usable = [file for file in files if match_key(file.name) in captioned]
-    order = np.random.default_rng(args.seed).permutation(len(usable))
-    ends = np.round(np.cumsum(shares) * len(usable)).astype(int)
-    pieces = np.split(order, ends[:-1])
-    split_of = {
-        match_key(usable[i].name): split
-        for split, piece in zip(_three_splits(data), pieces, strict=True)
-        for i in piece
-    }
+    split_of = {match_key(file.name): split for file, split in _shared_out(usable, shares, args).items()}
     first = data.splits.train  # what belongs to no clip is reported once
     return {
         split: RawSplit(
@@ -159,8 +151,27 @@ def _one_folder(data: DataSpec, args: argparse.Namespace) -> dict[str, RawSplit]
             [c for c in captions if split_of.get(match_key(c.name), first) == split],
             [*strange, *twice] if split == first else [],
         )
-        for split in _three_splits(data)
+        for split in shares
     }
+
+
+def _shared_out(files: Sequence[Path], shares: Mapping[str, float], args: argparse.Namespace) -> dict[Path, str]:
+    """The split of each file.
+
+    Raises:
+        UserError: a split would be empty, which another seed repairs.
+    """
+    keys = split_keys(content_keys(files, args.workers), recordings_of(files))
+    of_key = assign_splits(keys.values(), shares, args.seed)
+    empty = next((split for split in shares if split not in of_key.values()), None)
+    if empty is not None:
+        seed = fair_seed(list(keys.values()), shares)
+        repair = "add clips, or give it a larger share" if seed is None else f"take another seed: --seed {seed}"
+        raise UserError(
+            f"--make-splits: none of the {len(files)} clips with captions falls to '{empty}' with --seed {args.seed}; "
+            f"{repair}"
+        )
+    return {file: of_key[key] for file, key in keys.items()}
 
 
 def _three_splits(data: DataSpec) -> list[str]:

@@ -12,11 +12,16 @@ def corpus(tmp_path):
     return Corpus(tmp_path)
 
 
-def one_folder(corpus, clips=20):
+def one_folder(corpus, clips=30):
     """A folder of clips and one CSV, without splits; clip 3 is broken, clip 4 has no caption."""
     for split in SPLITS:
         (corpus.root / split / "ok.wav").unlink()
         (corpus.root / split).rmdir()
+    return one_folder_again(corpus, clips)
+
+
+def one_folder_again(corpus, clips):
+    """The same with more clips."""
     rows = [["fname", "raw_text"], ["none.wav", "without a clip"]]
     for number in range(clips):
         write_clip(corpus.root / "clips" / f"{number:02}.wav", seed=number)
@@ -35,7 +40,7 @@ def test_make_splits_shares_out_every_clip_once(corpus):
     assert corpus.run(*arguments) == 0
     made = splits_of(corpus)
     names = [name for split in SPLITS for name in made[split]]
-    assert sorted(names) == [f"{n:02}.wav" for n in range(20) if n not in (3, 4)]
+    assert sorted(names) == [f"{n:02}.wav" for n in range(30) if n not in (3, 4)]
     for split in SPLITS:
         by_clip = Counter(c.fname for c in corpus.captions(split))
         assert by_clip == dict.fromkeys(made[split], 3)  # no clip's captions in two splits
@@ -48,9 +53,33 @@ def test_make_splits_shares_out_every_clip_once(corpus):
         ("clip", "03.wav"),
         ("clip", "04.wav"),
     ]
-    # 19 clips have captions; 0.8 and 0.9 of them are 15.2 and 17.1; one of them is broken
-    assert sum(map(len, made.values())) == 18
-    assert [len(made["validation"]), len(made["evaluation"])] in ([2, 2], [1, 2], [2, 1])
+    assert sum(map(len, made.values())) == 28  # 29 clips have captions; one of them is broken
+    assert len(made["development"]) > max(len(made["validation"]), len(made["evaluation"])) > 0
+
+
+def test_more_clips_move_no_earlier_one(corpus):
+    arguments = one_folder(corpus, clips=40)
+    assert corpus.run(*arguments) == 0
+    before = splits_of(corpus)
+    assert corpus.run(*one_folder_again(corpus, clips=50)) == 0
+    after = splits_of(corpus)
+    assert all(set(before[split]) <= set(after[split]) for split in SPLITS)
+    assert sum(map(len, after.values())) == sum(map(len, before.values())) + 10
+
+
+def test_an_empty_split_is_reported_with_a_seed_that_fills_it(corpus, capsys):
+    arguments = one_folder(corpus, clips=9)
+    next(seed for seed in range(50) if corpus.run(*arguments, "--seed", str(seed)) == 2)
+    error = capsys.readouterr().err
+    assert "none of the 8 clips with captions falls to '" in error
+    assert corpus.run(*arguments, *error.split("take another seed: ")[1].split()) == 0
+    assert all(splits_of(corpus).values())
+
+
+def test_a_share_that_no_seed_fills_is_reported(corpus, capsys):
+    arguments = one_folder(corpus, clips=9)
+    assert corpus.run(*arguments, "--make-splits", "0.9998,0.0001,0.0001") == 2
+    assert "falls to 'validation' with --seed 0; add clips, or give it a larger share" in capsys.readouterr().err
 
 
 def test_make_splits_follows_its_seed(corpus):
@@ -67,7 +96,7 @@ def test_make_splits_finds_the_one_csv_in_the_folder_of_the_clips(corpus):
     one_folder(corpus)
     (corpus.root / "mine.csv").rename(corpus.root / "clips" / "mine.csv")
     assert corpus.run("--make-splits", "0.6,0.2,0.2", "--set", f"data.root={corpus.root / 'clips'}") == 0
-    assert sum(map(len, splits_of(corpus).values())) == 18
+    assert sum(map(len, splits_of(corpus).values())) == 28
     assert not any(name == "mine.csv" for split in SPLITS for _, name, _ in corpus.rejected(split))
 
 
