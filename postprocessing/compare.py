@@ -171,8 +171,11 @@ def _print_changes(names: Sequence[str], changes: Sequence[Change]) -> None:
         (f"better in {names[1]}", [row for row in changes if row[4] > 0]),
         (f"worse in {names[1]}", [row for row in changes if row[4] < 0]),
     ):
+        first: dict[str, Change] = {}  # a caption that several clips have is shown once, where it changed most
+        for row in rows:
+            first.setdefault(row[0].strip(), row)
         if rows:
-            cells = [[caption, before, after] for caption, _, before, after, _ in rows[:_SHOWN]]
+            cells = [[caption, before, after] for caption, _, before, after, _ in list(first.values())[:_SHOWN]]
             print_table(f"{len(rows)} queries {title}, such as", ["query", "rank in A", "in B"], cells)
 
 

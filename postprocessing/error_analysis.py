@@ -12,18 +12,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from tasks import Run
-from tasks.retrieval.evaluation import Direction, Evaluation, Indices, Values, evaluate_split
-from tasks.retrieval.scores import ScoredSplit, open_scored
+from tasks.retrieval.errors import Errors
+from tasks.retrieval.evaluation import Direction, Indices, evaluate_split
+from tasks.retrieval.scores import open_scored
 from utils.cli_utils import command, command_for, positive
-from utils.metric_utils import DEFAULT_PROTOCOL, PROTOCOLS, Interval, SelectedQueries, best_ranks, bootstrap_intervals
-from utils.metric_utils.breakdown import Bin, chance_by_rank, even_bins, rank_bins, scores_of
+from utils.metric_utils import DEFAULT_PROTOCOL, PROTOCOLS, Interval, bootstrap_intervals
+from utils.metric_utils.breakdown import Bin, chance_by_rank, even_bins, rank_bins
 from utils.report_utils import (
     BarChart,
     Block,
@@ -78,105 +76,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"next: {command_for('postprocessing.compare', str(run.folder), str(scored.path))}")
 
 
-@dataclass(frozen=True)
-class Errors:
-    """What the scores say of each query.
-
-    Attributes:
-        scored: captions and clips.
-        root: the folder that the clips' paths start from.
-        evaluation: ranks and metrics.
-        top: clips to show of each query.
-        sought_scores: (R,) of each relevant pair.
-        best_scores: (Q, kept) of each query's best clips.
-    """
-
-    scored: ScoredSplit
-    root: Path
-    evaluation: Evaluation
-    top: int
-    sought_scores: Values
-    best_scores: Values
-
-    @classmethod
-    def of(cls, scored: ScoredSplit, run: Run, evaluation: Evaluation, top: int) -> Errors:
-        """Read the scores that the page shows."""
-        best, judged = evaluation.best_clips, evaluation.judgements
-        queries = np.repeat(np.arange(len(best)), best.shape[1])
-        source = SelectedQueries(scored.text_to_audio(), judged.rows)
-        scores = scores_of(
-            source,
-            np.concatenate([judged.query_index, queries]),
-            np.concatenate([judged.item_index, best.ravel()]),
-        )
-        pairs = len(judged.query_index)
-        top = top if scored.depth is None else min(top, scored.depth)  # beyond it the order is nobody's
-        return cls(scored, run.data.root, evaluation, top, scores[:pairs], scores[pairs:].reshape(best.shape))
-
-    @property
-    def forward(self) -> Direction:
-        """Captions as queries."""
-        return self.evaluation.text_to_audio
-
-    @cached_property
-    def values(self) -> dict[str, Values]:
-        """(Q,) of each metric."""
-        return self.forward.values()
-
-    @property
-    def leading(self) -> str:
-        """The metric that the protocol ranks by, or the nearest that short lists tell."""
-        return (
-            self.evaluation.protocol.leading if self.evaluation.protocol.leading in self.values else _last(self.values)
-        )
-
-    @cached_property
-    def ranks(self) -> Indices:
-        """(Q,) of each query's best relevant clip; of lists, their length + 1 where it is not named."""
-        found = best_ranks(self.forward.ranks, self.forward.query_index, self.forward.shape[0])
-        return found if self.scored.depth is None else np.minimum(found, self.scored.depth + 1)
-
-    @cached_property
-    def wrong(self) -> np.ndarray:
-        """(Q, kept) bool, which of the best clips are not relevant."""
-        judged, clips = self.evaluation.judgements, len(self.scored.clips)
-        best = self.evaluation.best_clips + clips * np.arange(len(judged.rows))[:, None]
-        return ~np.isin(best, judged.item_index + clips * judged.query_index)
-
-    @cached_property
-    def margin(self) -> Values:
-        """(Q,) score of the best relevant clip less that of the best wrong one; below 0: a wrong one came first."""
-        sought = np.full(len(self.ranks), -np.inf)
-        np.maximum.at(sought, self.forward.query_index, self.sought_scores)
-        first_wrong = np.where(self.wrong.any(axis=1), self.wrong.argmax(axis=1), self.wrong.shape[1] - 1)
-        return sought - self.best_scores[np.arange(len(sought)), first_wrong]
-
-    def hardest(self, number: int) -> Indices:
-        """The queries with the lowest leading metric; among equals the later rank, then the wider miss."""
-        return np.lexsort((self.margin, -self.ranks, self.values[self.leading]))[:number]
-
-    def easiest(self, number: int) -> Indices:
-        """The queries with the highest leading metric; among equals the earlier rank, then the clearer lead."""
-        return np.lexsort((-self.margin, self.ranks, -self.values[self.leading]))[:number]
-
-    def text(self, query: int) -> str:
-        """A query, as the data set spells it."""
-        return self.scored.captions[self.evaluation.judgements.rows[query]].raw_text
-
-    @cached_property
-    def lengths(self) -> Indices:
-        """(Q,) words of each query."""
-        return np.array([len(self.scored.captions[row].tokens) for row in self.evaluation.judgements.rows])
-
-    @cached_property
-    def captions_of(self) -> dict[str, list[str]]:
-        """Every clip's captions, by fid."""
-        found: dict[str, list[str]] = {}
-        for caption in self.scored.captions:
-            found.setdefault(caption.fid, []).append(caption.raw_text)
-        return found
-
-
 def page_of(errors: Errors, hardest: int, easiest: int) -> Page:
     """The page, section by section."""
     scored, protocol = errors.scored, errors.evaluation.protocol
@@ -211,6 +110,8 @@ def _metrics(errors: Errors) -> list[Content]:
             "query; hit@k asks whether any of them is among the first k. Higher is better, but for median_rank."
         )
     )
+    if errors.evaluation.shared is not None:
+        blocks.append(Note(f"{errors.evaluation.shared.describe()}."))
     matched, file = errors.evaluation.judgements.matched, errors.evaluation.judgements.file
     if matched is not None and file is not None:
         left = {
@@ -326,13 +227,18 @@ def _card(errors: Errors, query: int) -> Block:
         _player(errors, clip, f"sought, {_rank(errors, pair)}{_score(errors, errors.sought_scores[pair])}", good=True)
         for pair, clip in missed[:_SOUGHT_SHOWN]
     ]
+    clips, alike = errors.scored.clips, errors.fids_of_text[errors.text(query).strip()]
+    alike = alike - {clips[clip].fid for clip in sought}
     for place, clip in enumerate(shown, 1):
-        line = f"{'sought, ' * (clip in sought)}rank {place}{_score(errors, errors.best_scores[query, place - 1])}"
+        kind = "sought, " * (clip in sought) + "has this caption too, " * (clips[clip].fid in alike)
+        line = f"{kind}rank {place}{_score(errors, errors.best_scores[query, place - 1])}"
         players.append(_player(errors, clip, line, good=clip in sought))
-    of = f" of {len(errors.scored.clips)}"
+    of = f" of {len(clips)}"
     ranks = ", ".join(_rank(errors, pair) for pair in pairs.tolist()[:_SOUGHT_SHOWN])
     more = f" and {len(pairs) - _SOUGHT_SHOWN} more" if len(pairs) > _SOUGHT_SHOWN else ""
     line = f"sought: {ranks}{of}{more}; {errors.leading.removeprefix('m')} {errors.values[errors.leading][query]:.4f}"
+    if alike:
+        line += f"; {len(alike)} other clip{'s have' if len(alike) > 1 else ' has'} this caption, word for word"
     return Card(errors.text(query), line, [Grid(players, _TILE_PX)])
 
 
@@ -372,11 +278,6 @@ def _shown(interval: Interval | None) -> Number | None:
 
 def _both(interval: Interval) -> str:
     return f"{interval.low:.4f} to {interval.high:.4f}"
-
-
-def _last(values: dict[str, Values]) -> str:
-    """The last mAP@k that is there, else the last metric."""
-    return next((key for key in reversed(values) if key.startswith("mAP@")), list(values)[-1])
 
 
 def _order(key: str) -> tuple[int, int]:

@@ -84,6 +84,7 @@ def report_of(evaluation: Evaluation, scored: ScoredSplit, run: Run) -> dict[str
         **{name: direction.metrics() for name, direction in directions.items()},
         "chance": {name: direction.chance() for name, direction in directions.items()},
         "intervals": {"level": 0.95, **{name: direction.intervals() for name, direction in directions.items()}},
+        **_ceiling(evaluation),
         "protocol": {"name": evaluation.protocol.name, "leading": evaluation.protocol.leading},
         "left_out": {
             "clips": len(scored.left_out),
@@ -106,6 +107,13 @@ def report_of(evaluation: Evaluation, scored: ScoredSplit, run: Run) -> dict[str
             "without_clips": matched.without_clips,
         }
     return report
+
+
+def _ceiling(evaluation: Evaluation) -> dict[str, Any]:
+    """What captions that several clips have leave to be reached; nothing where there are none."""
+    if evaluation.shared is None:
+        return {}
+    return {"ceiling": {"text_to_audio": evaluation.shared.ceiling, "captions": int(evaluation.shared.is_shared.sum())}}
 
 
 def _directions(evaluation: Evaluation) -> dict[str, Direction]:
@@ -183,6 +191,8 @@ def _print(scored: ScoredSplit, evaluation: Evaluation, report: dict[str, Any]) 
         print_table(
             f"Retrieval, {name.replace('_', ' ')}", ["", "", f"95 % {evaluation.protocol.interval}", "chance"], rows
         )
+    if evaluation.shared is not None:
+        print(evaluation.shared.describe())
     if evaluation.audio_to_text is not None:
         for metric, note in _NOTES.items():
             print(f"{metric}@k of audio to text: {note}")

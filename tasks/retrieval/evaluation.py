@@ -34,6 +34,7 @@ from utils.metric_utils import (
     retrieval_metrics,
     tie_order,
 )
+from utils.metric_utils.ceiling import ceiling_of_shared_queries, is_shared
 
 T = TypeVar("T")
 Indices = NDArray[np.int64]
@@ -107,6 +108,22 @@ class Direction:
         return {key: value for key, value in numbers.items() if self.knows_ranks or key != MEDIAN_RANK}
 
 
+class SharedCaptions(NamedTuple):
+    """Captions that several clips have word for word, of which each query wants its own clip alone."""
+
+    texts: Indices  # (Q',) a number for the words of each query
+    is_shared: NDArray[np.bool_]  # (Q',) whether another clip has the same words
+    ceiling: dict[str, float]  # R@k and mAP@k of text to audio that no system can exceed
+
+    def describe(self) -> str:
+        """One line: how many, and what they cost."""
+        reached = ", ".join(f"{key} {value:.4f}" for key, value in self.ceiling.items())
+        return (
+            f"{self.is_shared.sum()} of {len(self.texts)} captions are also, word for word, those of another clip; "
+            f"at most {reached} can be reached, text to audio"
+        )
+
+
 class Evaluation(NamedTuple):
     """What a protocol measures of a split's scores."""
 
@@ -115,6 +132,7 @@ class Evaluation(NamedTuple):
     text_to_audio: Direction
     audio_to_text: Direction | None  # None: not all scores are known
     best_clips: Indices  # (Q', top) columns of each query's best clips, best first
+    shared: SharedCaptions | None = None  # None: every caption is of one clip alone, or relevance lists decide
 
 
 def evaluate_split(
@@ -152,7 +170,20 @@ def evaluate_split(
         knows_ranks=depth is None,
     )
     backward = _audio_to_text(scored, protocol.audio_to_text) if scored.is_whole else None
-    return Evaluation(protocol, judgements, forward, backward, ranking.top_index)
+    shared = _shared_captions(scored, judgements, forward)
+    return Evaluation(protocol, judgements, forward, backward, ranking.top_index, shared)
+
+
+def _shared_captions(scored: ScoredSplit, judgements: Judgements, forward: Direction) -> SharedCaptions | None:
+    """Lists of relevant clips say themselves which clips of a query are right: they set no such ceiling."""
+    if judgements.matched is not None:
+        return None
+    spelled = [scored.captions[row].raw_text.strip() for row in judgements.rows.tolist()]
+    texts = np.unique(np.array(spelled, object), return_inverse=True)[1]
+    shared = is_shared(texts, judgements.item_index)
+    if not shared.any():
+        return None
+    return SharedCaptions(texts, shared, ceiling_of_shared_queries(texts, judgements.item_index, forward.cutoffs))
 
 
 def judge(scored: ScoredSplit, run: Run, protocol: Protocol, relevance: Path | None) -> Judgements:

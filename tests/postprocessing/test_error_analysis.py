@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from postprocessing import error_analysis, xmodal_retrieval, xmodal_scores
-from postprocessing.error_analysis import Errors, page_of
+from postprocessing.error_analysis import page_of
+from tasks.retrieval.errors import Errors
 from tasks.retrieval.evaluation import evaluate_split
 from tasks.retrieval.scores import ScoredSplit
 from tests.pages import needs_browser, opened, parsed, read, targets

@@ -5,6 +5,7 @@ ranking     scores -> the rank of every relevant item, and each query's best can
 pairing     scores of one caption a clip -> accuracy@k, beside chance
 retrieval   ranks -> R@k, AP@k, median rank, accuracy@k, for each query and as means
 graded      ranks and gains -> nDCG@k
+ceiling     the most that is possible where queries share their words
 chance      the same numbers for a random order, in closed form
 breakdown   ranks in bins: histograms, and metrics by a property of the queries
 ensembles   several systems as one
