@@ -7,7 +7,8 @@ import time
 import numpy as np
 
 from benchmarks.timing import Result, report
-from utils.text_utils import encode_captions, load_text_tower
+from models.frozen.text import encode_captions
+from models.frozen.text_loading import load_frozen_text
 
 CAPTIONS = 5000
 TIMED_ONE_BY_ONE = 300
@@ -28,15 +29,15 @@ def captions_like_clotho(count: int) -> list[str]:
 def measure() -> Result:
     """Seconds for all captions; the reference is timed on a part, spread over the whole, and extrapolated."""
     captions = captions_like_clotho(CAPTIONS)
-    tower = load_text_tower(MODEL)
-    tower.encode_batch(captions[:64])  # warm up
+    encoder = load_frozen_text(MODEL)
+    encoder.encode_batch(captions[:64])  # warm up
 
     start = time.perf_counter()
-    one_by_one = np.concatenate([tower.encode_batch([text]) for text in captions[:: CAPTIONS // TIMED_ONE_BY_ONE]])
+    one_by_one = np.concatenate([encoder.encode_batch([text]) for text in captions[:: CAPTIONS // TIMED_ONE_BY_ONE]])
     reference = (time.perf_counter() - start) / len(one_by_one) * CAPTIONS
 
     start = time.perf_counter()
-    batched = np.concatenate(list(encode_captions(tower, captions)))
+    batched = np.concatenate(list(encode_captions(encoder, captions)))
     ours = time.perf_counter() - start
 
     difference = np.abs(batched[:: CAPTIONS // TIMED_ONE_BY_ONE] - one_by_one).max()

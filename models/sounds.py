@@ -92,7 +92,7 @@ def sound_input(data: DataSpec, audio_input: str, waves: WaveNeeds | None, devic
             f"sounds cannot be embedded: the run's audio vectors come from {source}, and the encoder that made them "
             "is not known; search by text, or train with data.audio_embeddings: {model: NAME}"
         )
-    from models.frozen_audio import load_frozen_audio
+    from models.frozen.audio import load_frozen_audio
 
     encoder = load_frozen_audio(wanted.model, wanted.layers, data.front_end, data.max_duration_s, device)
     facts = {"pooling": encoder.pooling(False), "input": encoder.describe_input()}

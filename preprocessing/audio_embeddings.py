@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.frozen_audio import KEY, FrozenAudioEncoder, load_frozen_audio
+from models.frozen.audio import KEY, FrozenAudioEncoder, load_frozen_audio
 from tasks import Run, load_run
 from utils.artefact_utils import (
     AudioEmbeddingParts,

@@ -1,4 +1,4 @@
-"""Captions -> clip_embeds.pkl: a vector (E,) float32 for every tid, by the text tower of a CLIP.
+"""Captions -> clip_embeds.pkl: a vector (E,) float32 for every tid, by the text encoder of a CLIP.
 
     python -m preprocessing.clip_embeddings --conf tasks/clap_projection.yaml
 
@@ -12,12 +12,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from models.frozen.caption_vectors import write_caption_vectors
 from tasks import load_run
 from utils.artefact_utils import read_text_table
 from utils.cli_utils import command, command_for, positive
 from utils.data_utils import making
 from utils.model_utils import choose_device
-from utils.text_utils import write_caption_vectors
 
 SCRIPT = "preprocessing.clip_embeddings"
 CLIP = "openai/clip-vit-base-patch32"

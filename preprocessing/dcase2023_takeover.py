@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.frozen.caption_vectors import adopt_caption_vectors
 from tasks import Run, load_run
 from utils.artefact_utils import (
     BaselineClip,
@@ -46,7 +47,6 @@ from utils.dataset_utils import (
 )
 from utils.process_utils import all_cores
 from utils.report_utils import progress_bar
-from utils.text_utils import adopt_caption_vectors
 
 SCRIPT = "preprocessing.dcase2023_takeover"
 TEXT_VECTORS = "sbert_embeds.pkl"

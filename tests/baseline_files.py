@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import soundfile
 
+from models.frozen.text_loading import load_frozen_text
 from tests.tiny import SPLITS
-from utils.text_utils import load_text_tower, normalise_caption
+from utils.text_utils import normalise_caption
 
 
 def write_baseline_files(folder: Path, corpus: Path, encoder: Path, seed: int = 0) -> dict[str, dict[str, str]]:
@@ -45,7 +46,7 @@ def write_baseline_files(folder: Path, corpus: Path, encoder: Path, seed: int = 
         texts |= dict(zip(frame.tid, frame.raw_text, strict=True))
         bags[split] = [word for text in words for word in text.split()]
     dump(folder / "audio_info.pkl", {"audio_fid2fname": names, "audio_durations": durations})
-    vectors = load_text_tower(str(encoder)).encode_texts(list(texts.values()))
+    vectors = load_frozen_text(str(encoder)).vectors(list(texts.values()))
     dump(folder / "sbert_embeds.pkl", dict(zip(texts, vectors, strict=True)))
     dump(folder / "vocab_info.pkl", {"vocabulary": set().union(*bags.values()), "word_bags": bags, "split_infos": {}})
     return names

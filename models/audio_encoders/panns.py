@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from models.audio_encoders.panns_blocks import ConvBlock
-from models.frozen import freeze
+from models.frozen.hold import freeze
 from models.initial_values import InitialValues, initialise
 from utils.cli_utils import ArtefactError, ConfigError
 from utils.config_utils import Spec, UserPath

@@ -1,4 +1,4 @@
-"""wav2vec 2.0, HuBERT, Whisper's encoder or CLAP's audio tower as an audio encoder on waveforms."""
+"""wav2vec 2.0, HuBERT, Whisper's encoder or CLAP's audio encoder as an audio encoder on waveforms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from models.backbones import WaveformBackbone, load_backbone
-from models.frozen import freeze
+from models.frozen.hold import freeze
 from models.pooling import AttentionPooling
 from utils.cli_utils import UserError
 from utils.config_utils import Spec

@@ -17,7 +17,7 @@ _LOADERS = {
     "hubert": load_speech,
     "whisper": load_whisper,
     "clap": load_clap,
-    "clap_audio_model": load_clap,  # the audio tower alone
+    "clap_audio_model": load_clap,  # the audio encoder alone
 }
 BACKBONE_TYPES = tuple(_LOADERS)
 

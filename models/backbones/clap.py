@@ -1,4 +1,4 @@
-"""CLAP's audio tower: log-mel of a window of 10 s in, 32 frames or one projected embedding out.
+"""CLAP's audio encoder: log-mel of a window of 10 s in, 32 frames or one projected embedding out.
 
 Source: Wu et al. 2023, "Large-scale contrastive language-audio pretraining"; transformers, models/clap.
 """
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class ClapBackbone(WaveformBackbone):
-    """CLAP's audio tower, with its projection where the model has one.
+    """CLAP's audio encoder, with its projection where the model has one.
 
     Clips shorter than the window are repeated as often as they fit whole, then filled up with zeros, as CLAP does;
     longer ones are refused: CLAP would take a random crop, and a clip would get another embedding at every call.
 
     Args:
-        network: the audio tower.
+        network: the audio encoder.
         extractor: its settings of the log-mel.
     """
 
@@ -37,10 +37,10 @@ class ClapBackbone(WaveformBackbone):
 
     def __init__(self, network: ClapAudioModelWithProjection | ClapAudioModel, extractor: ClapFeatureExtractor) -> None:
         super().__init__()
-        tower: Any = getattr(network, "audio_model", network)
-        encoder = tower.audio_encoder
+        audio: Any = getattr(network, "audio_model", network)
+        encoder = audio.audio_encoder
         self.network = network
-        self.projected = tower is not network
+        self.projected = audio is not network
         self.width = encoder.num_features
         self.vector_width = network.config.projection_dim if self.projected else encoder.num_features
         self.sample_rate_hz, self.max_samples = extractor.sampling_rate, int(extractor.nb_max_samples)
@@ -68,7 +68,7 @@ class ClapBackbone(WaveformBackbone):
         """CLAP's embedding of each clip in the space that it shares with CLAP's texts.
 
         The `audio_embeds` of ClapAudioModelWithProjection: not normalised. `ClapModel.get_audio_features` gives the
-        same, normalised to length 1. Of a tower without a projection it is the `pooler_output` of ClapAudioModel.
+        same, normalised to length 1. Of an encoder without a projection it is the `pooler_output` of ClapAudioModel.
 
         Args:
             waves: see `frames`.
@@ -117,7 +117,7 @@ class ClapBackbone(WaveformBackbone):
 
 
 def load_clap(model: str, key: str, layers: int | None = None) -> ClapBackbone:
-    """The audio tower of a CLAP from a folder or hub; the folder may hold the tower alone.
+    """The audio encoder of a CLAP from a folder or hub; the folder may hold the encoder alone.
 
     Settings of the log-mel that preprocessor_config.json does not name are ClapFeatureExtractor's defaults; where
     there is no such file, the kind of mel filters is that of CLAP's fused or unfused models, whichever this one is.

@@ -1,4 +1,4 @@
-"""CLIP's text tower with its projection.
+"""CLIP's text encoder with its projection.
 
 Source: Radford et al. 2021, "CLIP"; transformers, models/clip.
 """
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
+from models.frozen.clip_text import load_clip_network, load_clip_tokenizer
 from models.text_encoders.token_encoder import TokenEncoder
 from utils.config_utils import Spec
-from utils.text_utils import Tokenizer, load_clip_network, load_clip_tokenizer
+from utils.text_utils import Tokenizer
 
 if TYPE_CHECKING:
     from transformers import CLIPTextModelWithProjection
@@ -24,7 +25,7 @@ class CLIPTextEncoder(TokenEncoder):
     """CLIP's text embedding, which it reads at a caption's end, and one linear layer into the shared space.
 
     Args:
-        network: the text tower with its projection.
+        network: the text encoder with its projection.
         out_dim: E of the output.
         trainable: False: only the last layer learns.
     """
@@ -38,7 +39,7 @@ class CLIPTextEncoder(TokenEncoder):
 
 
 class CLIPTextSpec(Spec):
-    """The `text_encoder:` block of CLIP's text tower."""
+    """The `text_encoder:` block of CLIP's text encoder."""
 
     input: ClassVar[Literal["tokens"]] = "tokens"
 

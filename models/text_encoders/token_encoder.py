@@ -7,7 +7,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from models.frozen import freeze
+from models.frozen.hold import freeze
 
 
 class TokenEncoder(nn.Module, ABC):

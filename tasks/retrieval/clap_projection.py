@@ -18,7 +18,7 @@ from utils.model_utils import TrainingSpec, seed_everything
 
 
 class ClapDataSpec(DataSpec):
-    """The `data:` block: audio vectors, and caption vectors of CLIP's text tower."""
+    """The `data:` block: audio vectors, and caption vectors of CLIP's text encoder."""
 
     text_embeddings: TextEmbeddingsSpec = TextEmbeddingsSpec(
         file="clip_embeds.pkl", model="openai/clip-vit-base-patch32"

@@ -209,12 +209,12 @@ class DualEncoderTask:
         """
         if self._inputs.tokenizer is not None:
             return self._embed_texts(TokenTexts(self._inputs.tokenizer, texts))
-        from utils.text_utils import load_text_tower
+        from models.frozen.text_loading import load_frozen_text
 
         model = self._run.data.text_embeddings.model
         refuse_changed(self._splits.values(), "text", model, model_revision(model))
-        tower = load_text_tower(model, device=self._device())
-        vectors = VectorTexts(tower.encode_texts(list(texts)))
+        encoder = load_frozen_text(model, device=self._device())
+        vectors = VectorTexts(encoder.vectors(list(texts)))
         if vectors.width != self._text_dim:
             raise UserError(
                 f"data.text_embeddings.model: {self._run.data.text_embeddings.model} gives {vectors.width} dimensions, "

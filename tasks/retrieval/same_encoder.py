@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from models.frozen_audio import audio_revision
+from models.frozen.audio import audio_revision
 from models.sounds import SoundInput
 from utils.cli_utils import ArtefactError, UserError, command_for
 from utils.data_utils import CaptionedClips, DataSpec

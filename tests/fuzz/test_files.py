@@ -21,7 +21,7 @@ import soundfile
 import torch
 from safetensors.torch import save_file
 
-from models.frozen_panns import load_panns
+from models.frozen.panns import load_panns
 from postprocessing import export, submission, xmodal_scores
 from preprocessing import audio_logmel, clotho_dataset, sbert_embeddings
 from preprocessing.clotho_dataset import read_captions

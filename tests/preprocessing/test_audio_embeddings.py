@@ -16,7 +16,7 @@ import soundfile
 import torch
 
 from models.audio_encoders import CNN10Encoder
-from models.frozen_audio import load_frozen_audio
+from models.frozen.audio import load_frozen_audio
 from preprocessing import audio_embeddings, clotho_dataset, sbert_embeddings
 from tests import tiny, tiny_models
 from tests.models.exported import write_panns

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from models.frozen import caption_vectors
 from preprocessing import clip_embeddings, clotho_dataset
 from tests import tiny, tiny_models
 from utils.artefact_utils import load_pickle, read_text_table
-from utils.text_utils import caption_vectors
 
 
 class Data:
@@ -127,7 +127,7 @@ def test_killed_in_the_middle_it_goes_on_from_the_last_chunk(data, monkeypatch, 
     assert "20 of 32 captions are embedded already" in capsys.readouterr().out
     assert_right(data)
     assert not data.path.with_name("clip_embeds.pkl.unfinished").exists()
-    monkeypatch.setattr(caption_vectors, "load_text_tower", None)
+    monkeypatch.setattr(caption_vectors, "load_frozen_text", None)
     assert data.run() == 0
     assert f"32 captions, reused {data.path}" in capsys.readouterr().out
 

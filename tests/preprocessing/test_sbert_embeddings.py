@@ -11,10 +11,11 @@ import signal
 import numpy as np
 import pytest
 
+from models.frozen import caption_vectors
+from models.frozen.sentences import load_sentence_encoder
 from preprocessing import clotho_dataset, sbert_embeddings
 from tests import tiny
 from utils.artefact_utils import load_pickle, read_text_table, write_text_embeddings
-from utils.text_utils import caption_vectors, load_sentence_encoder
 
 
 class Data:
@@ -55,20 +56,20 @@ def data(raw):
 def encoded(monkeypatch):
     """The texts that go through the encoder, one list a call."""
     calls = []
-    load = caption_vectors.load_text_tower
+    load = caption_vectors.load_frozen_text
 
     def counting(model, **settings):
-        tower = load(model, **settings)
-        encode = tower.encode_batch
+        encoder = load(model, **settings)
+        encode = encoder.encode_batch
 
         def counted(texts):
             calls.append(list(texts))
             return encode(texts)
 
-        tower.encode_batch = counted
-        return tower
+        encoder.encode_batch = counted
+        return encoder
 
-    monkeypatch.setattr(caption_vectors, "load_text_tower", counting)
+    monkeypatch.setattr(caption_vectors, "load_frozen_text", counting)
     return calls
 
 
@@ -101,7 +102,7 @@ def test_each_caption_has_its_vector_and_the_notes_name_the_model(data, capsys):
 def test_run_again_it_loads_no_model_and_writes_nothing(data, monkeypatch, capsys):
     data.run()
     content = data.path.read_bytes()
-    monkeypatch.setattr(caption_vectors, "load_text_tower", None)
+    monkeypatch.setattr(caption_vectors, "load_frozen_text", None)
     monkeypatch.setattr(caption_vectors, "write_text_embeddings", None)
     assert data.run() == 0
     assert f"32 captions, reused {data.path}" in capsys.readouterr().out

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertModel
 
+from models.frozen.text_loading import load_frozen_text
 from tests import tiny_models
 from utils.cli_utils import UserError
 from utils.pretrained_utils import find_model, load_pretrained, model_revision, read_config
-from utils.text_utils.loading import load_text_tower
 
 KEY = "data.text_embeddings.model"
 
@@ -32,7 +32,7 @@ def _set(folder: Path, **settings: object) -> None:
 def _refused(folder: Path) -> str:
     """The line, the same wherever the folder is opened."""
     lines = set()
-    for opened in (find_model, lambda model, key: load_pretrained(BertModel, model, key), load_text_tower):
+    for opened in (find_model, lambda model, key: load_pretrained(BertModel, model, key), load_frozen_text):
         with pytest.raises(UserError) as caught:
             opened(str(folder), KEY)
         lines.add(str(caught.value))
@@ -229,7 +229,7 @@ def test_code_of_a_known_type_is_not_run(folder, tmp_path):
     _set(folder, auto_map={"AutoConfig": "trap.Config", "AutoModel": "trap.Model"}, trust_remote_code=True)
     assert read_config(str(folder), KEY).model_type == "bert"
     load_pretrained(BertModel, str(folder), KEY)
-    load_text_tower(str(folder), KEY)
+    load_frozen_text(str(folder), KEY)
     assert not (tmp_path / "sprung").exists()
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.audio_encoders import AudioEncoderSpec
-from models.frozen_panns import PANNsBackbone
+from models.frozen.panns import PANNsBackbone
 from models.initial_values import initialise
 from models.text_encoders import TextEncoderSpec
 from tests.models.plain_dcase import panns_names, plain_dcase

@@ -45,13 +45,13 @@ def test_log_mels_are_those_of_transformers(folder: Path, name: str, padding: st
 def test_vectors_are_claps_projected_embeddings(folder: Path):
     backbone = load_backbone(str(folder), KEY)
     extractor, model = ClapFeatureExtractor.from_pretrained(folder), ClapModel.from_pretrained(folder).eval()
-    tower = ClapAudioModelWithProjection.from_pretrained(folder).eval()
+    encoder = ClapAudioModelWithProjection.from_pretrained(folder).eval()
     waves = clips(RATE_HZ)
     vectors = backbone.vectors(*padded(waves))
     for vector, wave in zip(vectors, waves, strict=True):
         features = extractor(wave.numpy(), sampling_rate=RATE_HZ, return_tensors="pt").input_features
         inputs = {"input_features": features, "is_longer": torch.tensor([[False]])}
-        torch.testing.assert_close(vector, tower(**inputs).audio_embeds[0], atol=1e-4, rtol=0)
+        torch.testing.assert_close(vector, encoder(**inputs).audio_embeds[0], atol=1e-4, rtol=0)
         normalised = model.get_audio_features(**inputs).pooler_output[0]
         torch.testing.assert_close(vector / vector.norm(), normalised, atol=1e-4, rtol=0)
 
@@ -94,20 +94,20 @@ def test_settings_of_another_model_and_layers_are_refused(tmp_path: Path):
         load_backbone(str(folder), KEY)
 
 
-def _tower(folder, projected, tmp_path):
-    """The audio tower of a CLAP alone, saved by itself, without the settings of its extractor."""
+def _encoder_alone(folder, projected, tmp_path):
+    """The audio encoder of a CLAP alone, saved by itself, without the settings of its extractor."""
     network = load_pretrained(ClapAudioModelWithProjection, str(folder), KEY)
     network = network if projected else network.audio_model
-    network.save_pretrained(tmp_path / "tower")
-    return load_backbone(str(tmp_path / "tower"), KEY), network
+    network.save_pretrained(tmp_path / "encoder")
+    return load_backbone(str(tmp_path / "encoder"), KEY), network
 
 
 @pytest.mark.parametrize("fusion", [False, True])
-def test_the_audio_tower_alone_is_enough(tmp_path, fusion):
+def test_the_audio_encoder_alone_is_enough(tmp_path, fusion):
     folder = tiny_models.write_clap(tmp_path / "clap", fusion)
     whole = load_backbone(str(folder), KEY)
     waves, lengths = 0.1 * torch.randn(2, 20_000), torch.tensor([20_000, 9_000])
-    alone, network = _tower(folder, False, tmp_path)
+    alone, network = _encoder_alone(folder, False, tmp_path)
     assert not alone.projected
     with torch.no_grad():
         assert torch.equal(alone.frames(waves, lengths)[0], whole.frames(waves, lengths)[0])
@@ -117,11 +117,11 @@ def test_the_audio_tower_alone_is_enough(tmp_path, fusion):
     assert vectors.shape == (2, alone.vector_width) == (2, network.audio_encoder.num_features)
 
 
-def test_the_audio_tower_with_its_projection_is_the_whole(tmp_path):
+def test_the_audio_encoder_with_its_projection_is_the_whole(tmp_path):
     folder = tiny_models.write_clap(tmp_path / "clap")
-    alone, _ = _tower(folder, True, tmp_path)
+    alone, _ = _encoder_alone(folder, True, tmp_path)
     waves, lengths = 0.1 * torch.randn(1, 20_000), torch.tensor([20_000])
     with torch.no_grad():
         assert torch.equal(alone.vectors(waves, lengths), load_backbone(str(folder), KEY).vectors(waves, lengths))
-    spec = Wav2Vec2Spec(name="ClapAudioEncoder", model=str(tmp_path / "tower"))
+    spec = Wav2Vec2Spec(name="ClapAudioEncoder", model=str(tmp_path / "encoder"))
     assert spec.build(5)(waves, lengths).shape == (1, 5)

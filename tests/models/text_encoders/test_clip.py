@@ -37,12 +37,12 @@ def test_an_embedding_is_the_same_alone_and_in_any_batch(folder: Path):
     check_embeddings(spec_of(folder))
 
 
-def test_a_frozen_tower_is_unchanged_to_the_bit(folder: Path):
+def test_a_frozen_network_is_unchanged_to_the_bit(folder: Path):
     check_frozen(spec_of(folder, trainable=False))
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_a_trainable_tower_learns(folder: Path, precision: torch.dtype):
+def test_a_trainable_network_learns(folder: Path, precision: torch.dtype):
     check_trainable(spec_of(folder), precision)
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from models.frozen_audio import audio_revision
+from models.frozen.audio import audio_revision
 from models.sounds import SoundInput
 from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds, refuse_stale
 from utils.cli_utils import ArtefactError, UserError

@@ -1,4 +1,4 @@
-"""The file of caption vectors, made by any text tower: resumable, and only of what is missing."""
+"""The file of caption vectors, made by any text encoder: resumable, and only of what is missing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.frozen.text import KEY, FrozenTextEncoder, encode_captions
+from models.frozen.text_loading import load_frozen_text
 from utils.artefact_utils import (
     Caption,
     UnreadableError,
@@ -21,8 +23,6 @@ from utils.artefact_utils import (
 from utils.cli_utils import ArtefactError, UserError
 from utils.pretrained_utils import find_model, model_revision
 from utils.report_utils import progress_bar
-from utils.text_utils.loading import load_text_tower
-from utils.text_utils.towers import KEY, TextTower, encode_captions
 
 _CHUNK = 4096
 _COMPARED = 4  # captions whose adopted vectors are computed again
@@ -50,7 +50,7 @@ def write_caption_vectors(
         device: where to compute; None: the GPU if there is one.
 
     Returns:
-        The notes of the file: `model`, `revision`, `made_by`, `kind` (of the tower), `max_tokens` and `truncated`
+        The notes of the file: `model`, `revision`, `made_by`, `kind` (of the encoder), `max_tokens` and `truncated`
         (how many captions are longer).
 
     Raises:
@@ -69,15 +69,15 @@ def write_caption_vectors(
         return held_notes
     if len(missing) < len(captions):
         print(f"{len(captions) - len(missing)} of {len(captions)} captions are embedded already")
-    tower = load_text_tower(model, device=device)
-    truncated = tower.truncated([caption.raw_text for caption in captions])
-    notes |= {"kind": tower.kind, "max_tokens": tower.max_tokens, "truncated": truncated}
+    encoder = load_frozen_text(model, device=device)
+    truncated = encoder.truncated([caption.raw_text for caption in captions])
+    notes |= {"kind": encoder.kind, "max_tokens": encoder.max_tokens, "truncated": truncated}
     vectors = {tid: held[tid] for tid in wanted if tid in held}
-    _embed(tower, missing, vectors, unfinished, notes, batch_size)
+    _embed(encoder, missing, vectors, unfinished, notes, batch_size)
     ordered = {caption.tid: np.ascontiguousarray(vectors[caption.tid]) for caption in captions}
     write_text_embeddings(path, ordered, notes)
     unfinished.unlink(missing_ok=True)
-    print(f"{len(ordered)} captions, wrote {path} ({tower.width} dimensions, {model})")
+    print(f"{len(ordered)} captions, wrote {path} ({encoder.width} dimensions, {model})")
     _say_truncated(notes)
     return notes
 
@@ -106,25 +106,25 @@ def adopt_caption_vectors(
     }
     compared = [caption for caption in captions if caption.tid in found][:_COMPARED]
     try:
-        tower = load_text_tower(model)
+        encoder = load_frozen_text(model)
     except UserError as error:
         print(f"the vectors could not be compared with those of {model}, for whose they are taken: {error}")
         notes: dict[str, Any] = {"model": model, "made_by": made_by}
     else:
-        _refuse_others(tower, compared, found, model)
-        notes = {"model": model, "revision": model_revision(model), "made_by": made_by, "kind": tower.kind}
+        _refuse_others(encoder, compared, found, model)
+        notes = {"model": model, "revision": model_revision(model), "made_by": made_by, "kind": encoder.kind}
     write_text_embeddings(path, found, notes)
     return len(captions) - len(found)
 
 
-def _refuse_others(tower: TextTower, captions: Sequence[Caption], found: Vectors, model: str) -> None:
-    """The vectors must be the tower's own; a longer or shorter one of the same direction is no other model's."""
+def _refuse_others(encoder: FrozenTextEncoder, captions: Sequence[Caption], found: Vectors, model: str) -> None:
+    """The vectors must be the encoder's own; a longer or shorter one of the same direction is no other model's."""
     for caption in captions:
         given = found[caption.tid]
-        if len(given) != tower.width:
-            difference = f"have {len(given)} dimensions, those of {model} {tower.width}"
+        if len(given) != encoder.width:
+            difference = f"have {len(given)} dimensions, those of {model} {encoder.width}"
         else:
-            own = tower.encode_texts([caption.raw_text])[0].astype(np.float64)
+            own = encoder.vectors([caption.raw_text])[0].astype(np.float64)
             cosine = float(own @ given / max(np.linalg.norm(own) * np.linalg.norm(given), 1e-30))
             if cosine > _ALIKE:
                 continue
@@ -136,10 +136,15 @@ def _refuse_others(tower: TextTower, captions: Sequence[Caption], found: Vectors
 
 
 def _embed(
-    tower: TextTower, captions: Sequence[Caption], vectors: Vectors, unfinished: Path, notes: dict[str, Any], batch: int
+    encoder: FrozenTextEncoder,
+    captions: Sequence[Caption],
+    vectors: Vectors,
+    unfinished: Path,
+    notes: dict[str, Any],
+    batch: int,
 ) -> None:
     """Add the vectors of these captions; after each chunk but the last, what there is stands in `unfinished`."""
-    chunks = encode_captions(tower, [caption.raw_text for caption in captions], batch, _CHUNK)
+    chunks = encode_captions(encoder, [caption.raw_text for caption in captions], batch, _CHUNK)
     done = 0
     with progress_bar(len(captions), "captions", "caption") as bar:
         for rows in chunks:

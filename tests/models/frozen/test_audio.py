@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from models.audio_encoders import CNN10Encoder, CNN14Encoder
-from models.frozen_audio import load_frozen_audio
-from models.frozen_panns import PANNsBackbone
+from models.frozen.audio import load_frozen_audio
+from models.frozen.panns import PANNsBackbone
 from tests import tiny_models
 from tests.models.exported import FRONT_END, write_panns
 from tests.models.plain_dcase import plain_dcase

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from models.backbones import WaveformBackbone, load_backbone
 from models.backbones.clap import ClapBackbone
-from models.frozen import freeze
-from models.frozen_panns import PANNsBackbone, load_panns, panns_files
+from models.frozen.hold import freeze
+from models.frozen.panns import PANNsBackbone, load_panns, panns_files
 from utils.artefact_utils import front_end_mark, input_text
 from utils.audio_utils import FrontEnd
 from utils.cli_utils import UserError

@@ -1,4 +1,4 @@
-"""The text tower of a CLIP, with its projection into the space that images, and here sounds, share."""
+"""The text encoder of a CLIP, with its projection into the space that images, and here sounds, share."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.frozen.text import KEY, FrozenTextEncoder
 from utils.cli_utils import UserError
 from utils.pretrained_utils import check_type, load_pretrained, read_config
 from utils.text_utils.tokens import Tokenizer, load_tokenizer
-from utils.text_utils.towers import KEY, TextTower
 
 if TYPE_CHECKING:
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection
@@ -21,7 +21,7 @@ CLIP_TYPES = ("clip", "clip_text_model")
 _LEGACY_END = 2  # in the configuration of OpenAI's checkpoints; CLIP then takes the highest id for a caption's end
 
 
-class ClipTower(TextTower):
+class FrozenClipText(FrozenTextEncoder):
     """A CLIP's text network with its projection; the vectors are not of length 1.
 
     Args:
@@ -46,8 +46,8 @@ class ClipTower(TextTower):
         return self._tokenizer.counts(texts)
 
 
-def load_clip_tower(model: str, key: str = KEY, device: torch.device | None = None) -> ClipTower:
-    """The text tower of a CLIP, frozen.
+def load_frozen_clip(model: str, key: str = KEY, device: torch.device | None = None) -> FrozenClipText:
+    """The text encoder of a CLIP, frozen.
 
     Args:
         model: a folder or a name at a hub, of a whole CLIP or of its text network with the projection.
@@ -58,7 +58,7 @@ def load_clip_tower(model: str, key: str = KEY, device: torch.device | None = No
     """
     tokenizer = load_clip_tokenizer(model, key)
     network: Any = load_clip_network(model, key).requires_grad_(False)  # Any: mypy misreads transformers' own `to`
-    return ClipTower(network.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer)
+    return FrozenClipText(network.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer)
 
 
 def load_clip_network(model: str, key: str) -> CLIPTextModelWithProjection:
@@ -78,7 +78,7 @@ def load_clip_tokenizer(model: str, key: str, max_tokens: int | None = None) -> 
     """A CLIP's tokenizer.
 
     Args:
-        model: see `load_clip_tower`.
+        model: see `load_frozen_clip`.
         key: of the YAML, for messages; `max_tokens` stands beside it.
         max_tokens: cut captions to so many tokens, start and end among them; None: to what the model takes.
     Raises:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 KEY = "data.text_embeddings.model"  # of the YAML, for messages
 
 
-class TextTower(ABC):
+class FrozenTextEncoder(ABC):
     """A frozen network that maps a caption to a vector of E numbers, the same alone and in any batch.
 
     The vectors are as the network gives them: those of a CLIP are not of length 1, those of a sentence encoder are
@@ -41,13 +41,13 @@ class TextTower(ABC):
         limit = self.max_tokens
         return 0 if limit is None else sum(count > limit for count in self.token_counts(texts))
 
-    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n, E) of any number of texts, in order."""
         return np.concatenate([np.zeros((0, self.width), np.float32), *encode_captions(self, texts)])
 
 
 def encode_captions(
-    tower: TextTower, texts: Sequence[str], batch_size: int = 64, chunk: int = 4096
+    encoder: FrozenTextEncoder, texts: Sequence[str], batch_size: int = 64, chunk: int = 4096
 ) -> Iterator[NDArray[np.float32]]:
     """Embed captions in batches of equal or nearly equal numbers of tokens; equal captions are encoded once.
 
@@ -58,8 +58,8 @@ def encode_captions(
         part = texts[start : start + chunk]
         distinct = list(dict.fromkeys(part))
         # by tokens, not letters: on short captions that would pad a fifth of all tokens
-        order = np.argsort([-count for count in tower.token_counts(distinct)], kind="stable")
+        order = np.argsort([-count for count in encoder.token_counts(distinct)], kind="stable")
         batches = [[distinct[i] for i in order[n : n + batch_size]] for n in range(0, len(order), batch_size)]
-        vectors = np.concatenate([tower.encode_batch(batch) for batch in batches])
+        vectors = np.concatenate([encoder.encode_batch(batch) for batch in batches])
         rows = {distinct[i]: row for row, i in enumerate(order)}
         yield vectors.astype(np.float32, copy=False)[[rows[text] for text in part]]

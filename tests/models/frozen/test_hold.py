@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from models.frozen import Frozen
+from models.frozen.hold import Frozen
 
 
 def _network() -> nn.Module:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from models.frozen.text import KEY, FrozenTextEncoder
 from utils.cli_utils import UserError, short_repr
 from utils.pretrained_utils import find_model, load_pretrained, local_only, reason_of
 from utils.text_utils.tokens import check_tokenizer, count_tokens
-from utils.text_utils.towers import KEY, TextTower
 
 if TYPE_CHECKING:
     import torch
@@ -22,8 +22,8 @@ _UNKNOWN = "\u241f"  # in no vocabulary
 _MAX_PROMPT = 10_000  # characters, which go before each caption
 
 
-class SentenceTower(TextTower):
-    """A sentence-transformers model as a text tower.
+class FrozenSentenceEncoder(FrozenTextEncoder):
+    """A sentence-transformers model, held still.
 
     Args:
         encoder: in eval mode.
@@ -101,7 +101,7 @@ def _try_out(encoder: SentenceTransformer, model: str, key: str) -> None:
     if not isinstance(words, str) or len(words) > _MAX_PROMPT:
         raise _cannot_be(f"used: its prompt is {short_repr(words)}, expected a short text", model, key)
     try:
-        vector = SentenceTower(encoder).encode_batch(["a", _UNKNOWN])
+        vector = FrozenSentenceEncoder(encoder).encode_batch(["a", _UNKNOWN])
     except Exception as error:  # the same, and whatever a network ends in
         raise _cannot_be(f"used: its modules make no vector of a text ({reason_of(error)})", model, key) from error
     if vector.ndim != 2 or not vector.size or not np.isfinite(vector).all():

@@ -1,11 +1,11 @@
-"""Captions through a text tower: in order, each distinct one once, by their tokens."""
+"""Captions through a text encoder: in order, each distinct one once, by their tokens."""
 
 import numpy as np
 
-from utils.text_utils import TextTower, encode_captions
+from models.frozen.text import FrozenTextEncoder, encode_captions
 
 
-class CountingTower(TextTower):
+class CountingEncoder(FrozenTextEncoder):
     """Maps a text to its length and first letter; a letter is a token; counts what passes."""
 
     def __init__(self, max_tokens=None):
@@ -24,27 +24,27 @@ TEXTS = ["bb", "a", "cccc", "a", "bb", "dd", "a", "e"]
 
 
 def test_captions_keep_their_order_and_equal_ones_are_encoded_once():
-    tower = CountingTower()
-    chunks = list(encode_captions(tower, TEXTS, chunk=4))
+    encoder = CountingEncoder()
+    chunks = list(encode_captions(encoder, TEXTS, chunk=4))
     assert [chunk.shape for chunk in chunks] == [(4, 2), (4, 2)]
     assert all(chunk.dtype == np.float32 for chunk in chunks)
     np.testing.assert_array_equal(np.concatenate(chunks), [[len(text), ord(text[0])] for text in TEXTS])
-    assert tower.batches == [["cccc", "bb", "a"], ["bb", "dd", "a", "e"]]  # the longest first, in each chunk
-    assert list(encode_captions(tower, [])) == []
+    assert encoder.batches == [["cccc", "bb", "a"], ["bb", "dd", "a", "e"]]  # the longest first, in each chunk
+    assert list(encode_captions(encoder, [])) == []
 
 
 def test_batches_are_of_nearly_equal_lengths():
-    tower = CountingTower()
+    encoder = CountingEncoder()
     texts = ["x" * n for n in (5, 1, 4, 2, 3)]
-    vectors = tower.encode_texts(texts)
+    vectors = encoder.vectors(texts)
     np.testing.assert_array_equal(vectors[:, 0], [5, 1, 4, 2, 3])
     assert vectors.dtype == np.float32
-    list(encode_captions(tower, texts, batch_size=2))
-    assert [[len(text) for text in batch] for batch in tower.batches[1:]] == [[5, 4], [3, 2], [1]]
-    assert tower.encode_texts([]).shape == (0, 2)
+    list(encode_captions(encoder, texts, batch_size=2))
+    assert [[len(text) for text in batch] for batch in encoder.batches[1:]] == [[5, 4], [3, 2], [1]]
+    assert encoder.vectors([]).shape == (0, 2)
 
 
 def test_texts_beyond_the_limit_are_counted_the_limit_itself_is_not():
-    assert CountingTower(max_tokens=2).truncated(["a", "aa", "aaa", "aaa", "aaaa"]) == 3
-    assert CountingTower(max_tokens=None).truncated(["a" * 10_000]) == 0
-    assert CountingTower(max_tokens=2).truncated([]) == 0
+    assert CountingEncoder(max_tokens=2).truncated(["a", "aa", "aaa", "aaa", "aaaa"]) == 3
+    assert CountingEncoder(max_tokens=None).truncated(["a" * 10_000]) == 0
+    assert CountingEncoder(max_tokens=2).truncated([]) == 0

@@ -1,4 +1,4 @@
-"""Sentence encoders by package, folder or name, and as text towers."""
+"""Sentence encoders by package, folder or name, and as text encoders."""
 
 import hashlib
 import importlib.metadata
@@ -10,17 +10,12 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
+from models.frozen.sentences import FrozenSentenceEncoder, load_sentence_encoder
+from models.frozen.text import encode_captions
+from models.frozen.text_loading import load_frozen_text
 from tests import tiny
 from utils.cli_utils import UserError
-from utils.pretrained_utils import find_model
-from utils.text_utils import (
-    PACKAGED_WEIGHTS,
-    encode_captions,
-    load_sentence_encoder,
-    load_text_tower,
-    model_revision,
-)
-from utils.text_utils.sentence_encoders import SentenceTower
+from utils.pretrained_utils import PACKAGED_WEIGHTS, find_model, model_revision
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +26,27 @@ def folder(tmp_path_factory):
 
 
 def test_batches_equal_one_at_a_time(folder):
-    encoder, tower = load_sentence_encoder(str(folder)), load_text_tower(str(folder))
+    plain, encoder = load_sentence_encoder(str(folder)), load_frozen_text(str(folder))
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(tiny.WORDS, rng.integers(1, 30))) for _ in range(37)]
-    alone = np.stack([encoder.encode(text) for text in texts])
-    together = np.concatenate(list(encode_captions(tower, texts, batch_size=8, chunk=16)))
+    alone = np.stack([plain.encode(text) for text in texts])
+    together = np.concatenate(list(encode_captions(encoder, texts, batch_size=8, chunk=16)))
     np.testing.assert_allclose(together, alone, atol=1e-5)
-    assert not encoder.training
-    assert (tower.kind, tower.width, tower.max_tokens) == ("sentence encoder", 16, 64)
+    assert not plain.training
+    assert (encoder.kind, encoder.width, encoder.max_tokens) == ("sentence encoder", 16, 64)
     assert np.abs(alone[:, None] - alone[None]).max(axis=-1)[~np.eye(37, dtype=bool)].min() > 0.01  # all texts differ
 
 
 def test_long_captions_are_cut_and_counted_with_the_words_that_the_model_puts_before(folder):
-    tower = load_text_tower(str(folder))
+    encoder = load_frozen_text(str(folder))
     fits, cut = "dog " * 62, "dog " * 63  # start and end make two more
-    assert tower.token_counts([fits, cut, "dog"]) == [64, 65, 3]
-    assert tower.truncated([fits, cut, "dog", "bell " * 500]) == 2
-    vectors = tower.encode_texts([fits, cut])
+    assert encoder.token_counts([fits, cut, "dog"]) == [64, 65, 3]
+    assert encoder.truncated([fits, cut, "dog", "bell " * 500]) == 2
+    vectors = encoder.vectors([fits, cut])
     np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-5)
     encoder = load_sentence_encoder(str(folder))
     encoder.prompts, encoder.default_prompt_name = {"caption": "a loud "}, "caption"
-    assert SentenceTower(encoder).token_counts(["dog"]) == [5]
+    assert FrozenSentenceEncoder(encoder).token_counts(["dog"]) == [5]
 
 
 def test_words_stand_for_tokens_where_the_tokenizer_cannot_be_asked(folder):
@@ -61,9 +56,9 @@ def test_words_stand_for_tokens_where_the_tokenizer_cannot_be_asked(folder):
         def get_embedding_dimension(self):
             return 3
 
-    tower = SentenceTower(Silent())
-    assert tower.token_counts(["a dog barks", "rain"]) == [3, 1]
-    assert tower.truncated(["a dog barks" * 1000]) == 0
+    encoder = FrozenSentenceEncoder(Silent())
+    assert encoder.token_counts(["a dog barks", "rain"]) == [3, 1]
+    assert encoder.truncated(["a dog barks" * 1000]) == 0
 
 
 def test_folders_that_miss_something_are_refused(folder, tmp_path, capfd):
@@ -74,18 +69,18 @@ def test_folders_that_miss_something_are_refused(folder, tmp_path, capfd):
     for name, dropped in (("nothing", "pooler"), ("attention", "attention.self")):
         kept = {key: weight for key, weight in weights.items() if dropped not in key}
         save_file(kept, copied(name) / "model.safetensors", metadata={"format": "pt"})
-    expected = load_text_tower(str(folder)).encode_texts(["a dog"])
-    np.testing.assert_allclose(load_text_tower(str(tmp_path / "nothing")).encode_texts(["a dog"]), expected, atol=1e-6)
+    expected = load_frozen_text(str(folder)).vectors(["a dog"])
+    np.testing.assert_allclose(load_frozen_text(str(tmp_path / "nothing")).vectors(["a dog"]), expected, atol=1e-6)
     with pytest.raises(UserError, match=r"^key: .*/attention: the checkpoint misses 6 weights of a BertModel: "):
-        load_text_tower(str(tmp_path / "attention"), "key")
+        load_frozen_text(str(tmp_path / "attention"), "key")
     (copied("tokens") / "tokenizer.json").unlink()
     with pytest.raises(UserError, match=r"^key: .*/tokens: holds no tokenizer files"):
-        load_text_tower(str(tmp_path / "tokens"), "key")
+        load_frozen_text(str(tmp_path / "tokens"), "key")
     shutil.rmtree(copied("pooling") / "1_Pooling")
     (copied("modules") / "modules.json").write_text("{")
     for name in ("pooling", "modules"):
         with pytest.raises(UserError, match=rf"^key: .*/{name}: cannot be loaded: "):
-            load_text_tower(str(tmp_path / name), "key")
+            load_frozen_text(str(tmp_path / name), "key")
     assert "LOAD REPORT" not in capfd.readouterr().err
 
 

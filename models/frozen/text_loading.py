@@ -1,4 +1,4 @@
-"""Which kind of text tower a model is."""
+"""Which kind of text encoder a model is."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pathlib import Path
 
 import torch
 
+from models.frozen.clip_text import CLIP_TYPES, load_frozen_clip
+from models.frozen.sentences import FrozenSentenceEncoder, load_sentence_encoder
+from models.frozen.text import KEY, FrozenTextEncoder
 from utils.cli_utils import UserError
 from utils.pretrained_utils import PACKAGE, find_model, local_only, read_config
-from utils.text_utils.clip_text import CLIP_TYPES, load_clip_tower
-from utils.text_utils.sentence_encoders import SentenceTower, load_sentence_encoder
 from utils.text_utils.tokens import load_tokenizer
-from utils.text_utils.towers import KEY, TextTower
 
 
-def load_text_tower(model: str, key: str = KEY, device: torch.device | None = None) -> TextTower:
+def load_frozen_text(model: str, key: str = KEY, device: torch.device | None = None) -> FrozenTextEncoder:
     """The frozen network that maps captions to vectors.
 
     Args:
@@ -27,21 +27,21 @@ def load_text_tower(model: str, key: str = KEY, device: torch.device | None = No
     """
     source = find_model(model, key)
     if model.startswith(PACKAGE) or (isinstance(source, Path) and (source / "modules.json").is_file()):
-        return SentenceTower(load_sentence_encoder(model, key, device))
+        return FrozenSentenceEncoder(load_sentence_encoder(model, key, device))
     try:
         config = read_config(model, key)
     except UserError:
         # at a hub, some models keep config.json in the folders of their modules
         if not _is_sentence_model(source):
             raise
-        return SentenceTower(load_sentence_encoder(model, key, device))
+        return FrozenSentenceEncoder(load_sentence_encoder(model, key, device))
     if config.model_type in CLIP_TYPES:
-        return load_clip_tower(model, key, device)
+        return load_frozen_clip(model, key, device)
     if not _is_sentence_model(source):
         vocabulary = getattr(config.get_text_config(), "vocab_size", 0)
         load_tokenizer(model, key, vocabulary, vocabulary)  # for its messages: it refuses what takes no text
         print(f"{model}: has no modules.json of sentence-transformers; a caption's vector is the mean over its tokens")
-    return SentenceTower(load_sentence_encoder(model, key, device))
+    return FrozenSentenceEncoder(load_sentence_encoder(model, key, device))
 
 
 def _is_sentence_model(source: Path | str) -> bool:
