@@ -52,7 +52,7 @@ def run() -> None:
     relevance = metric_utils.Relevance(captions, clips, CAPTIONS, CLIPS)
     to_audio = metric_utils.rank_and_top_k(metric_utils.EmbeddingScores(text, audio), relevance, k=16)
     metric_utils.retrieval_metrics(to_audio.ranks, captions, CAPTIONS)
-    text_ranks = metric_utils.evaluate(metric_utils.EmbeddingScores(audio, text), clips, captions)
+    text_ranks = metric_utils.ranks_of_relevant(metric_utils.EmbeddingScores(audio, text), clips, captions)
     metric_utils.retrieval_metrics(text_ranks, clips, CLIPS, metric_utils.AUDIO_TO_TEXT)
     print(json.dumps({"peak_mb": peak_bytes() / MB, "wall_s": time.perf_counter() - start}))
 

@@ -59,8 +59,8 @@ def all_metrics(audio: Embeddings, text: Embeddings) -> list[dict[str, float]]:
     clips = captions // CAPTIONS_PER_CLIP
     to_audio = metric_utils.EmbeddingScores(text, audio, similarity="cosine")
     to_text = metric_utils.EmbeddingScores(audio, text, similarity="cosine")
-    audio_ranks = metric_utils.evaluate(to_audio, captions, clips)
-    text_ranks = metric_utils.evaluate(to_text, clips, captions)
+    audio_ranks = metric_utils.ranks_of_relevant(to_audio, captions, clips)
+    text_ranks = metric_utils.ranks_of_relevant(to_text, clips, captions)
     return [
         metric_utils.retrieval_metrics(audio_ranks, captions, CAPTIONS),
         metric_utils.retrieval_metrics(text_ranks, clips, CLIPS, metric_utils.AUDIO_TO_TEXT),

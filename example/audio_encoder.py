@@ -23,7 +23,7 @@ from utils.audio_utils import AudioError, FrontEnd, log_mel, read_wave
 from utils.cli_utils import UserError, command, short_repr
 from utils.config_utils import read_json
 from utils.pretrained_utils import reason_of
-from utils.weight_utils import load_exactly, read_checkpoint
+from utils.weight_utils import load_exactly, read_weights
 
 _REPAIR = "write both files again: python -m postprocessing.export"
 _MAX_WIDTH = 2**16
@@ -45,7 +45,7 @@ def load_encoder(facts_file: Path) -> tuple[nn.Module, FrontEnd]:
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise UserError(f"{facts_file}: is no exported audio encoder: {reason_of(error)}; {_REPAIR}") from error
     weights = facts_file.with_suffix(".pth")
-    load_exactly(encoder, read_checkpoint(weights, _REPAIR).state, weights)
+    load_exactly(encoder, read_weights(weights, _REPAIR).state, weights)
     return encoder, front_end
 
 

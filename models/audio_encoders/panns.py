@@ -21,7 +21,7 @@ from models.frozen.hold import freeze
 from models.initial_values import InitialValues, initialise
 from utils.cli_utils import ArtefactError, ConfigError
 from utils.config_utils import Spec, UserPath
-from utils.weight_utils import load_exactly, read_checkpoint, repair_of
+from utils.weight_utils import load_exactly, read_weights, repair_of
 
 
 class PANNsEncoder(nn.Module):
@@ -227,7 +227,7 @@ class PANNsSpec(Spec):
         return encoder
 
     def _load(self, encoder: PANNsEncoder, path: Path) -> None:
-        checkpoint = read_checkpoint(path, repair_of(self.encoder.__name__))
+        checkpoint = read_weights(path, repair_of(self.encoder.__name__))
         trained_with = checkpoint.notes.get("last_pool", "panns")
         # The other way round is the baseline's own recipe: it starts from PANNs' weights and pools once more.
         if trained_with == "dcase2023" and self.pools == self.encoder.pools:

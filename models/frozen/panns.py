@@ -18,7 +18,7 @@ from utils.audio_utils import FrontEnd, log_mel
 from utils.cli_utils import ArtefactError, UserError, command_for
 from utils.config_utils import read_json
 from utils.pretrained_utils import reason_of
-from utils.weight_utils import key_problems, load_exactly, read_checkpoint
+from utils.weight_utils import key_problems, load_exactly, read_weights
 
 _SPECS: dict[str, type[PANNsSpec]] = {spec.encoder.__name__: spec for spec in (CNN14Spec, CNN10Spec, CNN6Spec)}
 
@@ -119,7 +119,7 @@ def _exported(path: Path, weights: Path, key: str) -> PANNsBackbone:
         spec = spec_class.model_validate({**facts.audio_encoder, "weights": None})
     except (ValidationError, ValueError) as error:
         raise ArtefactError(f"{key}: {path}: is no exported audio encoder: {reason_of(error)}; {repair}") from error
-    state = read_checkpoint(weights, repair).state
+    state = read_weights(weights, repair).state
     with torch.device(
         "meta"
     ):  # names and shapes alone: a width in the JSON takes no memory that the file does not vouch for

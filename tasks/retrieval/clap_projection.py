@@ -13,7 +13,7 @@ from models.text_encoders import FrozenTextSpec, SentBERTBaseSpec
 from tasks.retrieval.dual_encoder import RETRIEVAL_METRICS, DualEncoderRun, DualEncoderTask, RetrievalOutputs
 from utils.data_utils import DataSpec, TextEmbeddingsSpec
 from utils.metric_utils import EmbeddingScores, first_caption_of_each_clip, pairing_accuracy
-from utils.metric_utils.pairing import CUTOFFS
+from utils.metric_utils.pairing import PAIRING_CUTOFFS
 from utils.model_utils import TrainingSpec, seed_everything
 
 
@@ -43,7 +43,9 @@ class ClapTrainingSpec(TrainingSpec):
 
     select_on: str = "mAP@10"
 
-    higher_is_better: ClassVar[Mapping[str, bool]] = RETRIEVAL_METRICS | {f"a2t_accuracy@{k}": True for k in CUTOFFS}
+    higher_is_better: ClassVar[Mapping[str, bool]] = RETRIEVAL_METRICS | {
+        f"a2t_accuracy@{k}": True for k in PAIRING_CUTOFFS
+    }
 
 
 class ClapProjectionRun(DualEncoderRun):
@@ -54,7 +56,7 @@ class ClapProjectionRun(DualEncoderRun):
     model: ClapModelSpec
     training: ClapTrainingSpec = ClapTrainingSpec()
 
-    accuracy_cutoffs: ClassVar[tuple[int, ...]] = CUTOFFS
+    accuracy_cutoffs: ClassVar[tuple[int, ...]] = PAIRING_CUTOFFS
 
     def build(self, split: str = "train") -> ClapProjectionTask:
         """The task, with freshly seeded weights; `split` is opened at once, the others when they are asked for."""

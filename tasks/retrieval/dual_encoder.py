@@ -41,7 +41,7 @@ from utils.metric_utils import (
     AUDIO_TO_TEXT,
     EmbeddingScores,
     NonFiniteEmbeddingError,
-    evaluate,
+    ranks_of_relevant,
     retrieval_metrics,
     tie_order,
 )
@@ -317,7 +317,7 @@ class DualEncoderTask:
         captions, clips = np.arange(len(outputs.text)), outputs.clip_of_caption
         similarity = self._run.criterion.similarity
         try:
-            t2a = evaluate(self.scores(outputs), captions, clips)
+            t2a = ranks_of_relevant(self.scores(outputs), captions, clips)
         except NonFiniteEmbeddingError as error:
             id_ = outputs.tids[error.row] if error.side == "query" else outputs.fids[error.row]
             raise DivergedError(
@@ -327,7 +327,7 @@ class DualEncoderTask:
         order = tie_order(len(captions))
         source = EmbeddingScores(outputs.audio, outputs.text[order], similarity=similarity)
         backward = retrieval_metrics(
-            evaluate(source, clips[order], captions), clips[order], len(outputs.audio), AUDIO_TO_TEXT
+            ranks_of_relevant(source, clips[order], captions), clips[order], len(outputs.audio), AUDIO_TO_TEXT
         )
         return {
             **retrieval_metrics(t2a, captions, len(captions)),

@@ -47,7 +47,7 @@ from utils.metric_utils import NonFiniteScoreError
 from utils.model_utils import read_history
 from utils.pretrained_utils import read_config
 from utils.tune_utils import read_revisions
-from utils.weight_utils import read_checkpoint, read_foreign
+from utils.weight_utils import read_foreign, read_weights
 
 TRIAL = "runs/tiny/trial_00000"
 EVAL = "evaluation"
@@ -142,7 +142,7 @@ KINDS = {
     ),
     "relevance.csv": Kind("relevance.csv", ["words", "bytes"], lambda f: read_relevance(f / "relevance.csv")),
     "labels.csv": Kind("labels.csv", ["words", "bytes"], lambda f: read_labelled_clips(f / "labels.csv")),
-    "weights.pth": Kind("weights.pth", ["bytes"], lambda f: read_checkpoint(f / "weights.pth", "")),
+    "weights.pth": Kind("weights.pth", ["bytes"], lambda f: read_weights(f / "weights.pth", "")),
     "weights.safetensors": Kind(
         "weights.safetensors", ["safetensors", "bytes"], lambda f: read_foreign(f / "weights.safetensors", "")
     ),

@@ -12,7 +12,7 @@ from tests.training import run_of
 from utils.artefact_utils.retrieval import ScoreReader, write_matrix_submission, write_ranked_submission, write_scores
 from utils.cli_utils import command_for
 from utils.data_utils import read_tables
-from utils.metric_utils import MatrixScores, evaluate, retrieval_metrics
+from utils.metric_utils import MatrixScores, ranks_of_relevant, retrieval_metrics
 from utils.metric_utils.ensembles import cutoffs_of, normalised
 
 SPLITS = ("evaluation", "validation")
@@ -119,7 +119,9 @@ def test_the_validation_numbers_are_those_of_the_scores(prepared, capsys):
 
     def value(scores):
         rows = np.arange(len(own))
-        return retrieval_metrics(evaluate(MatrixScores(scores), rows, own), rows, len(own), cutoffs_of("R@1"))["R@1"]
+        return retrieval_metrics(ranks_of_relevant(MatrixScores(scores), rows, own), rows, len(own), cutoffs_of("R@1"))[
+            "R@1"
+        ]
 
     assert report["validation_R@1"] == value(written(prepared, "validation")[0])
     for seed, member in enumerate(report["members"]):

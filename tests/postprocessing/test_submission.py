@@ -20,7 +20,7 @@ from utils.artefact_utils.retrieval import (
     write_scores,
 )
 from utils.data_utils import read_tables
-from utils.metric_utils import MatrixScores, evaluate, retrieval_metrics, top_k
+from utils.metric_utils import MatrixScores, ranks_of_relevant, retrieval_metrics, top_k
 
 YEARS = ("2022", "2023", "2024", "2025")
 
@@ -88,7 +88,7 @@ def test_every_row_is_the_string_of_the_data_set(year, prepared, capsys):
 
 
 def metrics(scores, rows, columns):
-    ranks = evaluate(MatrixScores(scores), rows, columns)
+    ranks = ranks_of_relevant(MatrixScores(scores), rows, columns)
     return retrieval_metrics(ranks, rows, len(scores))
 
 
@@ -156,7 +156,9 @@ def test_the_queries_of_2025_are_those_of_the_list(standing, prepared, capsys):
     aligned = align_scores(found, [captions[row] for row in matched.rows], clips)
     given_scores, read_scores = scores[matched.rows], aligned.scores
     values = [
-        retrieval_metrics(evaluate(MatrixScores(s), matched.query_index, matched.item_index), matched.query_index, 3)
+        retrieval_metrics(
+            ranks_of_relevant(MatrixScores(s), matched.query_index, matched.item_index), matched.query_index, 3
+        )
         for s in (given_scores, read_scores)
     ]
     assert values[0] == values[1]

@@ -23,7 +23,7 @@ from tests.models.plain_panns import checkpoint, network_of, plain_panns
 from utils.audio_utils import FrontEnd
 from utils.cli_utils import UserError, remember_conf
 from utils.config_utils import override
-from utils.weight_utils import read_checkpoint
+from utils.weight_utils import read_weights
 
 NAMES = list(ENCODERS)
 ANOTHER = "name a PANNs checkpoint, or none to download CNN14: python -m preprocessing.cnn14_transfer --conf run.yaml"
@@ -83,7 +83,7 @@ def test_a_checkpoint_becomes_an_encoder_with_panns_numbers(folder, capsys, name
 def test_the_file_says_how_it_was_made(folder):
     digest = _write("panns.pth")
     _transfer("panns.pth", "--out-dim", "5", "--seed", "3", "--output", "made/here.pth")
-    state, notes = read_checkpoint(folder / "made" / "here.pth", "")
+    state, notes = read_weights(folder / "made" / "here.pth", "")
     assert notes == {
         "format_version": 1,
         "encoder": "CNN10Encoder",
@@ -104,7 +104,7 @@ def test_the_seed_makes_the_last_layer_and_nothing_else(folder):
     before = torch.get_rng_state()
     for number, seed in enumerate(["0", "0", "1"]):
         _transfer("panns.pth", "--seed", seed, "--output", f"{number}.pth")
-        states.append(read_checkpoint(Path(f"{number}.pth"), "").state)
+        states.append(read_weights(Path(f"{number}.pth"), "").state)
     first, again, other = states
     assert all(torch.equal(value, again[key]) for key, value in first.items())
     assert [key for key, value in first.items() if not torch.equal(value, other[key])] == ["fc_out.weight"]
@@ -291,7 +291,7 @@ def test_a_url_is_downloaded_once_and_checked(folder, server, capsys):
     captured = capsys.readouterr()
     assert f"{kept}: sha256 {digest}\n" in captured.out
     assert "Cnn10_mAP=0.380.pth: 100%" in captured.err
-    assert read_checkpoint(Path("pretrained_models/CNN10_8.pth"), "").notes["source"] == url
+    assert read_weights(Path("pretrained_models/CNN10_8.pth"), "").notes["source"] == url
     _transfer(url)
     said = capsys.readouterr().out
     assert f"{kept}: downloaded before\n" in said

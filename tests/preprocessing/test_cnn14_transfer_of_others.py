@@ -14,7 +14,7 @@ from tests.models.plain_dcase import panns_names, plain_dcase
 from tests.models.plain_panns import checkpoint
 from utils.audio_utils import FrontEnd
 from utils.config_utils import override
-from utils.weight_utils import read_checkpoint
+from utils.weight_utils import read_weights
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_another_width_draws_a_new_last_layer_as_the_run_says(folder, capsys):
     settings = ["model.audio_encoder.name=CNN14Encoder", "model.audio_encoder.init=kaiming_normal"]
     main(["audio_encoder.pth", "--out-dim", "300", *(part for key in settings for part in ("--set", key))])
     assert "last_pool dcase2023, drawn from the seed: fc_out\n" in capsys.readouterr().out
-    state, notes = read_checkpoint(Path("pretrained_models/CNN14_300.pth"), "")
+    state, notes = read_weights(Path("pretrained_models/CNN14_300.pth"), "")
     assert (notes["init"], notes["last_pool"]) == ("kaiming_normal", "dcase2023")
     assert abs(state["fc_out.weight"].std().item() / (2 / 64) ** 0.5 - 1) < 0.05
     assert torch.equal(state["fc1.weight"], panns_names(network.state_dict())["fc1.weight"])

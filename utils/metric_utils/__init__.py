@@ -34,8 +34,8 @@ from utils.metric_utils.protocols import DEFAULT_PROTOCOL, PROTOCOLS, Protocol
 from utils.metric_utils.ranking import (
     Ranking,
     Relevance,
-    evaluate,
     rank_and_top_k,
+    ranks_of_relevant,
     tie_order,
     top_k,
 )
@@ -88,7 +88,6 @@ __all__ = [
     "chance_metrics",
     "chance_ndcg",
     "compare_paired",
-    "evaluate",
     "first_caption_of_each_clip",
     "hit_at_k",
     "jackknife_intervals",
@@ -96,6 +95,7 @@ __all__ = [
     "pairing_accuracy",
     "per_query_values",
     "rank_and_top_k",
+    "ranks_of_relevant",
     "recall_at_k",
     "retrieval_metrics",
     "summarise",

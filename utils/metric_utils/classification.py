@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from utils.metric_utils.chance import chance_metrics
 from utils.metric_utils.checks import Indices, Values
 from utils.metric_utils.intervals import Clusters, Interval, blocks_of, bootstrap_intervals, percentile_interval
-from utils.metric_utils.ranking import evaluate
+from utils.metric_utils.ranking import ranks_of_relevant
 from utils.metric_utils.retrieval import Cutoffs, best_ranks
 from utils.metric_utils.scores import MatrixScores, Scores
 
 Truth = NDArray[np.bool_]  # (N, K)
 
-CUTOFFS = (1, 5)
+_LABEL_CUTOFFS = (1, 5)
 MEAN_AP = "mAP"
 CLASS_ACCURACY = "class_accuracy"
 PREVALENCE = "prevalence"
@@ -50,7 +50,7 @@ def label_ranks(scores: Scores, truth: Truth) -> Indices:
     """
     _check(scores, truth)
     clips, labels = np.nonzero(truth)
-    return best_ranks(evaluate(MatrixScores(scores), clips, labels), clips, len(scores))
+    return best_ranks(ranks_of_relevant(MatrixScores(scores), clips, labels), clips, len(scores))
 
 
 def class_accuracies(ranks: Indices, truth: Truth) -> Values:
@@ -135,7 +135,7 @@ def chance_of_classification(truth: Truth) -> dict[str, float]:
         The keys of `classification_metrics`, and `prevalence`: what mAP would be if all scores were equal.
     """
     clips, labels = truth.shape
-    hits = chance_metrics(truth.sum(axis=1), labels, Cutoffs(recall=(), average_precision=(), hit=CUTOFFS))
+    hits = chance_metrics(truth.sum(axis=1), labels, Cutoffs(recall=(), average_precision=(), hit=_LABEL_CUTOFFS))
     chance = {key: hits[f"hit@{k}"] for key, k in _cutoffs(truth).items()}
     if has_one_label(truth):
         chance[CLASS_ACCURACY] = 1 / labels
@@ -202,7 +202,7 @@ def _check(scores: Scores, truth: Truth) -> None:
 
 def _cutoffs(truth: Truth) -> dict[str, int]:
     """Name -> k of the numbers that ask whether a right label is among the best k."""
-    used = [k for k in CUTOFFS if k == 1 or k < truth.shape[1]]
+    used = [k for k in _LABEL_CUTOFFS if k == 1 or k < truth.shape[1]]
     if has_one_label(truth):
         return {"accuracy" if k == 1 else f"accuracy@{k}": k for k in used}
     return {f"hit@{k}": k for k in used}

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.metric_utils.ranking import Indices, Relevance, evaluate
+from utils.metric_utils.ranking import Indices, Relevance, ranks_of_relevant
 from utils.metric_utils.retrieval import Cutoffs, retrieval_metrics
 from utils.metric_utils.scores import MatrixScores, Scores, ScoreSource, checked_blocks
 
@@ -227,7 +227,7 @@ def _ranks_of_all(
         pairs, _ = relevance.pairs_of(start, start + len(parts[0]))
         rows, columns = relevance.query_index[pairs] - start, relevance.item_index[pairs]
         for of_one, given in zip(ranks, weights, strict=True):
-            of_one[pairs] = evaluate(MatrixScores(_mean(parts, given, how)), rows, columns)
+            of_one[pairs] = ranks_of_relevant(MatrixScores(_mean(parts, given, how)), rows, columns)
     return ranks
 
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.metric_utils.ranking import Indices, evaluate
+from utils.metric_utils.ranking import Indices, ranks_of_relevant
 from utils.metric_utils.scores import Scores, ScoreSource, checked_blocks
 
-CUTOFFS = (1, 3, 10)
+PAIRING_CUTOFFS = (1, 3, 10)
 
 
 class PairingAccuracy(NamedTuple):
@@ -56,7 +56,7 @@ def first_caption_of_each_clip(clip_of_caption: Indices, number_of_clips: int) -
 
 
 def pairing_accuracy(
-    source: ScoreSource, batch_size: int, seed: int = 0, cutoffs: Sequence[int] = CUTOFFS
+    source: ScoreSource, batch_size: int, seed: int = 0, cutoffs: Sequence[int] = PAIRING_CUTOFFS
 ) -> PairingAccuracy:
     """accuracy@k of N pairs: the share of clips whose own caption is among the k most similar ones.
 
@@ -86,7 +86,7 @@ def pairing_accuracy(
     sizes = np.bincount(batch_of)[batch_of]  # (N,) of each clip's batch
     own = np.arange(queries)
     measured = {
-        **_shares("accuracy", evaluate(source, own, own), cutoffs),
+        **_shares("accuracy", ranks_of_relevant(source, own, own), cutoffs),
         **_shares("batch_accuracy", _ranks_in_batches(source, batch_of), cutoffs),
     }
     chance = {f"accuracy@{k}": min(k, queries) / queries for k in cutoffs}

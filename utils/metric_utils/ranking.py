@@ -98,7 +98,7 @@ def tie_order(number_of_candidates: int) -> Indices:
     return np.random.default_rng(number_of_candidates).permutation(number_of_candidates)
 
 
-def evaluate(source: ScoreSource, query_index: Indices, item_index: Indices) -> Indices:
+def ranks_of_relevant(source: ScoreSource, query_index: Indices, item_index: Indices) -> Indices:
     """Rank of each relevant item among its query's candidates; memory does not grow with Q x C.
 
     The rank is 1 + the number of greater scores + the number of equal scores at a smaller index.

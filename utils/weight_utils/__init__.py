@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from utils.weight_utils.files import check_file, check_names, load_file, save_file
 from utils.weight_utils.states import (
-    Checkpoint,
     check_values,
     key_problems,
     load_exactly,
-    read_checkpoint,
     read_foreign,
     read_weights,
     repair_of,
@@ -16,14 +14,12 @@ from utils.weight_utils.states import (
 )
 
 __all__ = [
-    "Checkpoint",
     "check_file",
     "check_names",
     "check_values",
     "key_problems",
     "load_exactly",
     "load_file",
-    "read_checkpoint",
     "read_foreign",
     "read_weights",
     "repair_of",

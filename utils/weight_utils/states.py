@@ -23,7 +23,7 @@ FORMAT_VERSION = 1
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "network", "net")
 
 
-class Checkpoint(NamedTuple):
+class WeightsFile(NamedTuple):
     """What a weights file holds: the tensors by name, and the notes beside them."""
 
     state: dict[str, Tensor]
@@ -42,19 +42,7 @@ def write_weights(path: Path, state: Mapping[str, Tensor], notes: Mapping[str, A
         save_file({"format_version": FORMAT_VERSION, **notes, "model": tensors}, beside)
 
 
-def read_weights(path: Path, encoder: str | None = None) -> dict[str, Tensor]:
-    """The tensors of a weights file by name, on the CPU.
-
-    Args:
-        path: the file.
-        encoder: name of the encoder that wants them, for messages.
-    Raises:
-        ArtefactError: see `read_checkpoint`.
-    """
-    return read_checkpoint(path, repair_of(encoder)).state
-
-
-def read_checkpoint(path: Path, repair: str) -> Checkpoint:
+def read_weights(path: Path, repair: str) -> WeightsFile:
     """The tensors and the notes of a weights file, or of a published checkpoint of the same layout.
 
     Args:
@@ -74,10 +62,10 @@ def read_checkpoint(path: Path, repair: str) -> Checkpoint:
     if not isinstance(version, int) or version != FORMAT_VERSION:
         found = short_repr(version)
         raise ArtefactError(f"{path}: format version {found}, this code reads {FORMAT_VERSION}; {repair}")
-    return Checkpoint({str(key): value for key, value in state.items()}, notes)
+    return WeightsFile({str(key): value for key, value in state.items()}, notes)
 
 
-def read_foreign(path: Path, repair: str) -> Checkpoint:
+def read_foreign(path: Path, repair: str) -> WeightsFile:
     """The tensors of a file that any program may have written, by name, as they are in it, and what stands beside them.
 
     Taken are a state dict, one under a name such as `model` or `state_dict`, one that is the first of several (the
@@ -103,7 +91,7 @@ def read_foreign(path: Path, repair: str) -> Checkpoint:
     if not tensors:
         raise ArtefactError(f"{path}: found {_keys_of(content)}, expected tensors by name; {repair}")
     _check_tensors(tensors, path, repair)
-    return Checkpoint(tensors, notes)
+    return WeightsFile(tensors, notes)
 
 
 def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:

@@ -63,4 +63,4 @@ def tasks(draw, ties=True):
 
 
 def relevant_ranks(scores, query_index, item_index):
-    return mu.evaluate(mu.MatrixScores(scores), query_index, item_index)
+    return mu.ranks_of_relevant(mu.MatrixScores(scores), query_index, item_index)

@@ -34,7 +34,7 @@ def random_cases():
 def values_of(scores, gains, cutoffs=ALL, **how):
     """Values of each query, from dense gains: whatever is above 0 is relevant."""
     query_index, item_index = np.nonzero(gains)
-    ranks = mu.evaluate(mu.MatrixScores(scores, **how), query_index, item_index)
+    ranks = mu.ranks_of_relevant(mu.MatrixScores(scores, **how), query_index, item_index)
     return mu.per_query_values(ranks, query_index, len(scores), cutoffs, gains[query_index, item_index])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from utils.metric_utils import MatrixScores, NonFiniteScoreError, Relevance, evaluate, retrieval_metrics
+from utils.metric_utils import MatrixScores, NonFiniteScoreError, Relevance, ranks_of_relevant, retrieval_metrics
 from utils.metric_utils import ensembles as module
 from utils.metric_utils.ensembles import choose_weights, cutoffs_of, normalised, weighted_mean
 
@@ -159,7 +159,7 @@ def relevance_of(queries=200, candidates=40, seed=0):
 def value_of(members, weights, how, relevance, metric):
     mean = sum(w * normalised(m, how) for w, m in zip(weights, members, strict=True))
     mean = mean.round(12) if how == "rank" else mean
-    ranks = evaluate(MatrixScores(mean), relevance.query_index, relevance.item_index)
+    ranks = ranks_of_relevant(MatrixScores(mean), relevance.query_index, relevance.item_index)
     return retrieval_metrics(ranks, relevance.query_index, relevance.number_of_queries, cutoffs_of(metric))[metric]
 
 
@@ -186,7 +186,7 @@ def test_three_members_beat_each_alone_and_the_file_gives_the_same_number():
     assert all(weight * 20 == pytest.approx(round(weight * 20)) for weight in found.weights)
     assert found.value >= max([*found.member_values, found.even_value])
     assert found.value > max(found.member_values)
-    ranks = evaluate(weighted_mean(sources, found.weights), relevance.query_index, relevance.item_index)
+    ranks = ranks_of_relevant(weighted_mean(sources, found.weights), relevance.query_index, relevance.item_index)
     assert found.value == retrieval_metrics(ranks, relevance.query_index, 200)["mAP@10"]
     assert choose_weights(sources, relevance) == found
 

@@ -123,7 +123,7 @@ def test_equal_embeddings_tie_exactly(queries):
     c = np.tile(rng.standard_normal((1, 300), dtype=np.float32), (1045, 1))
     items = np.arange(queries) * 20
     source = mu.EmbeddingScores(q, c, block_bytes=1)
-    assert mu.evaluate(source, np.arange(queries), items).tolist() == (items + 1).tolist()
+    assert mu.ranks_of_relevant(source, np.arange(queries), items).tolist() == (items + 1).tolist()
     assert (mu.top_k(source, 7)[0] == np.arange(7)).all()
 
 
@@ -176,7 +176,7 @@ def test_a_score_that_is_not_finite_is_refused_with_its_place(value, block_bytes
     scores[4, 2] = value
     message = f"^the score of query 4 and candidate 2 is {value}$"
     with pytest.raises(mu.NonFiniteScoreError, match=message) as error:
-        mu.evaluate(mu.MatrixScores(scores, block_bytes=block_bytes), np.arange(6), np.zeros(6, int))
+        mu.ranks_of_relevant(mu.MatrixScores(scores, block_bytes=block_bytes), np.arange(6), np.zeros(6, int))
     assert (error.value.query, error.value.candidate) == (4, 2)
     assert str(error.value.value) == str(value)
     with pytest.raises(ValueError, match=message):
@@ -201,7 +201,7 @@ def test_an_embedding_that_is_not_finite_is_refused_with_its_place(value):
 def test_embeddings_whose_product_overflows_are_refused_as_scores():
     large = np.full((2, 3), 1e30, np.float32)
     with pytest.raises(mu.NonFiniteScoreError, match=r"^the score of query 0 and candidate 0 is inf$"):
-        mu.evaluate(mu.EmbeddingScores(large, large), np.arange(2), np.arange(2))
+        mu.ranks_of_relevant(mu.EmbeddingScores(large, large), np.arange(2), np.arange(2))
 
 
 def test_shapes_of_scores_and_embeddings_are_checked():

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from tests.utils.weight_utils.rewriting import fake_globals, rewrite_pickle
 from utils.cli_utils import ArtefactError
-from utils.weight_utils import files, load_file, read_checkpoint, read_foreign
+from utils.weight_utils import files, load_file, read_foreign, read_weights
 
 REPAIR = "get another"
 
@@ -52,7 +52,7 @@ def test_a_published_checkpoint_with_its_sampler_is_read(tmp_path, core, zipped)
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
     rewrite_pickle(path, lambda data: data.replace(b"numpy._core.multi", f"numpy.{core}.multi".encode()))
     assert f"cnumpy.{core}.multiarray\n_reconstruct\n".encode() in path.read_bytes()
-    state, notes = read_checkpoint(path, REPAIR)
+    state, notes = read_weights(path, REPAIR)
     assert all(torch.equal(value, content["model"][key]) for key, value in state.items())
     assert notes["iteration"] == 600_000
 
@@ -176,7 +176,7 @@ def _larger_than_its_file(path: Path, kind: str) -> Path:
 def test_tensors_larger_than_their_file_take_no_memory(tmp_path, kind):
     path = _larger_than_its_file(tmp_path / "w.pth", kind)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for read in (read_checkpoint, read_foreign):
+    for read in (read_weights, read_foreign):
         with pytest.raises(ArtefactError):
             read(path, REPAIR)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
@@ -186,7 +186,7 @@ def test_views_and_tied_tensors_are_read(tmp_path):
     whole = torch.arange(6.0)
     tied = {"a": whole, "b": whole, "view": whole.view(2, 3).t(), "slice": whole[2:4]}
     torch.save({"model": tied}, tmp_path / "w.pth")
-    state = read_checkpoint(tmp_path / "w.pth", REPAIR).state
+    state = read_weights(tmp_path / "w.pth", REPAIR).state
     assert state["view"].tolist() == [[0, 3], [1, 4], [2, 5]]
     assert state["slice"].tolist() == [2, 3]
     assert sys.getsizeof(state) < 1000
@@ -216,7 +216,7 @@ def test_notes_and_names_of_any_kind_end_in_one_short_line(tmp_path):
     for version in (torch.ones(3), [1], "1", 2**70, None):
         torch.save({"format_version": version, "model": state}, path)
         with pytest.raises(ArtefactError) as caught:
-            read_checkpoint(path, REPAIR)
+            read_weights(path, REPAIR)
         assert "this code reads 1; get another" in str(caught.value)
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < len(str(path)) + 250

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from utils.cli_utils import ArtefactError, remember_conf
-from utils.weight_utils import load_exactly, read_checkpoint, read_weights, write_weights
+from utils.weight_utils import load_exactly, read_weights, repair_of, write_weights
 
 REPAIR = "write it again: python -m preprocessing.cnn14_transfer"
 
@@ -31,10 +31,10 @@ def _error(action, *arguments) -> str:
 def test_what_is_written_is_read_with_its_notes(tmp_path):
     path = tmp_path / "new" / "weights.pth"
     write_weights(path, _state(), {"encoder": "CNN14Encoder", "out_dim": 300})
-    state, notes = read_checkpoint(path, "")
+    state, notes = read_weights(path, "")
     assert all(torch.equal(state[key], value) for key, value in _state().items())
     assert notes == {"format_version": 1, "encoder": "CNN14Encoder", "out_dim": 300}
-    assert read_weights(path).keys() == {"weight", "bias"}
+    assert state.keys() == {"weight", "bias"}
 
 
 def test_the_same_weights_give_the_same_bytes(tmp_path):
@@ -67,8 +67,8 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_no_such_file(tmp_path):
-    assert _error(read_weights, tmp_path / "no.pth") == f"{tmp_path}/no.pth: no such file; {REPAIR}"
-    message = _error(read_weights, tmp_path / "no.pth", "CNN6Encoder")
+    assert _error(read_weights, tmp_path / "no.pth", repair_of(None)) == f"{tmp_path}/no.pth: no such file; {REPAIR}"
+    message = _error(read_weights, tmp_path / "no.pth", repair_of("CNN6Encoder"))
     assert message == f"{tmp_path}/no.pth: no such file; {REPAIR} --encoder CNN6Encoder"
 
 
@@ -85,7 +85,7 @@ def test_code_is_refused_and_not_run(tmp_path, monkeypatch, zipped):
     expected = (
         f"{path}: refused: it names {os.mkdir.__module__}.mkdir; expected tensors and plain values alone; {REPAIR}"
     )
-    assert _error(read_weights, path) == expected
+    assert _error(read_weights, path, REPAIR) == expected
     assert not (tmp_path / "trap").exists()
 
 
@@ -98,7 +98,7 @@ def test_every_truncation_and_any_noise_is_one_clear_error(tmp_path, zipped):
     for size in range(0, len(whole) - 1, 7):
         path.write_bytes(whole[:size])
         kinds = ("not a complete checkpoint (", "refused: ", "is empty; ")
-        assert _error(read_weights, path).startswith(tuple(f"{path}: {kind}" for kind in kinds))
+        assert _error(read_weights, path, REPAIR).startswith(tuple(f"{path}: {kind}" for kind in kinds))
     generator = random.Random(0)
     for _ in range(100):
         noisy = bytearray(whole)
@@ -106,24 +106,26 @@ def test_every_truncation_and_any_noise_is_one_clear_error(tmp_path, zipped):
             noisy[generator.randrange(len(noisy))] = generator.randrange(256)
         path.write_bytes(noisy)
         with contextlib.suppress(ArtefactError):  # nothing else may come out
-            read_weights(path)
+            read_weights(path, REPAIR)
 
 
 def test_files_of_another_kind(tmp_path):
     path = tmp_path / "weights.pth"
     path.write_text("<html>not found</html>")
-    assert _error(read_weights, path) == (
+    assert _error(read_weights, path, REPAIR) == (
         f"{path}: is an HTML page, not weights: a link that answered with a page; download the file itself; "
         f"or: {REPAIR}"
     )
     torch.save(_state() | {"third": 1, "fourth": 2}, path)
-    assert _error(read_weights, path) == (
+    assert _error(read_weights, path, REPAIR) == (
         f"{path}: found the keys weight, bias, third and 1 more, expected 'model' with tensors by name; {REPAIR}"
     )
     torch.save(torch.ones(2), path)
-    assert _error(read_weights, path) == f"{path}: found no keys, expected 'model' with tensors by name; {REPAIR}"
+    assert (
+        _error(read_weights, path, REPAIR) == f"{path}: found no keys, expected 'model' with tensors by name; {REPAIR}"
+    )
     torch.save({"format_version": 2, "model": _state()}, path)
-    assert _error(read_weights, path) == f"{path}: format version 2, this code reads 1; {REPAIR}"
+    assert _error(read_weights, path, REPAIR) == f"{path}: format version 2, this code reads 1; {REPAIR}"
 
 
 def test_loading_is_exact(tmp_path):
