@@ -163,11 +163,16 @@ def _plot(scored: ScoredSplit) -> None:
         return  # scores of another system, or a trial that was not trained under Ray Tune
     path = trained.trial.folder / "learning_curves.png"
     accuracies = [f"a2t_accuracy@{k}" for k in trained.run.accuracy_cutoffs]
+    losses = _lines(history, ["train_loss", "val_loss", "train_pass_loss", "eval_pass_loss"])
+    # the passes are measured as validation is; train_loss is of training's own batches, which InfoNCE depends on
+    title = "loss" if "train_loss" not in losses else "loss (train_loss: of other batches than the others)"
     panels = [
-        Panel("loss", _lines(history, ["train_loss", "val_loss"])),
+        Panel(title, losses),
         Panel("validation, text to audio", _lines(history, ["mAP@10", "R@1", "R@10"])),
         Panel("validation, clip to its own caption", _lines(history, accuracies)),
     ]
+    if not any(panel.lines for panel in panels):
+        return  # rows that were edited, without any of these numbers
     title = f"{trained.trial.folder.parent.name}, {trained.trial.folder.name}"
     plot_curves(path, title, [int(row["epoch"]) for row in history], panels, trained.trial.checkpoint.epoch)
     print(f"wrote {scored.publish(path)}")

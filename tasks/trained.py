@@ -29,7 +29,7 @@ from utils.cli_utils import (
 from utils.config_utils import set_key, to_mapping, value_at
 from utils.model_utils import TrainedTrial, check_fits, choose_device, find_trial, read_checkpoint, weights_of
 from utils.model_utils.trials import PARAMS_FILE
-from utils.tune_utils import read_revisions
+from utils.tune_utils import describe_unfinished, read_revisions
 
 # What stage 3 may set: where the raw data and the features lie; the rest is the trial's.
 _MOVABLE = ("data.root", "data.features")
@@ -127,6 +127,9 @@ def trained_of(conf: Run, args: argparse.Namespace) -> Trained:
         UserError: there is no such run, trial, checkpoint or split, or a file of it is broken.
     """
     trial = find_trial(args.run or conf.folder, args.trial, args.checkpoint)
+    if (line := describe_unfinished(trial.folder.parent, args.trial)) is not None:
+        again = f"; go on: {command_for('main.py', '--resume')}" if args.run is None else ""
+        print(f"{line}; {trial.label}, the best so far, is used{again}")
     source = str(trial.folder / PARAMS_FILE)
     own = to_mapping(parse_run(trial.params, source))  # whoever wrote the file: every section is there from here on
     params = _settings(trial.folder, own, conf, [setting.partition("=")[0] for setting in args.set])

@@ -23,6 +23,7 @@ from utils.data_utils import Tables, read_tables
 from utils.metric_utils import MatrixScores, NonFiniteScoreError, ScoreSource
 from utils.model_utils import TrainedTrial, find_trial
 from utils.model_utils.trials import PARAMS_FILE
+from utils.tune_utils import describe_unfinished
 
 Indices = NDArray[np.int64]
 
@@ -197,7 +198,11 @@ def open_scores_of(
 
 def _trial_of(path: Path) -> TrainedTrial:
     """The trial that a folder is, or the best one in it."""
-    return find_trial(path.parent, path.name) if (path / PARAMS_FILE).is_file() else find_trial(path)
+    is_trial = (path / PARAMS_FILE).is_file()
+    found = find_trial(path.parent, path.name) if is_trial else find_trial(path)
+    if (line := describe_unfinished(found.folder.parent, found.folder.name if is_trial else None)) is not None:
+        print(f"{line}; {found.label}, the best so far, is used")
+    return found
 
 
 def _refuse_stale(scored: ScoredSplit, wanted: str) -> None:

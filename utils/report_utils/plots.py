@@ -32,7 +32,7 @@ def plot_curves(path: Path, title: str, epochs: Sequence[int], panels: Sequence[
         title: above all panels.
         epochs: of each value of every line.
         panels: those without a line are left out.
-        chosen: the epoch that was kept; it is marked.
+        chosen: the epoch of the checkpoint; it is marked.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -43,7 +43,7 @@ def plot_curves(path: Path, title: str, epochs: Sequence[int], panels: Sequence[
     for axes, panel in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         for name, values in panel.lines.items():
             axes.plot(epochs, values, label=name, marker="o" if len(epochs) < 25 else None, markersize=3)
-        axes.axvline(chosen, color="0.6", linestyle="--", linewidth=1, label=f"kept: epoch {chosen}")
+        axes.axvline(chosen, color="0.6", linestyle="--", linewidth=1, label=f"checkpoint: epoch {chosen}")
         axes.set(title=panel.title, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)

@@ -11,6 +11,7 @@ from utils.tune_utils.spec import (
     check_resources,
     trial_device,
 )
+from utils.tune_utils.unfinished import describe_unfinished
 
 __all__ = [
     "Distribution",
@@ -19,6 +20,7 @@ __all__ = [
     "RaySpec",
     "Search",
     "check_resources",
+    "describe_unfinished",
     "launch",
     "print_best",
     "read_revisions",

@@ -128,6 +128,11 @@ def read_revisions(folder: Path) -> dict[str, str]:
     return _read_record(record)["revisions"] if record.is_file() else {}
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether every trial of an experiment had ended when it was last trained."""
+    return bool(_read_record(folder / EXPERIMENT_FILE)["finished"])
+
+
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
     """Hold an experiment for this process alone; a file system without locks lets everybody in.
