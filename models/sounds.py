@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from utils.artefact_utils import Clip
 from utils.audio_utils import AudioError, header_duration_s, log_mel, read_wave, why_refused
 from utils.cli_utils import UserError
-from utils.data_utils import DataSpec, WaveNeeds
+from utils.data_utils import AudioDataSpec, WaveNeeds
 from utils.data_utils.decoding import clip_batches, decoded_batches
 
 Array = NDArray[np.float32]
@@ -69,7 +69,7 @@ class SoundBatch(NamedTuple):
     refused: dict[int, str]  # row -> reason
 
 
-def sound_input(data: DataSpec, audio_input: str, waves: WaveNeeds | None, device: torch.device) -> SoundInput:
+def sound_input(data: AudioDataSpec, audio_input: str, waves: WaveNeeds | None, device: torch.device) -> SoundInput:
     """How a run hears.
 
     Args:
@@ -87,7 +87,7 @@ def sound_input(data: DataSpec, audio_input: str, waves: WaveNeeds | None, devic
         return SoundInput(waves.sample_rate_hz, waves.min_samples)
     wanted = data.audio_embeddings
     if wanted is None or wanted.model is None:
-        source = data.pairs if wanted is None else wanted.file
+        source = "data.pairs" if wanted is None else wanted.file
         raise UserError(
             f"sounds cannot be embedded: the run's audio vectors come from {source}, and the encoder that made them "
             "is not known; search by text, or train with data.audio_embeddings: {model: NAME}"

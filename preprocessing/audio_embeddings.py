@@ -32,7 +32,7 @@ from utils.artefact_utils import (
 )
 from utils.audio_utils import AudioError, why_refused
 from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
-from utils.data_utils import DataSpec, making
+from utils.data_utils import CaptionDataSpec, making
 from utils.data_utils.decoding import Array, clip_batches, decoded_batches
 from utils.model_utils import choose_device
 from utils.process_utils import all_cores
@@ -45,7 +45,7 @@ _FAILED = ["fid", "fname", "reason"]
 class Job(NamedTuple):
     """What every split is embedded with."""
 
-    data: DataSpec
+    data: CaptionDataSpec
     encoder: FrozenAudioEncoder
     settings: AudioEmbeddingSettings
     batch_size: int
@@ -261,7 +261,7 @@ def _embedded(
         advance(len(batch))
 
 
-def write_pickle(data: DataSpec, split: str, settings: AudioEmbeddingSettings) -> None:
+def write_pickle(data: CaptionDataSpec, split: str, settings: AudioEmbeddingSettings) -> None:
     """Write embeddings_<split>.pkl of the file that stands."""
     path = data.pairs_made(split)
     pairs = _pairs_of(data, split, settings)
@@ -270,7 +270,7 @@ def write_pickle(data: DataSpec, split: str, settings: AudioEmbeddingSettings) -
     print(f"{split}: {len(pairs.clips)} clips, wrote {path} ({_size(path.stat().st_size)})")
 
 
-def _pairs_of(data: DataSpec, split: str, settings: AudioEmbeddingSettings | None) -> Pairs:
+def _pairs_of(data: CaptionDataSpec, split: str, settings: AudioEmbeddingSettings | None) -> Pairs:
     """The captions of a split with their vectors, and, with `settings`, its clips with theirs.
 
     Raises:

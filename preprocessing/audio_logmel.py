@@ -20,7 +20,7 @@ from tasks import load_run
 from utils.artefact_utils import Clip, LogMelParts, LogMelSettings, read_clips, remove_table, write_rows
 from utils.audio_utils import FrontEnd, LogMelStream, prepare, wave_blocks
 from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
-from utils.data_utils import DataSpec, making
+from utils.data_utils import AudioDataSpec, making
 from utils.process_utils import all_cores, worker_pool
 from utils.report_utils import progress_bar
 
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def write_split(
-    data: DataSpec, split: str, clips: Sequence[Clip], settings: LogMelSettings, workers: int
+    data: AudioDataSpec, split: str, clips: Sequence[Clip], settings: LogMelSettings, workers: int
 ) -> list[tuple[str, str, str]]:
     """Write the features of one split.
 

@@ -19,7 +19,7 @@ from tasks import load_run
 from utils.artefact_utils.csv_rows import check_columns
 from utils.cli_utils import UserError, command, command_for, existing_folder, positive
 from utils.data_utils import making
-from utils.data_utils.spec import DataSpec
+from utils.data_utils.spec import CaptionDataSpec
 from utils.dataset_utils import RawCaption, RawSplit, Rejected, audio_files, match_key, write_tables
 from utils.dataset_utils.splitting import assign_splits, content_keys, fair_seed, recordings_of, split_keys
 from utils.process_utils import all_cores
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
 
 
-def _raw_split(data: DataSpec, split: str) -> RawSplit:
+def _raw_split(data: CaptionDataSpec, split: str) -> RawSplit:
     folder = existing_folder(data.root / split, f"data.splits: '{split}'", "correct data.root or data.splits")
     choices = [data.root / f"clotho_captions_{split}.csv", data.root / f"{split}_captions.csv"]
     table = next((path for path in choices if path.is_file()), None)
@@ -127,7 +127,7 @@ def _wide_captions(rows: list[dict[str, str]], numbered: list[str]) -> tuple[lis
     return captions, twice
 
 
-def _one_folder(data: DataSpec, args: argparse.Namespace) -> dict[str, RawSplit]:
+def _one_folder(data: CaptionDataSpec, args: argparse.Namespace) -> dict[str, RawSplit]:
     """Share out one folder and one CSV among the splits, by a hash of what a clip holds."""
     shares = dict(zip(_three_splits(data), _shares(args.make_splits), strict=True))
     folder = data.root / (args.audio or ".")
@@ -174,7 +174,7 @@ def _shared_out(files: Sequence[Path], shares: Mapping[str, float], args: argpar
     return {file: of_key[key] for file, key in keys.items()}
 
 
-def _three_splits(data: DataSpec) -> list[str]:
+def _three_splits(data: CaptionDataSpec) -> list[str]:
     names = data.splits.names()
     if len(names) != 3:
         raise UserError(f"data.splits: --make-splits needs three different splits, found {', '.join(names)}")

@@ -35,7 +35,7 @@ from utils.artefact_utils import (
 )
 from utils.audio_utils import AudioError, FrontEnd, log_mel, read_wave
 from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
-from utils.data_utils import DataSpec, making
+from utils.data_utils import CaptionDataSpec, making
 from utils.dataset_utils import (
     RawCaption,
     Rejected,
@@ -59,7 +59,7 @@ _TOLERANCE = 5e-3
 class Source(NamedTuple):
     """Where a split comes from and goes to."""
 
-    data: DataSpec
+    data: CaptionDataSpec
     folder: Path  # of the baseline's files
     split: str
     workers: int
@@ -286,7 +286,7 @@ def _assemble(source: Source, fids: Sequence[str]) -> int:
     return len(copied)
 
 
-def _take_vectors(data: DataSpec, folder: Path, captions: Sequence[Caption]) -> int:
+def _take_vectors(data: CaptionDataSpec, folder: Path, captions: Sequence[Caption]) -> int:
     """Write the caption vectors under our ids; returns how many captions have none."""
     path = folder / TEXT_VECTORS
     if not path.is_file():

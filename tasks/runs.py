@@ -91,8 +91,7 @@ def check_run(run: Run, *, thorough: bool) -> DualEncoderTask:
     roles = ("train", "val", "eval") if thorough else ("train", "val")
     for role in roles:
         split = task.split(role)
-        hours = sum(clip.duration_s for clip in split.clips) / 3600
-        rows.append([split.split, len(split.clips), len(split.captions), f"{hours:.2f}"])
+        rows.append([split.name, *split.summary().values()])
         if thorough:
             split.check()
     refuse_stale([task.split(role) for role in roles], run.data)

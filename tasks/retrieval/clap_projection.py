@@ -11,13 +11,13 @@ from models.core import DualEncoderSpec
 from models.projections import AudioProjectionSpec, MLPProjectionSpec
 from models.text_encoders import FrozenTextSpec, SentBERTBaseSpec
 from tasks.retrieval.dual_encoder import RETRIEVAL_METRICS, DualEncoderRun, DualEncoderTask, RetrievalOutputs
-from utils.data_utils import DataSpec, TextEmbeddingsSpec
+from utils.data_utils import CaptionDataSpec, TextEmbeddingsSpec
 from utils.metric_utils import EmbeddingScores, first_caption_of_each_clip, pairing_accuracy
 from utils.metric_utils.pairing import PAIRING_CUTOFFS
 from utils.model_utils import TrainingSpec, seed_everything
 
 
-class ClapDataSpec(DataSpec):
+class ClapDataSpec(CaptionDataSpec):
     """The `data:` block: audio vectors, and caption vectors of CLIP's text encoder."""
 
     text_embeddings: TextEmbeddingsSpec = TextEmbeddingsSpec(

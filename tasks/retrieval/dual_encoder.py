@@ -21,17 +21,17 @@ from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds
 from utils.cli_utils import ArtefactError, ConfigError, UserError
 from utils.criterion_utils import CriterionSpec, InfoNCE
 from utils.data_utils import (
-    ArrayStore,
+    ArrayFeatures,
     AudioInput,
-    AudioStore,
     Batch,
+    CaptionDataSpec,
     CaptionedClips,
-    DataSpec,
+    ClipFeatures,
     Inputs,
-    TextStore,
+    TextFeatures,
     TokenTexts,
     TrainLoader,
-    VectorStore,
+    VectorFeatures,
     VectorTexts,
     WaveNeeds,
     audio_loader,
@@ -71,7 +71,7 @@ _STAGE_1 = {
 class DualEncoderRun(RunSpec):
     """The sections of a run that trains a dual encoder."""
 
-    data: DataSpec
+    data: CaptionDataSpec
     model: DualEncoderSpec
     criterion: CriterionSpec
 
@@ -158,8 +158,8 @@ class DualEncoderTask:
         self.criterion: InfoNCE = run.criterion.build()
         self._network = nn.ModuleDict({"dual_encoder": self.dual_encoder, "criterion": self.criterion})
         encoder = self.dual_encoder.audio_encoder
-        if data.split == run.data.splits.train and isinstance(encoder, Projection):
-            assert isinstance(data.audio, VectorStore)
+        if data.name == run.data.splits.train and isinstance(encoder, Projection):
+            assert isinstance(data.audio, VectorFeatures)
             encoder.fit(data.audio.table)
 
     def split(self, role: str) -> CaptionedClips:
@@ -178,12 +178,9 @@ class DualEncoderTask:
 
     def loaders(self) -> Mapping[str, Loader]:
         """The training batches."""
-        run = self._run
-        training = run.training
-        loader = TrainLoader(
-            self.split("train"), training.batch_size, training.seed, training.sampling, run.data.workers
-        )
-        return {"train": loader}
+        training, split = self._run.training, self.split("train")
+        sampler = split.pair_sampler(training.batch_size, training.seed, training.sampling)
+        return {"train": TrainLoader(split, sampler, self._run.data.workers)}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """InfoNCE of the batch's pairs."""
@@ -259,12 +256,12 @@ class DualEncoderTask:
 
     def embed_vectors(self, vectors: Array) -> Array:
         """(N, E) float32, the embeddings of (N, E_audio) vectors of clips; only where the run's encoder takes such."""
-        return self._embed_store(VectorStore(vectors))
+        return self._embed_store(VectorFeatures(vectors))
 
-    def _store_of(self, features: Sequence[Array]) -> AudioStore:
+    def _store_of(self, features: Sequence[Array]) -> ClipFeatures:
         if self._inputs.audio == "vector":
-            return VectorStore(np.concatenate(features))
-        return ArrayStore(
+            return VectorFeatures(np.concatenate(features))
+        return ArrayFeatures(
             features, self._max_length, self._run.data.front_end.floor if self._inputs.audio == "logmel" else 0.0
         )
 
@@ -279,7 +276,7 @@ class DualEncoderTask:
             total += self.dual_encoder.embed_audio(audio, torch.tensor([stop - start]))[0].float()
         return self.dual_encoder.normalise(total / (len(edges) - 1)).cpu().numpy()
 
-    def _embed_texts(self, texts: TextStore) -> Array:
+    def _embed_texts(self, texts: TextFeatures) -> Array:
         device = self._device()
         size = _TEXT_BATCH if self._inputs.tokenizer is None else _TOKEN_BATCH
         parts = [
@@ -288,7 +285,7 @@ class DualEncoderTask:
         ]
         return torch.cat(parts).numpy()
 
-    def _embed_store(self, audio: AudioStore, workers: int = 0) -> Array:
+    def _embed_store(self, audio: ClipFeatures, workers: int = 0) -> Array:
         """(N, E) float32, each clip the mean over its windows."""
         device = self._device()
         clips = len(audio.lengths)
@@ -362,20 +359,20 @@ def check_alike(one: CaptionedClips, two: CaptionedClips) -> None:
     ):
         if widths[0] != widths[1]:
             raise ArtefactError(
-                f"the {kind} vectors of '{one.split}' have {widths[0]} dimensions, those of '{two.split}' {widths[1]}; "
+                f"the {kind} vectors of '{one.name}' have {widths[0]} dimensions, those of '{two.name}' {widths[1]}; "
                 "make both with one model"
             )
     for kind in one.revisions.keys() & two.revisions.keys():
         if one.revisions[kind] != two.revisions[kind]:
             raise ArtefactError(
-                f"the {kind} vectors of '{one.split}' were made by {one.revisions[kind]}, those of '{two.split}' by "
+                f"the {kind} vectors of '{one.name}' were made by {one.revisions[kind]}, those of '{two.name}' by "
                 f"{two.revisions[kind]}; make both with one model"
             )
     if one.by_file_name is not None and one.by_file_name == two.by_file_name:
         shared = {clip.fname for clip in one.clips} & {clip.fname for clip in two.clips}
         if shared:
             raise ArtefactError(
-                f"{one.by_file_name}: '{one.split}' and '{two.split}' both have a clip '{min(shared)}', which the file "
+                f"{one.by_file_name}: '{one.name}' and '{two.name}' both have a clip '{min(shared)}', which the file "
                 "names once; name its keys <split>/<file name>, or its files with {split}"
             )
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from models.frozen.audio import audio_revision
 from models.sounds import SoundInput
 from utils.cli_utils import ArtefactError, UserError, command_for
-from utils.data_utils import CaptionedClips, DataSpec
+from utils.data_utils import CaptionDataSpec, CaptionedClips
 from utils.pretrained_utils import model_revision
 
 
-def refuse_stale(splits: Iterable[CaptionedClips], data: DataSpec) -> None:
+def refuse_stale(splits: Iterable[CaptionedClips], data: CaptionDataSpec) -> None:
     """Compare the encoders that `data:` names with those that made the vectors, where they are files on this machine.
 
     Raises:

@@ -30,7 +30,7 @@ from utils.artefact_utils import (
 )
 from utils.audio_utils import FrontEnd, read_wave
 from utils.config_utils import parse
-from utils.data_utils import DataSpec
+from utils.data_utils import CaptionDataSpec
 
 SPLITS = ("development", "validation", "evaluation")
 
@@ -58,7 +58,7 @@ class Corpus:
 
     @property
     def data(self):
-        return parse(self.mapping["data"], DataSpec, "conf.yaml")
+        return parse(self.mapping["data"], CaptionDataSpec, "conf.yaml")
 
     def path(self, split="development", kind="embeddings"):
         return self.features / f"{split}_audio_{kind}.hdf5"

@@ -1,47 +1,59 @@
 """Datasets, samplers and batches."""
 
-from utils.data_utils.audio_stores import ArrayStore, AudioStore, LogMelStore, VectorStore, WaveNeeds, WaveStore
-from utils.data_utils.captioned_clips import (
-    AudioInput,
-    Batch,
-    CaptionedClips,
-    Inputs,
-    Tables,
-    Windows,
-    read_tables,
-    window_edges,
+from utils.data_utils.audio_clips import AudioClips, AudioInput, Batch
+from utils.data_utils.captioned_clips import CaptionedClips, Inputs, Tables, read_tables
+from utils.data_utils.clip_features import (
+    ArrayFeatures,
+    ClipFeatures,
+    LogMelFeatures,
+    VectorFeatures,
+    WaveFeatures,
+    WaveNeeds,
 )
 from utils.data_utils.duplicates import describe_tables
 from utils.data_utils.loading import AudioBatches, TrainLoader, audio_loader
 from utils.data_utils.products import making
-from utils.data_utils.sampling import PairBatch, PairSampler, SamplingSpec
-from utils.data_utils.spec import AudioEmbeddingsSpec, DataSpec, SplitsSpec, TextEmbeddingsSpec
-from utils.data_utils.text_stores import TextStore, TokenTexts, VectorTexts
+from utils.data_utils.sampling import ClipBatch, ClipSampler, PairBatch, PairSampler, SamplingSpec
+from utils.data_utils.spec import (
+    AudioDataSpec,
+    AudioEmbeddingsSpec,
+    CaptionDataSpec,
+    DataSpec,
+    SplitsSpec,
+    TextEmbeddingsSpec,
+)
+from utils.data_utils.text_features import TextFeatures, TokenTexts, VectorTexts
+from utils.data_utils.windows import Windows, window_edges
 
 __all__ = [
-    "ArrayStore",
+    "ArrayFeatures",
     "AudioBatches",
+    "AudioClips",
+    "AudioDataSpec",
     "AudioEmbeddingsSpec",
     "AudioInput",
-    "AudioStore",
     "Batch",
+    "CaptionDataSpec",
     "CaptionedClips",
+    "ClipBatch",
+    "ClipFeatures",
+    "ClipSampler",
     "DataSpec",
     "Inputs",
-    "LogMelStore",
+    "LogMelFeatures",
     "PairBatch",
     "PairSampler",
     "SamplingSpec",
     "SplitsSpec",
     "Tables",
     "TextEmbeddingsSpec",
-    "TextStore",
+    "TextFeatures",
     "TokenTexts",
     "TrainLoader",
-    "VectorStore",
+    "VectorFeatures",
     "VectorTexts",
+    "WaveFeatures",
     "WaveNeeds",
-    "WaveStore",
     "Windows",
     "audio_loader",
     "describe_tables",

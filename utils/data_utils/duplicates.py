@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from utils.artefact_utils import Clip, read_clips
 from utils.cli_utils import ArtefactError, command_for
-from utils.data_utils.spec import DataSpec
+from utils.data_utils.spec import AudioDataSpec
 
 _KEY = "data.exclude_duplicates"
 
@@ -35,7 +35,7 @@ def same_recordings(clips: Mapping[str, Sequence[Clip]]) -> list[list[Place]]:
     return [found for found in places.values() if len(found) > 1]
 
 
-def describe(data: DataSpec, groups: Sequence[Sequence[Place]]) -> str:
+def describe(data: AudioDataSpec, groups: Sequence[Sequence[Place]]) -> str:
     """One line on `same_recordings`; empty where there are none.
 
     Args:
@@ -61,11 +61,11 @@ def describe(data: DataSpec, groups: Sequence[Sequence[Place]]) -> str:
     return line
 
 
-def _advice(data: DataSpec) -> str:
+def _advice(data: AudioDataSpec) -> str:
     return "training leaves them out" if data.exclude_duplicates else f"train without them: --set {_KEY}=true"
 
 
-def duplicates_of_others(data: DataSpec, clips: Sequence[Clip]) -> dict[str, Place]:
+def duplicates_of_others(data: AudioDataSpec, clips: Sequence[Clip]) -> dict[str, Place]:
     """The clips of the training split that are in the validation or evaluation split too.
 
     Args:
@@ -88,13 +88,13 @@ def duplicates_of_others(data: DataSpec, clips: Sequence[Clip]) -> dict[str, Pla
     return {clip.fid: known[clip.sound] for clip in clips if clip.sound in known}
 
 
-def describe_tables(data: DataSpec) -> str:
+def describe_tables(data: AudioDataSpec) -> str:
     """`describe` of the run's tables, or that they do not tell; empty where there is nothing to say.
 
     Raises:
         ArtefactError: they are missing or broken.
     """
-    if data.pairs is not None:
+    if not data.has_tables:
         return ""
     script = command_for(data.dataset_script)
     clips = {split: read_clips(data.audio_info, split, script) for split in data.splits.names()}

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from utils.data_utils.audio_stores import AudioStore
-from utils.data_utils.captioned_clips import Batch, CaptionedClips, Windows, windows_of
-from utils.data_utils.sampling import PairSampler, SamplingSpec
+from utils.data_utils.audio_clips import Batch
+from utils.data_utils.clip_features import ClipFeatures
+from utils.data_utils.sampling import ClipSampler, PairSampler
+from utils.data_utils.windows import Windows, windows_of
 
 
 class AudioBatches(Dataset[Batch]):
     """The windows of clips in batches of similar length; each clip's embedding is the mean over its windows."""
 
-    def __init__(self, audio: AudioStore, batch_size: int) -> None:
+    def __init__(self, audio: ClipFeatures, batch_size: int) -> None:
         self._audio = audio
         windows = windows_of(audio)
         order = np.argsort(-windows.lengths, kind="stable")
@@ -46,12 +47,16 @@ class AudioBatches(Dataset[Batch]):
 class TrainLoader:
     """Batches of a training split; iterate it once an epoch, after `set_epoch`."""
 
-    def __init__(
-        self, clips: CaptionedClips, batch_size: int, seed: int, sampling: SamplingSpec, workers: int = 0
-    ) -> None:
-        audio = clips.audio
-        self._sampler = PairSampler(clips.clip_of_caption, audio.lengths, audio.max_length, batch_size, seed, sampling)
-        self._loader = _loader(clips, workers, self._sampler)
+    def __init__(self, split: Dataset[Batch], sampler: ClipSampler | PairSampler, workers: int = 0) -> None:
+        """Prepare the loader.
+
+        Args:
+            split: what is indexed: `AudioClips` or `CaptionedClips`.
+            sampler: what is drawn from it.
+            workers: processes that load batches; 0: this process.
+        """
+        self._sampler = sampler
+        self._loader = _loader(split, workers, sampler)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration draws."""
@@ -64,7 +69,7 @@ class TrainLoader:
         return iter(self._loader)
 
 
-def audio_loader(audio: AudioStore, batch_size: int, workers: int = 0) -> DataLoader[Batch]:
+def audio_loader(audio: ClipFeatures, batch_size: int, workers: int = 0) -> DataLoader[Batch]:
     """Batches of every window of the clips, longest first."""
     return _loader(AudioBatches(audio, batch_size), workers, None)
 

@@ -16,32 +16,39 @@ from utils.artefact_utils import (
     refuse_foreign,
 )
 from utils.cli_utils import command_for
-from utils.data_utils.spec import DataSpec
+from utils.data_utils.spec import AudioDataSpec, CaptionDataSpec
 
 _TAKEOVER = "preprocessing.dcase2023_takeover"
 
 
-def products_of(data: DataSpec) -> dict[Path, Known]:
+def products_of(data: AudioDataSpec) -> dict[Path, Known]:
     """Every file of stage 1, and how one of this project is known."""
     failed = known_table(["fid", "fname", "reason"])
-    products: dict[Path, Known] = dict.fromkeys((data.audio_info, data.vocab_info, data.text_vectors), known_pickle)
-    products[data.duplicates] = known_table(["recording", "split", "path", "fid"])
+    products: dict[Path, Known] = {
+        data.audio_info: known_pickle,
+        data.duplicates: known_table(["recording", "split", "path", "fid"]),
+    }
     for split in data.splits.names():
         products |= {
-            data.text_table(split): known_table(TEXT_COLUMNS),
             data.rejected(split): known_table(["kind", "name", "reason"]),
             data.logmels(split): known_hdf5,
             data.logmels_failed(split): failed,
             data.audio_vectors(split): known_hdf5,
             data.audio_frames(split): known_hdf5,
             data.audio_failed(split): failed,
-            data.pairs_made(split): known_pickle,
         }
+    return products | (_caption_products(data) if isinstance(data, CaptionDataSpec) else {})
+
+
+def _caption_products(data: CaptionDataSpec) -> dict[Path, Known]:
+    products: dict[Path, Known] = dict.fromkeys((data.vocab_info, data.text_vectors), known_pickle)
+    for split in data.splits.names():
+        products |= {data.text_table(split): known_table(TEXT_COLUMNS), data.pairs_made(split): known_pickle}
     return products
 
 
 @contextlib.contextmanager
-def making(data: DataSpec, what: str) -> Iterator[None]:
+def making(data: AudioDataSpec, what: str) -> Iterator[None]:
     """The block in which a script writes files of stage 1.
 
     Args:
@@ -57,7 +64,7 @@ def making(data: DataSpec, what: str) -> Iterator[None]:
         yield
 
 
-def refuse_foreign_products(data: DataSpec) -> None:
+def refuse_foreign_products(data: AudioDataSpec) -> None:
     """Make sure that no script of stage 1 would replace a file that this project did not write.
 
     All of its files are looked at, not only those that one script writes: tables of ours beside the log-mels of

@@ -27,56 +27,108 @@ class SamplingSpec(Spec):
     length_pool: int = Field(1, ge=1, le=1024)  # batches whose clips are sorted by length together; 1: no sorting
 
 
+class ClipBatch(NamedTuple):
+    """One batch of clips, as indices."""
+
+    clips: Ints  # (B,) rows of the clip table
+    starts: Ints  # (B,) first frame of the window of each
+
+
 class PairBatch(NamedTuple):
-    """One batch, as indices."""
+    """One batch of pairs, as indices."""
 
     captions: Ints  # (B,) rows of the caption table
     starts: Ints  # (B,) first frame of the window of each caption's clip
 
 
-class PairSampler(Sampler[PairBatch]):
-    """Batches of caption-clip pairs; equal clips of a batch have equal windows."""
+class _WindowSampler:
+    """What drawing clips and drawing pairs share: one random window a clip, and batches by length."""
 
-    def __init__(
-        self, clip_of_caption: Ints, frames: Ints, max_frames: int, batch_size: int, seed: int, sampling: SamplingSpec
-    ) -> None:
-        """Prepare the draw.
-
-        Args:
-            clip_of_caption: (M,) the clip of each caption.
-            frames: (N,) log-mel frames of each clip.
-            max_frames: longer clips are cut to a random window of this many frames.
-            batch_size: pairs a batch (by caption) or clips a batch (by clip).
-            seed: of the run.
-            sampling: what an epoch goes through.
-        """
-        self._clip_of_caption = clip_of_caption
-        self._frames = frames
-        self._max_frames = max_frames
+    def __init__(self, lengths: Ints, max_length: int, batch_size: int, seed: int, length_pool: int) -> None:
+        self._lengths = lengths
+        self._max_length = max_length
         self._batch_size = batch_size
         self._seed = seed
-        self._sampling = sampling
-        self._clips = np.unique(clip_of_caption)
+        self._length_pool = length_pool
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration draws."""
         self._epoch = epoch
 
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng([self._seed, self._epoch])
+
+    def _starts(self, rng: np.random.Generator) -> Ints:
+        """(N,) where the window of each clip begins."""
+        room = np.maximum(self._lengths - self._max_length, 0) + 1
+        return (rng.random(len(room)) * room).astype(np.int64)
+
+    def _batches(self, rng: np.random.Generator, clips: Ints, count: int) -> Iterator[Ints]:
+        """Random batches of items; within a pool of batches, by the length of their clips.
+
+        Args:
+            rng: of the epoch.
+            clips: (items,) the clip of each item.
+            count: how many batches.
+        """
+        order = rng.permutation(len(clips))
+        if self._length_pool > 1:
+            pool = np.arange(len(order)) // (self._length_pool * self._batch_size)
+            lengths = np.minimum(self._lengths, self._max_length)[clips[order]]
+            order = order[np.lexsort((lengths, pool))]
+        # nearly equal batches: a last batch of one item has nothing to contrast with, or to normalise over
+        batches = np.array_split(order, count)
+        # sorted batches come in random order, so that an epoch does not go from long clips to short ones
+        for number in rng.permutation(count) if self._length_pool > 1 else range(count):
+            yield batches[number]
+
+
+class ClipSampler(_WindowSampler, Sampler[ClipBatch]):
+    """Batches of clips, each clip once an epoch."""
+
+    def __len__(self) -> int:
+        return -(-len(self._lengths) // self._batch_size)
+
+    def __iter__(self) -> Iterator[ClipBatch]:
+        rng = self._rng()
+        starts = self._starts(rng)
+        for rows in self._batches(rng, np.arange(len(starts)), len(self)):
+            clips = np.sort(rows)
+            yield ClipBatch(clips, starts[clips])
+
+
+class PairSampler(_WindowSampler, Sampler[PairBatch]):
+    """Batches of caption-clip pairs; equal clips of a batch have equal windows."""
+
+    def __init__(
+        self, clip_of_caption: Ints, lengths: Ints, max_length: int, batch_size: int, seed: int, sampling: SamplingSpec
+    ) -> None:
+        """Prepare the draw.
+
+        Args:
+            clip_of_caption: (M,) the clip of each caption.
+            lengths: (N,) frames (or samples) of each clip.
+            max_length: longer clips are cut to a random window of so many.
+            batch_size: pairs a batch (by caption) or clips a batch (by clip).
+            seed: of the run.
+            sampling: what an epoch consists of.
+        """
+        super().__init__(lengths, max_length, batch_size, seed, sampling.length_pool)
+        self._clip_of_caption = clip_of_caption
+        self._sampling = sampling
+        self._clips = np.unique(clip_of_caption)
+
     def __len__(self) -> int:
         items = len(self._clip_of_caption) if self._sampling.by == "caption" else len(self._clips)
         return max(1, min(-(-items // self._batch_size), items // 2))  # a pair alone has nothing to contrast with
 
     def __iter__(self) -> Iterator[PairBatch]:
-        rng = np.random.default_rng([self._seed, self._epoch])
-        room = np.maximum(self._frames - self._max_frames, 0) + 1
-        starts = (rng.random(len(room)) * room).astype(np.int64)  # (N,)
+        rng = self._rng()
+        starts = self._starts(rng)
         groups = self._groups(rng)  # (items, captions of each)
-        order = self._ordered(rng, self._clip_of_caption[groups[:, 0]])
-        # nearly equal batches: no last batch of one pair
-        batches = np.array_split(order, len(self))
-        for number in rng.permutation(len(batches)) if self._sampling.length_pool > 1 else range(len(batches)):
-            captions = self._sorted(groups[batches[number]])
+        for rows in self._batches(rng, self._clip_of_caption[groups[:, 0]], len(self)):
+            captions = self._sorted(groups[rows])
             yield PairBatch(captions, starts[self._clip_of_caption[captions]])
 
     def _sorted(self, groups: Ints) -> Ints:
@@ -92,12 +144,3 @@ class PairSampler(Sampler[PairBatch]):
         count = np.diff(np.append(first, len(shuffled)))
         drawn = np.arange(self._sampling.captions_per_clip)[None, :] % count[:, None]
         return shuffled[first[:, None] + drawn]
-
-    def _ordered(self, rng: np.random.Generator, clips: Ints) -> Ints:
-        """A random order of the items; within a pool of batches, by the length of their clips."""
-        order = rng.permutation(len(clips))
-        if self._sampling.length_pool == 1:
-            return order
-        pool = np.arange(len(order)) // (self._sampling.length_pool * self._batch_size)
-        lengths = np.minimum(self._frames, self._max_frames)[clips[order]]
-        return order[np.lexsort((lengths, pool))]

@@ -67,18 +67,15 @@ class AudioEmbeddingsSpec(Spec):
 
 
 class DataSpec(Spec):
-    """The `data:` block of a run on clips and captions."""
+    """The `data:` block of any run: raw files, what stage 1 makes of them, and the splits."""
 
     root: UserPath  # raw data, only read
     features: UserPath  # what stage 1 makes
     splits: SplitsSpec = SplitsSpec()
-    max_duration_s: float = Field(30.0, ge=0.1, le=86_400)
-    front_end: FrontEnd = FrontEnd.model_validate({"name": "dcase2023"})
-    text_embeddings: TextEmbeddingsSpec = TextEmbeddingsSpec()
-    audio_embeddings: AudioEmbeddingsSpec | None = None  # clips as vectors; null: the run's encoder hears the sound
-    pairs: str | None = Field(None, min_length=1)  # lists of dicts in place of tables, audio and texts; has `{split}`
-    exclude_duplicates: bool = False  # leave out of training what is in the other splits too
     workers: int = Field(0, ge=0, le=256)  # processes that load batches; 0: the training process itself
+
+    # the command that messages name
+    dataset_script: ClassVar[str] = "preprocessing.clotho_dataset"
 
     @field_validator("features")
     @classmethod
@@ -93,40 +90,28 @@ class DataSpec(Spec):
             raise ValueError("holds data.root, which is only read; name a folder beside it")
         return features
 
-    @model_validator(mode="after")
-    def _text_file_is_no_other(self) -> Self:
-        name = self.text_embeddings.file
-        taken = {self.audio_info.name, self.vocab_info.name, *(self.pairs_made(s).name for s in self.splits.names())}
-        if name.lower() in {other.lower() for other in taken}:
-            raise ValueError(f"text_embeddings.file: {name} is the name of another file of stage 1; choose another")
-        return self
+    def rejected(self, split: str) -> Path:
+        """What a split holds and its tables leave out, with reasons."""
+        return self.features / f"{split}_rejected.csv"
 
-    # the commands that messages name
-    dataset_script: ClassVar[str] = "preprocessing.clotho_dataset"
-    text_script: ClassVar[str] = "preprocessing.sbert_embeddings"
+
+class AudioDataSpec(DataSpec):
+    """The `data:` block of a run on clips."""
+
+    max_duration_s: float = Field(30.0, ge=0.1, le=86_400)
+    front_end: FrontEnd = FrontEnd.model_validate({"name": "dcase2023"})
+    audio_embeddings: AudioEmbeddingsSpec | None = None  # clips as vectors; null: the run's encoder hears the sound
+    exclude_duplicates: bool = False  # leave out of training what is in the other splits too
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether stage 1 writes tables of the clips; else one list holds everything."""
+        return True
 
     @property
     def audio_info(self) -> Path:
         """Which clips there are."""
         return self.features / "audio_info.pkl"
-
-    @property
-    def vocab_info(self) -> Path:
-        """Which words there are."""
-        return self.features / "vocab_info.pkl"
-
-    @property
-    def text_vectors(self) -> Path:
-        """The caption embeddings."""
-        return self.features / self.text_embeddings.file
-
-    def text_table(self, split: str) -> Path:
-        """The captions of a split."""
-        return self.features / f"{split}_text.csv"
-
-    def rejected(self, split: str) -> Path:
-        """The clips and captions of a split that were left out."""
-        return self.features / f"{split}_rejected.csv"
 
     @property
     def duplicates(self) -> Path:
@@ -153,10 +138,6 @@ class DataSpec(Spec):
         """The clips of a split that the frozen encoder refused; absent where there are none."""
         return self.features / f"{split}_audio_embeddings_failed.csv"
 
-    def pairs_made(self, split: str) -> Path:
-        """The list of dicts of a split, made of its vectors."""
-        return self.features / f"embeddings_{split}.pkl"
-
     def audio_source(self, split: str) -> AudioSource:
         """Where the vectors of a split's clips come from; only where data.audio_embeddings is set."""
         assert self.audio_embeddings is not None
@@ -177,11 +158,51 @@ class DataSpec(Spec):
             None if own_front_end else front_end_mark(self.front_end_numbers()),
         )
 
+    def front_end_numbers(self) -> dict[str, Any]:
+        """The front-end as feature files store it; its name is left out, since only the numbers matter."""
+        return self.front_end.model_dump(mode="json", exclude={"name"})
+
+
+class CaptionDataSpec(AudioDataSpec):
+    """The `data:` block of a run on clips and captions."""
+
+    text_embeddings: TextEmbeddingsSpec = TextEmbeddingsSpec()
+    pairs: str | None = Field(None, min_length=1)  # lists of dicts in place of tables, audio and texts; has `{split}`
+
+    text_script: ClassVar[str] = "preprocessing.sbert_embeddings"  # the command that messages name
+
+    @model_validator(mode="after")
+    def _text_file_is_no_other(self) -> Self:
+        name = self.text_embeddings.file
+        taken = {self.audio_info.name, self.vocab_info.name, *(self.pairs_made(s).name for s in self.splits.names())}
+        if name.lower() in {other.lower() for other in taken}:
+            raise ValueError(f"text_embeddings.file: {name} is the name of another file of stage 1; choose another")
+        return self
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether stage 1 writes tables of the clips; `data.pairs` replaces them."""
+        return self.pairs is None
+
+    @property
+    def vocab_info(self) -> Path:
+        """Which words there are."""
+        return self.features / "vocab_info.pkl"
+
+    @property
+    def text_vectors(self) -> Path:
+        """The caption embeddings."""
+        return self.features / self.text_embeddings.file
+
+    def text_table(self, split: str) -> Path:
+        """The captions of a split."""
+        return self.features / f"{split}_text.csv"
+
+    def pairs_made(self, split: str) -> Path:
+        """The list of dicts of a split, made of its vectors."""
+        return self.features / f"embeddings_{split}.pkl"
+
     def pairs_file(self, split: str) -> Path:
         """The list of dicts of a split; only where data.pairs is set."""
         assert self.pairs is not None
         return Path(self.pairs.replace("{split}", split)).expanduser()
-
-    def front_end_numbers(self) -> dict[str, Any]:
-        """The front-end as feature files store it; its name is left out, since only the numbers matter."""
-        return self.front_end.model_dump(mode="json", exclude={"name"})

@@ -22,7 +22,7 @@ from utils.artefact_utils.csv_rows import strict_rows
 from utils.audio_utils import DECODING_VERSION
 from utils.cli_utils import ArtefactError, UserError, command_for, printable
 from utils.data_utils.duplicates import describe, same_recordings
-from utils.data_utils.spec import DataSpec
+from utils.data_utils.spec import CaptionDataSpec
 from utils.dataset_utils.captions import RawCaption, match_captions
 from utils.dataset_utils.clips import Rejected, probe_clips
 from utils.report_utils import print_table
@@ -43,7 +43,7 @@ class RawSplit(NamedTuple):
 
 
 def write_tables(
-    data: DataSpec, raw: Mapping[str, RawSplit], workers: int, *, strict: bool, script: str, next_script: str
+    data: CaptionDataSpec, raw: Mapping[str, RawSplit], workers: int, *, strict: bool, script: str, next_script: str
 ) -> int:
     """Decode, match and write; prints a summary.
 
@@ -70,7 +70,7 @@ def write_tables(
     return int(strict and any(rejected.values()))
 
 
-def _why_empty(data: DataSpec, split: str, found: RawSplit, rejected: Sequence[Rejected]) -> str:
+def _why_empty(data: CaptionDataSpec, split: str, found: RawSplit, rejected: Sequence[Rejected]) -> str:
     """One line: how many files and captions there are, with one of each, so that two spellings can be compared."""
     there = found.files if found.there is None else found.there
     given = len(found.captions) + sum(r.kind == "caption" for r in found.refused)
@@ -83,7 +83,7 @@ def _why_empty(data: DataSpec, split: str, found: RawSplit, rejected: Sequence[R
 
 
 def write_matched_tables(
-    data: DataSpec,
+    data: CaptionDataSpec,
     clips: Mapping[str, Sequence[Clip]],
     captions: Mapping[str, Sequence[Caption]],
     rejected: Mapping[str, Sequence[Rejected]],
@@ -115,7 +115,7 @@ def write_matched_tables(
     print(f"wrote {data.audio_info}, <split>_text.csv, vocab_info.pkl")
 
 
-def _write_duplicates(data: DataSpec, clips: Mapping[str, Sequence[Clip]]) -> None:
+def _write_duplicates(data: CaptionDataSpec, clips: Mapping[str, Sequence[Clip]]) -> None:
     """Write same_recordings.csv and say so, if there are any."""
     groups = same_recordings(clips)
     if not groups:
@@ -132,7 +132,7 @@ def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
 
 
 def _clips_and_captions(
-    data: DataSpec, split: str, found: RawSplit, workers: int
+    data: CaptionDataSpec, split: str, found: RawSplit, workers: int
 ) -> tuple[list[Clip], list[Caption], list[Rejected]]:
     known = _known_clips(data, split)
     probed, broken = probe_clips(found.files, data.root, split, known, workers, found.source_ids)
@@ -142,7 +142,7 @@ def _clips_and_captions(
     return clips, captions, [*found.refused, *broken, *unmatched]
 
 
-def _known_clips(data: DataSpec, split: str) -> dict[str, Clip]:
+def _known_clips(data: CaptionDataSpec, split: str) -> dict[str, Clip]:
     """Clips of an earlier run whose file has neither changed its size nor its time, and could be decoded since."""
     try:
         clips = read_clips(data.audio_info, split, "")
@@ -165,7 +165,7 @@ def _known_clips(data: DataSpec, split: str) -> dict[str, Clip]:
     }
 
 
-def _failed_since(data: DataSpec, split: str) -> set[str]:
+def _failed_since(data: CaptionDataSpec, split: str) -> set[str]:
     """The fids of clips that the next stage could not decode; to decode them again is what its advice is for."""
     try:
         return {cells[0] for _, cells in strict_rows(data.logmels_failed(split)) if cells}
@@ -185,7 +185,7 @@ def _stat(path: Path) -> tuple[int, int]:
 
 
 def _print_summary(
-    data: DataSpec,
+    data: CaptionDataSpec,
     clips: Mapping[str, Sequence[Clip]],
     captions: Mapping[str, Sequence[Caption]],
     rejected: Mapping[str, Sequence[Rejected]],

@@ -9,7 +9,7 @@ from models.frozen.audio import audio_revision
 from models.sounds import SoundInput
 from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds, refuse_stale
 from utils.cli_utils import ArtefactError, UserError
-from utils.data_utils import DataSpec
+from utils.data_utils import CaptionDataSpec
 from utils.pretrained_utils import model_revision
 
 ENCODER = {"model": "m", "revision": "sha256:2", "pooling": "mean over frames", "input": "16000 Hz"}
@@ -45,7 +45,7 @@ def write_encoder(folder, seed):
 def test_training_refuses_vectors_of_an_earlier_state_of_an_encoder_that_is_at_hand(tmp_path):
     write_encoder(tmp_path, 1)
     audio, text = str(tmp_path / "encoder.json"), str(tmp_path / "texts")
-    data = DataSpec.model_validate(
+    data = CaptionDataSpec.model_validate(
         {
             "root": "root",
             "features": "features",

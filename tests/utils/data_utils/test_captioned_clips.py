@@ -10,70 +10,19 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.utils.audio_utils.test_front_end import CUSTOM
-from utils.artefact_utils import (
-    Caption,
-    Clip,
-    LogMelParts,
-    LogMelSettings,
-    write_audio_info,
-    write_text_embeddings,
-    write_text_table,
-)
+from tests.utils.data_utils.corpus import CAPTIONS, FRAMES, Corpus, features
 from utils.audio_utils import FrontEnd
 from utils.cli_utils import ArtefactError, remember_conf
 from utils.data_utils import (
     AudioBatches,
+    CaptionDataSpec,
     CaptionedClips,
-    DataSpec,
     PairBatch,
     SamplingSpec,
     TrainLoader,
     audio_loader,
     window_edges,
 )
-
-FRAMES = [30, 7, 250, 101, 1, 100]  # a window has 101 frames: 1 s at 16 kHz, hop 160
-CAPTIONS = [0, 1, 1, 2, 2, 2, 3, 4, 5, 5]
-
-
-def features(clip):
-    return np.random.default_rng(clip).normal(-20, 5, (FRAMES[clip], 40)).astype(np.float32)
-
-
-class Corpus:
-    """The files of one split, written without any audio."""
-
-    def __init__(self, folder, dtype="float32"):
-        self.data = DataSpec(
-            root=folder.parent / "none",
-            features=folder,
-            front_end=CUSTOM,
-            max_duration_s=1.0,
-            text_embeddings={"model": "m"},
-        )
-        self.clips = [Clip(f"f{n}", f"clip {n}.wav", f"x/clip {n}.wav", 1.0, 16_000, 1, "s") for n in range(6)]
-        self.captions = [Caption(f"t{n}", f"f{c}", f"clip {c}.wav", "A.", "a", "s") for n, c in enumerate(CAPTIONS)]
-        self.features = [features(n) for n in range(6)]
-        self.vectors = {f"t{n}": np.full(3, n, np.float32) for n in range(10)}
-        self.dtype = dtype
-        self.write()
-
-    def write(self):
-        data = self.data
-        write_audio_info(data.audio_info, {"x": self.clips}, {})
-        write_text_table(data.text_table("x"), self.captions)
-        write_text_embeddings(data.text_vectors, self.vectors, {"model": "m"})
-        parts = LogMelParts(data.logmels("x"), LogMelSettings(data.front_end_numbers(), self.dtype))
-        blocks = [
-            (clip.fid, iter(np.array_split(array, 3 if len(array) == 250 else 1)))  # the long one lies in chunks
-            for clip, array in zip(self.clips, self.features, strict=False)
-        ]
-        parts.write_part([fid for fid, _ in blocks], blocks)
-        parts.assemble([fid for fid, _ in blocks], "")
-
-    def opened(self):
-        return CaptionedClips(self.data, "x")
 
 
 @pytest.fixture
@@ -152,8 +101,8 @@ def same(batches, others):
 def test_workers_make_the_same_batches(corpus):
     clips = corpus.opened()
     by_clip = SamplingSpec(by="clip", captions_per_clip=2)
-    here = TrainLoader(clips, 2, seed=5, sampling=by_clip)
-    there = TrainLoader(clips, 2, seed=5, sampling=by_clip, workers=2)
+    here = TrainLoader(clips, clips.pair_sampler(2, 5, by_clip))
+    there = TrainLoader(clips, clips.pair_sampler(2, 5, by_clip), workers=2)
     for epoch in range(3):
         here.set_epoch(epoch)
         there.set_epoch(epoch)  # the workers stay from epoch to epoch
@@ -164,7 +113,7 @@ def test_workers_make_the_same_batches(corpus):
 
 def test_training_sees_all_of_a_long_clip_but_no_more_than_a_window_at_a_time(corpus):
     clips = corpus.opened()
-    loader = TrainLoader(clips, 4, seed=0, sampling=SamplingSpec())
+    loader = TrainLoader(clips, clips.pair_sampler(4, 0, SamplingSpec()))
     seen = np.zeros(250, bool)
     long = features(2)
     for epoch in range(300):
@@ -248,7 +197,7 @@ def test_files_made_with_other_settings_are_refused(corpus):
         r"write it again: python -m preprocessing\.audio_logmel",
     ):
         CaptionedClips(other, "x")
-    other = DataSpec(**corpus.data.model_dump() | {"text_embeddings": {"model": "n"}})
+    other = CaptionDataSpec(**corpus.data.model_dump() | {"text_embeddings": {"model": "n"}})
     with pytest.raises(
         ArtefactError,
         match=r"sbert_embeds\.pkl: text model is m, this run wants n; "

@@ -15,7 +15,7 @@ from utils.artefact_utils import Clip, load_pickle, read_clips
 from utils.artefact_utils.pickles import dump_pickle
 from utils.audio_utils import probe
 from utils.cli_utils import ArtefactError
-from utils.data_utils import DataSpec, describe_tables
+from utils.data_utils import CaptionDataSpec, describe_tables
 from utils.data_utils.duplicates import describe, same_recordings
 
 
@@ -62,7 +62,7 @@ def test_places_by_hand(tmp_path):
     }
     groups = same_recordings(found)
     assert [[place.clip.fid for place in group] for group in groups] == [["d0", "d4", "e0"], ["d1", "v0", "e1"]]
-    data = DataSpec(root=tmp_path / "root", features=tmp_path / "features")
+    data = CaptionDataSpec(root=tmp_path / "root", features=tmp_path / "features")
     assert describe(data, groups) == (
         "the same recording in two places: 2 in development and evaluation, 1 in development and validation, "
         "1 in validation and evaluation, 1 more than once within a split, such as 'd/0.wav' and 'e/0.wav'; "

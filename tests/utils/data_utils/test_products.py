@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.tiny import conf, write_conf, write_corpus
-from utils.data_utils import DataSpec
+from utils.data_utils import CaptionDataSpec
 
 
 def baseline_files(folder):
@@ -57,7 +57,7 @@ def test_no_script_replaces_a_file_of_the_baseline(tmp_path, capsys, name):
 
 
 def spec(**changes):
-    return DataSpec.model_validate(changes)
+    return CaptionDataSpec.model_validate(changes)
 
 
 def test_features_lie_beside_the_raw_data(tmp_path):

@@ -6,12 +6,13 @@ import pytest
 
 from utils.cli_utils import ConfigError
 from utils.config_utils import parse
-from utils.data_utils import DataSpec
+from utils.data_utils import AudioDataSpec, CaptionDataSpec, DataSpec
+from utils.data_utils.products import products_of
 
 
 def data(**changes):
     plain = {"root": "~/clips", "features": "/made", "front_end": {"name": "dcase2023"}}
-    return parse({**plain, **changes}, DataSpec, "conf.yaml")
+    return parse({**plain, **changes}, CaptionDataSpec, "conf.yaml")
 
 
 def test_paths_of_the_files(monkeypatch):
@@ -91,3 +92,25 @@ def test_audio_embeddings_come_from_one_place(given, message):
     with pytest.raises(ConfigError) as error:
         data(audio_embeddings=given)
     assert f"\n  {message}" in str(error.value)
+
+
+def test_each_kind_of_data_knows_its_own_keys():
+    assert set(DataSpec.model_fields) == {"root", "features", "splits", "workers"}
+    of_audio = set(AudioDataSpec.model_fields) - set(DataSpec.model_fields)
+    assert of_audio == {"max_duration_s", "front_end", "audio_embeddings", "exclude_duplicates"}
+    of_captions = set(CaptionDataSpec.model_fields) - set(AudioDataSpec.model_fields)
+    assert of_captions == {"text_embeddings", "pairs"}
+    with pytest.raises(ConfigError, match="text_embeddings: unknown key"):
+        parse({"root": "a", "features": "b", "text_embeddings": {}}, AudioDataSpec, "x.yaml")
+
+
+def test_data_of_clips_alone_has_no_files_of_captions():
+    captioned = products_of(data(splits={"train": "a", "val": "a", "eval": "a"}))
+    names = {"root": "~/clips", "features": "/made", "splits": {"train": "a", "val": "a", "eval": "a"}}
+    alone = products_of(parse(names, AudioDataSpec, "x.yaml"))
+    assert {path.name for path in captioned} - {path.name for path in alone} == {
+        "a_text.csv",
+        "embeddings_a.pkl",
+        "sbert_embeds.pkl",
+        "vocab_info.pkl",
+    }

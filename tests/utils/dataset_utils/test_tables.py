@@ -8,7 +8,7 @@ import soundfile
 
 from utils.artefact_utils import load_pickle, read_clips, read_text_table
 from utils.cli_utils import UserError
-from utils.data_utils import DataSpec, SplitsSpec
+from utils.data_utils import CaptionDataSpec, SplitsSpec
 from utils.dataset_utils import RawCaption, RawSplit, Rejected, write_rejected, write_tables
 
 
@@ -20,7 +20,7 @@ def data(tmp_path):
         soundfile.write(tmp_path / "root" / folder / "0.wav", wave, 8000)
     splits = SplitsSpec(train="x", val="x", eval="x")
     front_end = {"name": "dcase2023"}
-    return DataSpec(root=tmp_path / "root", features=tmp_path / "features", splits=splits, front_end=front_end)
+    return CaptionDataSpec(root=tmp_path / "root", features=tmp_path / "features", splits=splits, front_end=front_end)
 
 
 def write(data, split, *, strict=False):

@@ -1,6 +1,6 @@
 """The clips of a split as encoders take them: log-mels, waveforms, or the vectors of a frozen encoder.
 
-A store counts a clip's length in its own unit (frames, samples, or 1 for a vector), so that windows, samplers and
+Each class counts a clip's length in its own unit (frames, samples, or 1 for a vector), so that windows, samplers and
 batches need not know which one they serve.
 """
 
@@ -18,13 +18,13 @@ from utils.artefact_utils import Clip, LogMelReader
 from utils.audio_utils import AudioError, read_wave
 from utils.cli_utils import ArtefactError, command_for
 from utils.data_utils.sampling import Ints
-from utils.data_utils.spec import DataSpec
+from utils.data_utils.spec import AudioDataSpec
 
 Array = NDArray[np.float32]
 _SPARE_FRAMES = 100
 
 
-class AudioStore(Protocol):
+class ClipFeatures(Protocol):
     """The N clips of a split."""
 
     lengths: Ints  # (N,) frames, samples or 1
@@ -41,10 +41,10 @@ class AudioStore(Protocol):
         """
 
 
-class LogMelStore:
+class LogMelFeatures:
     """Log-mels, mapped from disk; padded with the floor."""
 
-    def __init__(self, data: DataSpec, split: str, clips: Sequence[Clip]) -> None:
+    def __init__(self, data: AudioDataSpec, split: str, clips: Sequence[Clip]) -> None:
         """Open the feature file.
 
         Raises:
@@ -108,12 +108,12 @@ class WaveNeeds(NamedTuple):
     max_samples: int | None = None  # of the longest window that it takes; None: any
 
 
-class WaveStore:
+class WaveFeatures:
     """Waveforms, decoded and resampled when a batch asks for them; padded with zeros."""
 
     width = 1
 
-    def __init__(self, data: DataSpec, clips: Sequence[Clip], needs: WaveNeeds) -> None:
+    def __init__(self, data: AudioDataSpec, clips: Sequence[Clip], needs: WaveNeeds) -> None:
         self._root = data.root
         self._clips = clips
         self._sample_rate_hz = rate_hz = needs.sample_rate_hz
@@ -141,7 +141,7 @@ class WaveStore:
             ) from error
 
 
-class ArrayStore:
+class ArrayFeatures:
     """Log-mels or waveforms in memory, of clips that no stage 1 has seen."""
 
     def __init__(self, arrays: Sequence[Array], max_length: int, padding: float) -> None:
@@ -167,7 +167,7 @@ class ArrayStore:
         return torch.from_numpy(windows)
 
 
-class VectorStore:
+class VectorFeatures:
     """One vector a clip, in memory (or mapped from disk, if there are too many)."""
 
     max_length = 1

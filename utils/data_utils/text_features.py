@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from utils.text_utils import Tokenizer
 
 
-class TextStore(Protocol):
+class TextFeatures(Protocol):
     """The M captions of a split, or the texts of some queries."""
 
     width: int  # E of the vectors; 0 for tokens
