@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.timing import Result, alternate, report
-from utils import metric_utils
-from utils.metric_utils.scores import BLOCK_BYTES
+from utils.metric_utils.ranking import Ranking, Relevance, rank_and_top_k
+from utils.metric_utils.retrieval import TEXT_TO_AUDIO, retrieval_metrics
+from utils.metric_utils.scores import BLOCK_BYTES, EmbeddingScores
 
 CLIPS = 20_000
 CAPTIONS_PER_CLIP = 5
@@ -59,11 +60,11 @@ def bare_product_and_top(text: Embeddings, audio: Embeddings) -> None:
         torch.topk(scores, KEPT, dim=1)
 
 
-def rank(text: Embeddings, audio: Embeddings) -> metric_utils.Ranking:
+def rank(text: Embeddings, audio: Embeddings) -> Ranking:
     """Rank of the one relevant clip of each caption, and the best clips, through this project's functions."""
     captions = np.arange(len(text))
-    relevance = metric_utils.Relevance(captions, captions // CAPTIONS_PER_CLIP, len(text), len(audio))
-    return metric_utils.rank_and_top_k(metric_utils.EmbeddingScores(text, audio), relevance, KEPT)
+    relevance = Relevance(captions, captions // CAPTIONS_PER_CLIP, len(text), len(audio))
+    return rank_and_top_k(EmbeddingScores(text, audio), relevance, KEPT)
 
 
 def seconds_of_all(function: Callable[[], object]) -> float:
@@ -76,7 +77,7 @@ def seconds_of_all(function: Callable[[], object]) -> float:
 def seconds_of_metrics(ranks: NDArray[np.int64]) -> float:
     """Seconds from the ranks of all captions to every metric."""
     start = time.perf_counter()
-    metric_utils.retrieval_metrics(ranks, np.arange(CAPTIONS), CAPTIONS, metric_utils.TEXT_TO_AUDIO)
+    retrieval_metrics(ranks, np.arange(CAPTIONS), CAPTIONS, TEXT_TO_AUDIO)
     return time.perf_counter() - start
 
 

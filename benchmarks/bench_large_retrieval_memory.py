@@ -16,7 +16,10 @@ import numpy as np
 
 from benchmarks.bench_metrics_memory import MB, peak_bytes
 from benchmarks.timing import Result, report
-from utils import metric_utils
+from utils.metric_utils.intervals import bootstrap_intervals, jackknife_intervals
+from utils.metric_utils.ranking import Relevance, rank_and_top_k
+from utils.metric_utils.retrieval import TEXT_TO_AUDIO, per_query_values, retrieval_metrics
+from utils.metric_utils.scores import EmbeddingScores
 
 CLIPS = 20_000
 CAPTIONS_PER_CLIP = 5
@@ -51,12 +54,12 @@ def run() -> None:
     text = rng.standard_normal((CAPTIONS, EMBEDDING_DIM), dtype=np.float32)
     captions = np.arange(CAPTIONS)
     clips = captions // CAPTIONS_PER_CLIP
-    relevance = metric_utils.Relevance(captions, clips, CAPTIONS, CLIPS)
-    ranks = metric_utils.rank_and_top_k(metric_utils.EmbeddingScores(text, audio), relevance, KEPT).ranks
-    metric_utils.retrieval_metrics(ranks, captions, CAPTIONS, metric_utils.TEXT_TO_AUDIO)
-    values = metric_utils.per_query_values(ranks, captions, CAPTIONS, metric_utils.TEXT_TO_AUDIO)
-    metric_utils.jackknife_intervals(values, clips)
-    metric_utils.bootstrap_intervals(values, clips)
+    relevance = Relevance(captions, clips, CAPTIONS, CLIPS)
+    ranks = rank_and_top_k(EmbeddingScores(text, audio), relevance, KEPT).ranks
+    retrieval_metrics(ranks, captions, CAPTIONS, TEXT_TO_AUDIO)
+    values = per_query_values(ranks, captions, CAPTIONS, TEXT_TO_AUDIO)
+    jackknife_intervals(values, clips)
+    bootstrap_intervals(values, clips)
     print(json.dumps({"peak_mb": peak_bytes() / MB, "wall_s": time.perf_counter() - start}))
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import Result, report
-from utils import metric_utils
+from utils.metric_utils.ranking import Relevance, rank_and_top_k, ranks_of_relevant
+from utils.metric_utils.retrieval import AUDIO_TO_TEXT, retrieval_metrics
+from utils.metric_utils.scores import EmbeddingScores
 
 CLIPS = 20_000
 CAPTIONS_PER_CLIP = 5
@@ -49,11 +51,11 @@ def run() -> None:
     text = rng.standard_normal((CAPTIONS, EMBEDDING_DIM), dtype=np.float32)
     captions = np.arange(CAPTIONS)
     clips = captions // CAPTIONS_PER_CLIP
-    relevance = metric_utils.Relevance(captions, clips, CAPTIONS, CLIPS)
-    to_audio = metric_utils.rank_and_top_k(metric_utils.EmbeddingScores(text, audio), relevance, k=16)
-    metric_utils.retrieval_metrics(to_audio.ranks, captions, CAPTIONS)
-    text_ranks = metric_utils.ranks_of_relevant(metric_utils.EmbeddingScores(audio, text), clips, captions)
-    metric_utils.retrieval_metrics(text_ranks, clips, CLIPS, metric_utils.AUDIO_TO_TEXT)
+    relevance = Relevance(captions, clips, CAPTIONS, CLIPS)
+    to_audio = rank_and_top_k(EmbeddingScores(text, audio), relevance, k=16)
+    retrieval_metrics(to_audio.ranks, captions, CAPTIONS)
+    text_ranks = ranks_of_relevant(EmbeddingScores(audio, text), clips, captions)
+    retrieval_metrics(text_ranks, clips, CLIPS, AUDIO_TO_TEXT)
     print(json.dumps({"peak_mb": peak_bytes() / MB, "wall_s": time.perf_counter() - start}))
 
 

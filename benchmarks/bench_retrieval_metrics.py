@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.timing import Result, alternate, one_thread, report, seconds
-from utils import metric_utils
+from utils.metric_utils.ranking import ranks_of_relevant
+from utils.metric_utils.retrieval import AUDIO_TO_TEXT, retrieval_metrics
+from utils.metric_utils.scores import EmbeddingScores
 
 CLIPS = 1_045
 CAPTIONS_PER_CLIP = 5
@@ -57,13 +59,13 @@ def all_metrics(audio: Embeddings, text: Embeddings) -> list[dict[str, float]]:
     """Text to audio and audio to text, through this project's functions."""
     captions = np.arange(CAPTIONS)
     clips = captions // CAPTIONS_PER_CLIP
-    to_audio = metric_utils.EmbeddingScores(text, audio, similarity="cosine")
-    to_text = metric_utils.EmbeddingScores(audio, text, similarity="cosine")
-    audio_ranks = metric_utils.ranks_of_relevant(to_audio, captions, clips)
-    text_ranks = metric_utils.ranks_of_relevant(to_text, clips, captions)
+    to_audio = EmbeddingScores(text, audio, similarity="cosine")
+    to_text = EmbeddingScores(audio, text, similarity="cosine")
+    audio_ranks = ranks_of_relevant(to_audio, captions, clips)
+    text_ranks = ranks_of_relevant(to_text, clips, captions)
     return [
-        metric_utils.retrieval_metrics(audio_ranks, captions, CAPTIONS),
-        metric_utils.retrieval_metrics(text_ranks, clips, CLIPS, metric_utils.AUDIO_TO_TEXT),
+        retrieval_metrics(audio_ranks, captions, CAPTIONS),
+        retrieval_metrics(text_ranks, clips, CLIPS, AUDIO_TO_TEXT),
     ]
 
 

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.audio_encoders import AudioEncoderSpec, Wav2Vec2Encoder, Wav2Vec2Spec
+from models.audio_encoders import AudioEncoderSpec
+from models.audio_encoders.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Spec
 from models.text_encoders import TextEncoderSpec
 from utils.cli_utils import ConfigError
 from utils.config_utils import Spec

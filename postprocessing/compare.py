@@ -23,7 +23,9 @@ from tasks.retrieval.scores import ScoredSplit, open_scores_of
 from tasks.trained import split_name
 from utils.artefact_utils import write_json, write_rows
 from utils.cli_utils import UserError, command, positive
-from utils.metric_utils import DEFAULT_PROTOCOL, PROTOCOLS, Comparison, best_ranks, compare_paired
+from utils.metric_utils.comparison import Comparison, compare_paired
+from utils.metric_utils.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from utils.metric_utils.retrieval import best_ranks
 from utils.report_utils import print_table
 
 SCRIPT = "postprocessing.compare"

@@ -28,7 +28,6 @@ from utils.artefact_utils.retrieval import write_scores
 from utils.cli_utils import UserError, check_free_disk, command, command_for
 from utils.config_utils import read_json
 from utils.data_utils import read_tables
-from utils.metric_utils import NonFiniteScoreError, Relevance, ScoreSource
 from utils.metric_utils.ensembles import (
     ChosenWeights,
     Normalisation,
@@ -37,7 +36,8 @@ from utils.metric_utils.ensembles import (
     cutoffs_of,
     weighted_mean,
 )
-from utils.metric_utils.scores import Scores
+from utils.metric_utils.ranking import Relevance
+from utils.metric_utils.scores import NonFiniteScoreError, Scores, ScoreSource
 from utils.report_utils import print_table
 
 SCRIPT = "postprocessing.ensemble"

@@ -20,8 +20,9 @@ from tasks.retrieval.errors import Errors
 from tasks.retrieval.evaluation import Direction, Indices, evaluate_split
 from tasks.retrieval.scores import open_scored
 from utils.cli_utils import command, command_for, positive
-from utils.metric_utils import DEFAULT_PROTOCOL, PROTOCOLS, Interval, bootstrap_intervals
 from utils.metric_utils.breakdown import Bin, chance_by_rank, even_bins, rank_bins
+from utils.metric_utils.intervals import Interval, bootstrap_intervals
+from utils.metric_utils.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from utils.report_utils import (
     BarChart,
     Block,

@@ -26,7 +26,8 @@ from utils.artefact_utils.retrieval import ScoreReader
 from utils.audio_utils import AudioError
 from utils.cli_utils import ArtefactError, UserError, command, positive, printable
 from utils.dataset_utils import AUDIO_SUFFIXES
-from utils.metric_utils import EmbeddingScores, top_k
+from utils.metric_utils.ranking import top_k
+from utils.metric_utils.scores import EmbeddingScores
 from utils.report_utils import print_table
 
 SCRIPT = "postprocessing.search"

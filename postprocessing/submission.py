@@ -31,8 +31,8 @@ from utils.artefact_utils.retrieval import (
 )
 from utils.cli_utils import UserError, command, printable
 from utils.data_utils import read_tables
-from utils.metric_utils import NonFiniteScoreError, ScoreSource, top_k
-from utils.metric_utils.scores import checked_blocks
+from utils.metric_utils.ranking import top_k
+from utils.metric_utils.scores import NonFiniteScoreError, ScoreSource, checked_blocks
 
 SCRIPT = "postprocessing.submission"
 TOP = 10

@@ -22,13 +22,8 @@ from tasks.retrieval.evaluation import Direction, Evaluation, evaluate_split
 from tasks.retrieval.scores import ScoredSplit, open_scored
 from utils.artefact_utils import write_json, write_rows
 from utils.cli_utils import command, printable
-from utils.metric_utils import (
-    DEFAULT_PROTOCOL,
-    PROTOCOLS,
-    SelectedCandidates,
-    first_caption_of_each_clip,
-    pairing_accuracy,
-)
+from utils.metric_utils.pairing import SelectedCandidates, first_caption_of_each_clip, pairing_accuracy
+from utils.metric_utils.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from utils.model_utils import read_history
 from utils.report_utils import Panel, plot_curves, print_table
 

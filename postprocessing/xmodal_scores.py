@@ -17,7 +17,7 @@ import torch
 from tasks import Trained, load_trained
 from utils.artefact_utils.retrieval import write_scores
 from utils.cli_utils import UserError, check_free_disk, command
-from utils.metric_utils import EmbeddingScores, NonFiniteEmbeddingError
+from utils.metric_utils.scores import EmbeddingScores, NonFiniteEmbeddingError
 
 SCRIPT = "postprocessing.xmodal_scores"
 

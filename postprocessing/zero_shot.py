@@ -26,7 +26,6 @@ from utils.artefact_utils.csv_rows import read_lines
 from utils.artefact_utils.foreign_embeddings import open_foreign
 from utils.cli_utils import UserError, command, existing_folder, positive, printable
 from utils.dataset_utils.labelled_clips import SEVERAL, LabelledClips, read_labelled_clips
-from utils.metric_utils import EmbeddingScores, NonFiniteEmbeddingError
 from utils.metric_utils.classification import (
     MEAN_AP,
     PREVALENCE,
@@ -39,6 +38,7 @@ from utils.metric_utils.classification import (
     has_one_label,
     label_ranks,
 )
+from utils.metric_utils.scores import EmbeddingScores, NonFiniteEmbeddingError
 from utils.process_utils import all_cores
 from utils.report_utils import print_table, progress_bar
 from utils.report_utils.plots import plot_confusion

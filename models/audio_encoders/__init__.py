@@ -11,29 +11,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from models.audio_encoders.cnn6 import CNN6Encoder, CNN6Spec
-from models.audio_encoders.cnn10 import CNN10Encoder, CNN10Spec
-from models.audio_encoders.cnn14 import CNN14Encoder, CNN14Spec
-from models.audio_encoders.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Spec
-from models.projections import AudioProjection, AudioProjectionSpec, MLPProjection, MLPProjectionSpec
+from models.audio_encoders.cnn6 import CNN6Spec
+from models.audio_encoders.cnn10 import CNN10Spec
+from models.audio_encoders.cnn14 import CNN14Spec
+from models.audio_encoders.wav2vec2 import Wav2Vec2Spec
+from models.projections import AudioProjectionSpec, MLPProjectionSpec
 
 AudioEncoderSpec = Annotated[
     CNN14Spec | CNN10Spec | CNN6Spec | Wav2Vec2Spec | AudioProjectionSpec | MLPProjectionSpec,
     Field(discriminator="name"),
-]
-
-__all__ = [
-    "AudioEncoderSpec",
-    "AudioProjection",
-    "AudioProjectionSpec",
-    "CNN6Encoder",
-    "CNN6Spec",
-    "CNN10Encoder",
-    "CNN10Spec",
-    "CNN14Encoder",
-    "CNN14Spec",
-    "MLPProjection",
-    "MLPProjectionSpec",
-    "Wav2Vec2Encoder",
-    "Wav2Vec2Spec",
 ]

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from models.backbones import WaveformBackbone, load_backbone
+from models.backbones import load_backbone
+from models.backbones.base import WaveformBackbone
 from models.frozen.hold import freeze
 from models.pooling import AttentionPooling
 from utils.cli_utils import UserError

@@ -34,6 +34,3 @@ def load_backbone(model: str, key: str, layers: int | None = None) -> WaveformBa
     """
     kind = check_type(read_config(model, key), BACKBONE_TYPES, model, key)
     return _LOADERS[kind](model, key, layers).eval()
-
-
-__all__ = ["BACKBONE_TYPES", "WaveformBackbone", "load_backbone"]

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.backbones import WaveformBackbone, load_backbone
+from models.backbones import load_backbone
+from models.backbones.base import WaveformBackbone
 from models.backbones.clap import ClapBackbone
 from models.frozen.hold import freeze
 from models.frozen.panns import PANNsBackbone, load_panns, panns_files

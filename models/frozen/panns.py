@@ -9,11 +9,13 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from models.audio_encoders import CNN6Spec, CNN10Spec, CNN14Spec
+from models.audio_encoders.cnn6 import CNN6Spec
+from models.audio_encoders.cnn10 import CNN10Spec
+from models.audio_encoders.cnn14 import CNN14Spec
 from models.audio_encoders.panns import PANNsEncoder, PANNsSpec
 from models.audio_encoders.panns_front_ends import check_front_end
 from models.audio_encoders.panns_published import read_published
-from models.backbones import WaveformBackbone
+from models.backbones.base import WaveformBackbone
 from utils.audio_utils import FrontEnd, log_mel
 from utils.cli_utils import ArtefactError, UserError, command_for
 from utils.config_utils import read_json

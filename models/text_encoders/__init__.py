@@ -11,23 +11,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from models.text_encoders.clip import CLIPTextEncoder, CLIPTextSpec
-from models.text_encoders.frozen_text import FrozenText, FrozenTextSpec
-from models.text_encoders.sbert import SentBERTBaseEncoder, SentBERTBaseSpec
-from models.text_encoders.transformer import TransformerTextEncoder, TransformerTextSpec
+from models.text_encoders.clip import CLIPTextSpec
+from models.text_encoders.frozen_text import FrozenTextSpec
+from models.text_encoders.sbert import SentBERTBaseSpec
+from models.text_encoders.transformer import TransformerTextSpec
 
 TextEncoderSpec = Annotated[
     SentBERTBaseSpec | FrozenTextSpec | CLIPTextSpec | TransformerTextSpec, Field(discriminator="name")
-]
-
-__all__ = [
-    "CLIPTextEncoder",
-    "CLIPTextSpec",
-    "FrozenText",
-    "FrozenTextSpec",
-    "SentBERTBaseEncoder",
-    "SentBERTBaseSpec",
-    "TextEncoderSpec",
-    "TransformerTextEncoder",
-    "TransformerTextSpec",
 ]

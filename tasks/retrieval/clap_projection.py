@@ -9,11 +9,12 @@ from pydantic import Field
 
 from models.core import DualEncoderSpec
 from models.projections import AudioProjectionSpec, MLPProjectionSpec
-from models.text_encoders import FrozenTextSpec, SentBERTBaseSpec
+from models.text_encoders.frozen_text import FrozenTextSpec
+from models.text_encoders.sbert import SentBERTBaseSpec
 from tasks.retrieval.dual_encoder import RETRIEVAL_METRICS, DualEncoderRun, DualEncoderTask, RetrievalOutputs
 from utils.data_utils import CaptionDataSpec, TextEmbeddingsSpec
-from utils.metric_utils import EmbeddingScores, first_caption_of_each_clip, pairing_accuracy
-from utils.metric_utils.pairing import PAIRING_CUTOFFS
+from utils.metric_utils.pairing import PAIRING_CUTOFFS, first_caption_of_each_clip, pairing_accuracy
+from utils.metric_utils.scores import EmbeddingScores
 from utils.model_utils import TrainingSpec, seed_everything
 
 

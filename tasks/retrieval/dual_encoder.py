@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.audio_encoders import Wav2Vec2Encoder
+from models.audio_encoders.wav2vec2 import Wav2Vec2Encoder
 from models.core import DualEncoderModel, DualEncoderSpec, text_of
 from models.projections import Projection
 from models.sounds import SoundInput, features_of_sound, features_of_sounds, sound_input
@@ -37,14 +37,9 @@ from utils.data_utils import (
     audio_loader,
     window_edges,
 )
-from utils.metric_utils import (
-    AUDIO_TO_TEXT,
-    EmbeddingScores,
-    NonFiniteEmbeddingError,
-    ranks_of_relevant,
-    retrieval_metrics,
-    tie_order,
-)
+from utils.metric_utils.ranking import ranks_of_relevant, tie_order
+from utils.metric_utils.retrieval import AUDIO_TO_TEXT, retrieval_metrics
+from utils.metric_utils.scores import EmbeddingScores, NonFiniteEmbeddingError
 from utils.model_utils import DivergedError, Loader, seed_everything, to_device
 from utils.pretrained_utils import model_revision
 

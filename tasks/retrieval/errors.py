@@ -11,8 +11,9 @@ import numpy as np
 from tasks.retrieval.evaluation import Direction, Evaluation, Indices, Values
 from tasks.retrieval.scores import ScoredSplit
 from tasks.runs import Run
-from utils.metric_utils import SelectedQueries, best_ranks
 from utils.metric_utils.breakdown import scores_of
+from utils.metric_utils.retrieval import best_ranks
+from utils.metric_utils.scores import SelectedQueries
 
 
 @dataclass(frozen=True)

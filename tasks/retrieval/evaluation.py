@@ -16,25 +16,14 @@ from tasks.runs import Run
 from utils.artefact_utils import Caption
 from utils.artefact_utils.retrieval import read_relevance
 from utils.cli_utils import UserError
-from utils.metric_utils import (
-    MEDIAN_RANK,
-    Cutoffs,
-    Interval,
-    NonFiniteScoreError,
-    Protocol,
-    Relevance,
-    ScoreSource,
-    SelectedCandidates,
-    SelectedQueries,
-    bootstrap_intervals,
-    chance_metrics,
-    jackknife_intervals,
-    per_query_values,
-    rank_and_top_k,
-    retrieval_metrics,
-    tie_order,
-)
 from utils.metric_utils.ceiling import ceiling_of_shared_queries, is_shared
+from utils.metric_utils.chance import chance_metrics
+from utils.metric_utils.intervals import Interval, bootstrap_intervals, jackknife_intervals
+from utils.metric_utils.pairing import SelectedCandidates
+from utils.metric_utils.protocols import Protocol
+from utils.metric_utils.ranking import Relevance, rank_and_top_k, tie_order
+from utils.metric_utils.retrieval import MEDIAN_RANK, Cutoffs, per_query_values, retrieval_metrics
+from utils.metric_utils.scores import NonFiniteScoreError, ScoreSource, SelectedQueries
 
 T = TypeVar("T")
 Indices = NDArray[np.int64]

@@ -20,7 +20,7 @@ from utils.artefact_utils import Caption, Clip
 from utils.artefact_utils.retrieval import ForeignScores, ScoreReader, read_foreign_scores, read_id_names, shelf_of
 from utils.cli_utils import ArtefactError, UserError, command_for, python, remembered_conf, shell_join
 from utils.data_utils import Tables, read_tables
-from utils.metric_utils import MatrixScores, NonFiniteScoreError, ScoreSource
+from utils.metric_utils.scores import MatrixScores, NonFiniteScoreError, ScoreSource
 from utils.model_utils import TrainedTrial, find_trial
 from utils.model_utils.trials import PARAMS_FILE
 from utils.tune_utils import describe_unfinished

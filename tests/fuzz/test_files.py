@@ -43,7 +43,7 @@ from utils.artefact_utils.retrieval import ScoreReader, check_submission, read_f
 from utils.audio_utils import AudioError, probe, read_wave
 from utils.cli_utils import UserError
 from utils.dataset_utils.labelled_clips import read_labelled_clips
-from utils.metric_utils import NonFiniteScoreError
+from utils.metric_utils.scores import NonFiniteScoreError
 from utils.model_utils import read_history
 from utils.pretrained_utils import read_config
 from utils.tune_utils import read_revisions

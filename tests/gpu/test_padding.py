@@ -5,7 +5,8 @@ import torch
 
 from models.audio_encoders.panns import PANNsEncoder
 from models.backbones import load_backbone
-from models.text_encoders import CLIPTextSpec, TransformerTextSpec
+from models.text_encoders.clip import CLIPTextSpec
+from models.text_encoders.transformer import TransformerTextSpec
 from tests import tiny_models
 from tests.models.audio_encoders.test_panns import ENCODERS, _encoder, _features, _padded
 from tests.models.backbones.test_backbones import clips, padded

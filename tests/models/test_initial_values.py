@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.audio_encoders import CNN10Spec
+from models.audio_encoders.cnn10 import CNN10Spec
 from models.text_encoders.sbert import SentBERTBaseEncoder
 
 

@@ -12,8 +12,10 @@ from tests.training import run_of
 from utils.artefact_utils.retrieval import ScoreReader, write_matrix_submission, write_ranked_submission, write_scores
 from utils.cli_utils import command_for
 from utils.data_utils import read_tables
-from utils.metric_utils import MatrixScores, ranks_of_relevant, retrieval_metrics
 from utils.metric_utils.ensembles import cutoffs_of, normalised
+from utils.metric_utils.ranking import ranks_of_relevant
+from utils.metric_utils.retrieval import retrieval_metrics
+from utils.metric_utils.scores import MatrixScores
 
 SPLITS = ("evaluation", "validation")
 VALIDATION = "validation_xmodal_scores.hdf5"

@@ -20,7 +20,7 @@ from tests.training import run_of, write_trial
 from utils.artefact_utils import Caption, Clip, read_clips, read_text_table, write_json, write_text_table
 from utils.cli_utils import command_for
 from utils.data_utils import Tables
-from utils.metric_utils import PROTOCOLS
+from utils.metric_utils.protocols import PROTOCOLS
 
 PAGE = "evaluation_error_analysis.html"
 SECTIONS = [

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from example import audio_encoder
-from models.audio_encoders import CNN10Spec
+from models.audio_encoders.cnn10 import CNN10Spec
 from tests.tiny import ROOT
 from utils.weight_utils import write_weights
 

@@ -16,7 +16,7 @@ from tests.pages import parsed, read
 from tests.postprocessing.commands import run
 from utils.artefact_utils import Caption, Clip, read_text_table, write_text_table
 from utils.data_utils import Tables
-from utils.metric_utils import PROTOCOLS
+from utils.metric_utils.protocols import PROTOCOLS
 
 PAGE = "evaluation_error_analysis.html"
 LINE = (

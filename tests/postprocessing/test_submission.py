@@ -20,7 +20,9 @@ from utils.artefact_utils.retrieval import (
     write_scores,
 )
 from utils.data_utils import read_tables
-from utils.metric_utils import MatrixScores, ranks_of_relevant, retrieval_metrics, top_k
+from utils.metric_utils.ranking import ranks_of_relevant, top_k
+from utils.metric_utils.retrieval import retrieval_metrics
+from utils.metric_utils.scores import MatrixScores
 
 YEARS = ("2022", "2023", "2024", "2025")
 

@@ -9,7 +9,9 @@ from postprocessing import xmodal_retrieval, xmodal_scores
 from tests.postprocessing.commands import error_of, run
 from utils.artefact_utils import read_clips, read_text_table
 from utils.cli_utils import command_for
-from utils.metric_utils import chance_metrics, retrieval_metrics, tie_order
+from utils.metric_utils.chance import chance_metrics
+from utils.metric_utils.ranking import tie_order
+from utils.metric_utils.retrieval import retrieval_metrics
 
 SCORES = "evaluation_xmodal_scores.hdf5"
 

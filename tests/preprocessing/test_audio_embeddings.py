@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import torch
 
-from models.audio_encoders import CNN10Encoder
+from models.audio_encoders.cnn10 import CNN10Encoder
 from models.frozen.audio import load_frozen_audio
 from preprocessing import audio_embeddings, clotho_dataset, sbert_embeddings
 from tests import tiny, tiny_models

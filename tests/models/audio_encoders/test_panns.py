@@ -5,7 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.audio_encoders import AudioEncoderSpec, CNN6Encoder, CNN10Encoder, CNN14Encoder
+from models.audio_encoders import AudioEncoderSpec
+from models.audio_encoders.cnn6 import CNN6Encoder
+from models.audio_encoders.cnn10 import CNN10Encoder
+from models.audio_encoders.cnn14 import CNN14Encoder
 from tests.models.plain_panns import plain_panns, randomise
 from utils.cli_utils import ArtefactError, ConfigError, remember_conf
 from utils.config_utils import parse

@@ -6,7 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.audio_encoders import CNN10Encoder, CNN14Encoder
+from models.audio_encoders.cnn10 import CNN10Encoder
+from models.audio_encoders.cnn14 import CNN14Encoder
 from models.audio_encoders.panns_front_ends import DCASE, PANNS, check_front_end, front_end_of
 from models.audio_encoders.panns_published import read_published
 from tests.models.plain_dcase import panns_names, plain_dcase

@@ -4,7 +4,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.audio_encoders import AudioEncoderSpec, CNN10Spec, Wav2Vec2Encoder, Wav2Vec2Spec
+from models.audio_encoders import AudioEncoderSpec
+from models.audio_encoders.cnn10 import CNN10Spec
+from models.audio_encoders.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Spec
 from tests import tiny_models
 from tests.models.backbones.test_backbones import clips, padded
 from utils.cli_utils import ConfigError, UserError

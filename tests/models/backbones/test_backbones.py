@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.backbones import BACKBONE_TYPES, WaveformBackbone, load_backbone
+from models.backbones import BACKBONE_TYPES, load_backbone
+from models.backbones.base import WaveformBackbone
 from tests import tiny_models
 from utils.cli_utils import UserError
 

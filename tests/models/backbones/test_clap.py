@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import ClapAudioModelWithProjection, ClapFeatureExtractor, ClapModel
 
-from models.audio_encoders import Wav2Vec2Spec
+from models.audio_encoders.wav2vec2 import Wav2Vec2Spec
 from models.backbones import load_backbone
 from tests import tiny_models
 from tests.models.backbones.test_backbones import KEY, clips, padded

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.audio_encoders import CNN10Encoder, CNN14Encoder
+from models.audio_encoders.cnn10 import CNN10Encoder
+from models.audio_encoders.cnn14 import CNN14Encoder
 from models.frozen.audio import load_frozen_audio
 from models.frozen.panns import PANNsBackbone
 from tests import tiny_models

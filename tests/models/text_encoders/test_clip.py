@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer, CLIPModel
 
-from models.text_encoders import CLIPTextSpec, TextEncoderSpec
+from models.text_encoders import TextEncoderSpec
+from models.text_encoders.clip import CLIPTextSpec
 from tests import tiny_models
 from tests.models.text_encoders.token_encoders import check_embeddings, check_frozen, check_trainable
 from utils.cli_utils import UserError

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.text_encoders import FrozenTextSpec
+from models.text_encoders.frozen_text import FrozenTextSpec
 from utils.cli_utils import ConfigError
 
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.text_encoders import SentBERTBaseEncoder, SentBERTBaseSpec, TextEncoderSpec
+from models.text_encoders import TextEncoderSpec
+from models.text_encoders.sbert import SentBERTBaseEncoder, SentBERTBaseSpec
 from utils.cli_utils import ConfigError
 from utils.config_utils import parse
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from models.text_encoders import TextEncoderSpec, TransformerTextSpec
+from models.text_encoders import TextEncoderSpec
+from models.text_encoders.transformer import TransformerTextSpec
 from tests import tiny, tiny_models
 from tests.models.text_encoders.token_encoders import TEXTS, check_embeddings, check_frozen, check_trainable
 from utils.cli_utils import UserError

@@ -2,8 +2,9 @@
 
 import torch
 
-from models.text_encoders import CLIPTextSpec, TransformerTextSpec
+from models.text_encoders.clip import CLIPTextSpec
 from models.text_encoders.token_encoder import TokenEncoder
+from models.text_encoders.transformer import TransformerTextSpec
 
 TEXTS = ["a dog barks", "rain", "a bell rings once and then low rain falls", "a dog barks twice"]
 

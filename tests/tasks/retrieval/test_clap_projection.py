@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.audio_encoders import CNN10Encoder
+from models.audio_encoders.cnn10 import CNN10Encoder
 from postprocessing import xmodal_retrieval, xmodal_scores
 from preprocessing import audio_embeddings
 from tasks import check_run, load_trained, parse_run, search_of

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from utils import metric_utils as mu
+from utils.metric_utils.ranking import ranks_of_relevant
+from utils.metric_utils.scores import MatrixScores
 
 AP_10_OF_ONE = sum(1 / r for r in range(1, 11))  # 2.929: times 1/N it is chance with one relevant item
 
@@ -63,4 +64,4 @@ def tasks(draw, ties=True):
 
 
 def relevant_ranks(scores, query_index, item_index):
-    return mu.ranks_of_relevant(mu.MatrixScores(scores), query_index, item_index)
+    return ranks_of_relevant(MatrixScores(scores), query_index, item_index)

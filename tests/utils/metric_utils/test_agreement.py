@@ -12,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from utils import metric_utils as mu
+from utils.metric_utils.chance import chance_metrics
+from utils.metric_utils.ranking import ranks_of_relevant
+from utils.metric_utils.retrieval import Cutoffs, per_query_values, summarise
+from utils.metric_utils.scores import MatrixScores
 
 QUERIES, CANDIDATES = 2000, 24
 CUTOFFS = (1, 2, 5, 10, 24)
-ALL = mu.Cutoffs(recall=CUTOFFS, average_precision=CUTOFFS, hit=CUTOFFS, ndcg=CUTOFFS)
+ALL = Cutoffs(recall=CUTOFFS, average_precision=CUTOFFS, hit=CUTOFFS, ndcg=CUTOFFS)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +37,8 @@ def random_cases():
 def values_of(scores, gains, cutoffs=ALL, **how):
     """Values of each query, from dense gains: whatever is above 0 is relevant."""
     query_index, item_index = np.nonzero(gains)
-    ranks = mu.ranks_of_relevant(mu.MatrixScores(scores, **how), query_index, item_index)
-    return mu.per_query_values(ranks, query_index, len(scores), cutoffs, gains[query_index, item_index])
+    ranks = ranks_of_relevant(MatrixScores(scores, **how), query_index, item_index)
+    return per_query_values(ranks, query_index, len(scores), cutoffs, gains[query_index, item_index])
 
 
 # ---------------------------------------------------------------- other implementations
@@ -92,7 +95,7 @@ def test_the_metrics_of_torchmetrics_modules_are_ours(random_cases):
     from torchmetrics import retrieval as tm
 
     scores, gains = random_cases
-    metrics = mu.summarise(values_of(scores, gains))
+    metrics = summarise(values_of(scores, gains))
     given_ = {
         "preds": torch.from_numpy(scores).float().ravel(),
         "indexes": torch.arange(QUERIES).repeat_interleave(CANDIDATES),
@@ -157,7 +160,7 @@ def cases(draw, ties=True):
     return scores, gains
 
 
-SMALL = mu.Cutoffs(recall=(1, 2, 3, 4, 9), average_precision=(1, 3, 9), hit=(1, 3, 9), ndcg=(1, 3, 9))
+SMALL = Cutoffs(recall=(1, 2, 3, 4, 9), average_precision=(1, 3, 9), hit=(1, 3, 9), ndcg=(1, 3, 9))
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -196,7 +199,7 @@ def test_recall_and_hits_grow_with_k_and_all_lie_in_0_to_1(case):
 def test_adding_a_relevant_item_to_the_top_never_lowers_ap(case, k):
     """A new relevant candidate above all others; at a cut, unless it pushes a relevant one off the end."""
     scores, gains = case
-    cutoffs = mu.Cutoffs(recall=(k, max(k - 1, 1)), average_precision=(k,), hit=(k,))
+    cutoffs = Cutoffs(recall=(k, max(k - 1, 1)), average_precision=(k,), hit=(k,))
     before = values_of(scores, gains, cutoffs)
     top = np.full(len(scores), 9.0, np.float32)
     after = values_of(np.column_stack([top, scores]), np.column_stack([np.ones(len(gains)), gains]), cutoffs)
@@ -212,7 +215,7 @@ def test_lifting_a_relevant_item_to_the_top_lowers_nothing(case, k):
     scores, gains = case
     lifted = scores.copy()
     lifted[np.arange(len(gains)), gains.argmax(axis=1)] = 9.0
-    cutoffs = mu.Cutoffs(recall=(k,), average_precision=(k,), hit=(k,), ndcg=(k,))
+    cutoffs = Cutoffs(recall=(k,), average_precision=(k,), hit=(k,), ndcg=(k,))
     before, after = values_of(scores, gains, cutoffs), values_of(lifted, gains, cutoffs)
     assert (after.pop("median_rank") == 1).all()
     for key, value in after.items():
@@ -227,10 +230,10 @@ def test_constant_scores_are_at_chance_over_all_cyclic_shifts(gains, score):
     """Every relevant item stands at every place once: R@k and nDCG@k, and all metrics of one item, are chance's."""
     n = len(gains)
     shifted = np.stack([np.roll(gains, shift) for shift in range(n)])
-    found = mu.summarise(values_of(np.full((n, n), score), shifted, SMALL))
+    found = summarise(values_of(np.full((n, n), score), shifted, SMALL))
     query_index, item_index = np.nonzero(shifted)
     counts = np.bincount(query_index)
-    chance = mu.chance_metrics(counts, n, SMALL, shifted[query_index, item_index], query_index)
+    chance = chance_metrics(counts, n, SMALL, shifted[query_index, item_index], query_index)
     for key in found:
         if key.startswith(("R@", "nDCG@")) or counts[0] == 1:
             assert found[key] == pytest.approx(chance[key], abs=1e-12), key
@@ -242,6 +245,6 @@ def test_constant_scores_are_at_chance_over_all_places_of_several_items(relevant
     gains = np.zeros((len(places), 6))
     for query, items in enumerate(places):
         gains[query, list(items)] = 1.0
-    found = mu.summarise(values_of(np.zeros(gains.shape, np.float32), gains, SMALL))
-    chance = mu.chance_metrics(np.full(len(places), relevant), 6, SMALL)
+    found = summarise(values_of(np.zeros(gains.shape, np.float32), gains, SMALL))
+    chance = chance_metrics(np.full(len(places), relevant), 6, SMALL)
     assert found == pytest.approx(chance, abs=1e-12)

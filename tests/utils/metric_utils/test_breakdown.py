@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.metric_utils import MatrixScores
 from utils.metric_utils.breakdown import Bin, chance_by_rank, even_bins, rank_bins, scores_of
+from utils.metric_utils.scores import MatrixScores
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from utils.metric_utils import Cutoffs, retrieval_metrics
 from utils.metric_utils.ceiling import ceiling_of_shared_queries, is_shared
+from utils.metric_utils.retrieval import Cutoffs, retrieval_metrics
 
 CUTOFFS = Cutoffs(recall=(1, 2), average_precision=(2, 10))
 

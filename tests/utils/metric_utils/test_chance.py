@@ -12,11 +12,12 @@ from tests.utils.metric_utils.by_definition import (
     pairs,
     relevant_ranks,
 )
-from utils import metric_utils as mu
+from utils.metric_utils.chance import chance_metrics
+from utils.metric_utils.retrieval import AUDIO_TO_TEXT, Cutoffs, retrieval_metrics
 
 
 def test_chance_by_hand():
-    found = mu.chance_metrics(np.ones(7, int), 1045, mu.AUDIO_TO_TEXT)
+    found = chance_metrics(np.ones(7, int), 1045, AUDIO_TO_TEXT)
     assert found == pytest.approx(
         {
             "R@1": 1 / 1045,
@@ -31,8 +32,8 @@ def test_chance_by_hand():
         }
     )
     assert pytest.approx(2.929, abs=5e-4) == AP_10_OF_ONE
-    assert mu.chance_metrics(np.ones(1, int), 1044)["median_rank"] == 522.5
-    assert mu.chance_metrics(np.array([3]), 3)["mAP@10"] == pytest.approx(1.0)  # every order is perfect
+    assert chance_metrics(np.ones(1, int), 1044)["median_rank"] == 522.5
+    assert chance_metrics(np.array([3]), 3)["mAP@10"] == pytest.approx(1.0)  # every order is perfect
 
 
 @pytest.mark.parametrize("relevant", [1, 2, 3, 5, 6])
@@ -40,13 +41,13 @@ def test_chance_by_hand():
 def test_chance_equals_the_enumeration_of_all_orders(candidates, relevant):
     if relevant > candidates:
         with pytest.raises(ValueError, match=f"query 0 has {relevant} relevant items; expected 1 to {candidates}"):
-            mu.chance_metrics(np.array([relevant]), candidates)
+            chance_metrics(np.array([relevant]), candidates)
         return
     places = list(itertools.combinations(range(1, candidates + 1), relevant))
     query_index, ranks = pairs([list(p) for p in places])  # each set of places is a query
-    cutoffs = mu.Cutoffs(recall=(1, 2, 3, 10), average_precision=(1, 2, 3, 10), hit=(1, 2, 3, 10))
-    expected = mu.retrieval_metrics(ranks, query_index, len(places), cutoffs)
-    found = mu.chance_metrics(np.full(4, relevant), candidates, cutoffs)
+    cutoffs = Cutoffs(recall=(1, 2, 3, 10), average_precision=(1, 2, 3, 10), hit=(1, 2, 3, 10))
+    expected = retrieval_metrics(ranks, query_index, len(places), cutoffs)
+    found = chance_metrics(np.full(4, relevant), candidates, cutoffs)
     assert found == pytest.approx(expected, abs=1e-12)
 
 
@@ -55,8 +56,8 @@ def test_chance_of_unequal_numbers_of_relevant_items():
     one = [[p] for p in range(1, 6)] * 2
     two = [list(p) for p in itertools.combinations(range(1, 6), 2)]
     query_index, ranks = pairs(one + two)
-    expected = mu.retrieval_metrics(ranks, query_index, 20, mu.AUDIO_TO_TEXT)
-    assert mu.chance_metrics(np.array([1, 2]), 5, mu.AUDIO_TO_TEXT) == pytest.approx(expected, abs=1e-12)
+    expected = retrieval_metrics(ranks, query_index, 20, AUDIO_TO_TEXT)
+    assert chance_metrics(np.array([1, 2]), 5, AUDIO_TO_TEXT) == pytest.approx(expected, abs=1e-12)
 
 
 def test_chance_agrees_with_a_simulation():
@@ -64,20 +65,20 @@ def test_chance_agrees_with_a_simulation():
     relevant = [list(range(1 + q % 12)) for q in range(6000)]
     query_index, item_index = pairs(relevant)
     ranks = relevant_ranks(rng.random((6000, 40), dtype=np.float32), query_index, item_index)
-    found = mu.retrieval_metrics(ranks, query_index, 6000, mu.AUDIO_TO_TEXT)
+    found = retrieval_metrics(ranks, query_index, 6000, AUDIO_TO_TEXT)
     counts = np.array([len(items) for items in relevant])
-    expected = mu.chance_metrics(counts, 40, mu.AUDIO_TO_TEXT)
+    expected = chance_metrics(counts, 40, AUDIO_TO_TEXT)
     assert found == pytest.approx(expected, abs=0.02)
 
 
 def test_chance_of_a_large_collection_is_exact_and_quick():
-    found = mu.chance_metrics(np.full(20_000, 5), 100_000, mu.AUDIO_TO_TEXT)
+    found = chance_metrics(np.full(20_000, 5), 100_000, AUDIO_TO_TEXT)
     assert found["hit@10"] == pytest.approx(1 - np.prod(1 - 10 / (100_000 - np.arange(5))), rel=1e-9)
     assert found["median_rank"] == pytest.approx(100_000 * (1 - 0.5 ** (1 / 5)), rel=1e-3)
 
 
 def test_chance_without_queries_is_refused():
     with pytest.raises(ValueError, match=r"^no queries: chance is undefined$"):
-        mu.chance_metrics(np.array([], int), 5)
+        chance_metrics(np.array([], int), 5)
     with pytest.raises(ValueError, match=r"^query 1 has 0 relevant items; expected 1 to 5$"):
-        mu.chance_metrics(np.array([1, 0]), 5)
+        chance_metrics(np.array([1, 0]), 5)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, balanced_accuracy_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from utils.metric_utils import NonFiniteScoreError
 from utils.metric_utils.classification import (
     chance_of_classification,
     class_accuracies,
@@ -17,6 +16,7 @@ from utils.metric_utils.classification import (
     confusion_matrix,
     label_ranks,
 )
+from utils.metric_utils.scores import NonFiniteScoreError
 
 
 def case(seed, clips=40, labels=7, several=False, lift=1.0):

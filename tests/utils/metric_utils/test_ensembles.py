@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from utils.metric_utils import MatrixScores, NonFiniteScoreError, Relevance, ranks_of_relevant, retrieval_metrics
 from utils.metric_utils import ensembles as module
 from utils.metric_utils.ensembles import choose_weights, cutoffs_of, normalised, weighted_mean
+from utils.metric_utils.ranking import Relevance, ranks_of_relevant
+from utils.metric_utils.retrieval import retrieval_metrics
+from utils.metric_utils.scores import MatrixScores, NonFiniteScoreError
 
 
 def scores_of(shape=(40, 13), seed=0, decimals=None):

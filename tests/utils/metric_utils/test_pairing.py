@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from utils.metric_utils import MatrixScores, SelectedCandidates, first_caption_of_each_clip, pairing_accuracy
+from utils.metric_utils.pairing import SelectedCandidates, first_caption_of_each_clip, pairing_accuracy
+from utils.metric_utils.scores import MatrixScores
 
 
 def accuracy(scores, batch_size=1000, **settings):

@@ -21,7 +21,9 @@ from tests.utils.metric_utils.by_definition import (
     relevant_ranks,
     tasks,
 )
-from utils import metric_utils as mu
+from utils.metric_utils.ranking import Relevance, rank_and_top_k, ranks_of_relevant, top_k
+from utils.metric_utils.retrieval import AUDIO_TO_TEXT, retrieval_metrics
+from utils.metric_utils.scores import EmbeddingScores, MatrixScores, NonFiniteEmbeddingError, NonFiniteScoreError
 
 
 def test_ranks_by_hand():
@@ -37,7 +39,7 @@ def test_ranks_and_metrics_equal_their_definitions_with_ties(task, dtype):
     scores, query_index, item_index = task
     ranks = relevant_ranks(scores.astype(dtype), query_index, item_index)
     assert ranks.tolist() == ranks_by_definition(scores, query_index, item_index)
-    found = mu.retrieval_metrics(ranks, query_index, len(scores), mu.AUDIO_TO_TEXT)
+    found = retrieval_metrics(ranks, query_index, len(scores), AUDIO_TO_TEXT)
     assert found == pytest.approx(metrics_by_definition(ranks, query_index, len(scores)), abs=1e-12)
 
 
@@ -45,12 +47,12 @@ def test_ranks_and_metrics_equal_their_definitions_with_ties(task, dtype):
 @given(task=tasks(), k=st.integers(0, 12))
 def test_top_k_is_stable_and_agrees_with_the_ranks(task, k):
     scores, query_index, item_index = task
-    index, best = mu.top_k(mu.MatrixScores(scores), k)
+    index, best = top_k(MatrixScores(scores), k)
     order = [sorted(range(len(row)), key=lambda c, row=row: (-row[c], c))[:k] for row in scores.tolist()]
     assert index.tolist() == order
     assert np.array_equal(best, np.take_along_axis(scores, index, axis=1))
-    relevance = mu.Relevance(query_index, item_index, *scores.shape)
-    ranking = mu.rank_and_top_k(mu.MatrixScores(scores), relevance, k)
+    relevance = Relevance(query_index, item_index, *scores.shape)
+    ranking = rank_and_top_k(MatrixScores(scores), relevance, k)
     assert ranking.top_index.tolist() == order
     assert np.array_equal(ranking.top_scores, best)
     assert ranking.ranks.tolist() == ranks_by_definition(scores, query_index, item_index)
@@ -60,11 +62,11 @@ def test_top_k_is_stable_and_agrees_with_the_ranks(task, k):
 @given(task=tasks(), block_bytes=st.integers(1, 400), chunk=st.integers(1, 40))
 def test_blocks_of_any_size_give_the_same_numbers(task, block_bytes, chunk):
     scores, query_index, item_index = task
-    relevance = mu.Relevance(query_index, item_index, *scores.shape)
-    whole = mu.rank_and_top_k(mu.MatrixScores(scores), relevance, 3)
+    relevance = Relevance(query_index, item_index, *scores.shape)
+    whole = rank_and_top_k(MatrixScores(scores), relevance, 3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("utils.metric_utils.ranking._CHUNK_SCORES", chunk)
-        parts = mu.rank_and_top_k(mu.MatrixScores(scores, block_bytes=block_bytes), relevance, 3)
+        parts = rank_and_top_k(MatrixScores(scores, block_bytes=block_bytes), relevance, 3)
     assert np.array_equal(parts.ranks, whole.ranks)
     assert np.array_equal(parts.top_index, whole.top_index)
     assert np.array_equal(parts.top_scores, whole.top_scores)
@@ -93,7 +95,7 @@ def test_many_queries_with_unequal_numbers_of_relevant_items():
 def test_embedding_blocks_are_the_matrix_product(similarity, queries):
     rng = np.random.default_rng(2)
     q, c = rng.standard_normal((queries, 5)), rng.standard_normal((9, 5))
-    source = mu.EmbeddingScores(q, c, similarity=similarity, block_bytes=1)
+    source = EmbeddingScores(q, c, similarity=similarity, block_bytes=1)
     found = np.concatenate([block.copy() for _, block in source.blocks()])
     assert [start for start, _ in source.blocks()] == list(range(0, queries, 16))
     norms = np.linalg.norm(q, axis=1)[:, None] * np.linalg.norm(c, axis=1)
@@ -107,9 +109,9 @@ def test_blocks_of_embeddings_of_any_size_give_the_same_numbers():
     rng = np.random.default_rng(3)
     q = rng.standard_normal((70, 30), dtype=np.float32)
     c = rng.standard_normal((43, 30), dtype=np.float32)
-    relevance = mu.Relevance(np.arange(70), np.arange(70) % 43, 70, 43)
+    relevance = Relevance(np.arange(70), np.arange(70) % 43, 70, 43)
     sizes = [1, 17 * 43 * 4, 23 * 43 * 4, 2**25]
-    rankings = [mu.rank_and_top_k(mu.EmbeddingScores(q, c, block_bytes=size), relevance, 5) for size in sizes]
+    rankings = [rank_and_top_k(EmbeddingScores(q, c, block_bytes=size), relevance, 5) for size in sizes]
     for other in rankings[1:]:
         assert np.array_equal(other.ranks, rankings[0].ranks)
         assert np.array_equal(other.top_index, rankings[0].top_index)
@@ -122,9 +124,9 @@ def test_equal_embeddings_tie_exactly(queries):
     q = rng.standard_normal((queries, 300), dtype=np.float32)
     c = np.tile(rng.standard_normal((1, 300), dtype=np.float32), (1045, 1))
     items = np.arange(queries) * 20
-    source = mu.EmbeddingScores(q, c, block_bytes=1)
-    assert mu.ranks_of_relevant(source, np.arange(queries), items).tolist() == (items + 1).tolist()
-    assert (mu.top_k(source, 7)[0] == np.arange(7)).all()
+    source = EmbeddingScores(q, c, block_bytes=1)
+    assert ranks_of_relevant(source, np.arange(queries), items).tolist() == (items + 1).tolist()
+    assert (top_k(source, 7)[0] == np.arange(7)).all()
 
 
 def test_read_only_and_transposed_matrices_are_read(tmp_path):
@@ -134,8 +136,8 @@ def test_read_only_and_transposed_matrices_are_read(tmp_path):
     index = np.arange(8)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        relevance = mu.Relevance(np.arange(12), np.arange(12) % 8, 12, 8)
-        ranking = mu.rank_and_top_k(mu.MatrixScores(on_disk), relevance, 3)
+        relevance = Relevance(np.arange(12), np.arange(12) % 8, 12, 8)
+        ranking = rank_and_top_k(MatrixScores(on_disk), relevance, 3)
         transposed = relevant_ranks(on_disk.T, index, index)
     assert ranking.ranks.tolist() == ranks_by_definition(scores, np.arange(12), np.arange(12) % 8)
     assert transposed.tolist() == ranks_by_definition(scores.T, index, index)
@@ -166,7 +168,7 @@ class BrokenSource:
 )
 def test_a_source_that_skips_queries_is_refused(blocks, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        mu.top_k(BrokenSource(*blocks), 1)
+        top_k(BrokenSource(*blocks), 1)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -175,12 +177,12 @@ def test_a_score_that_is_not_finite_is_refused_with_its_place(value, block_bytes
     scores = np.zeros((6, 4), np.float32)
     scores[4, 2] = value
     message = f"^the score of query 4 and candidate 2 is {value}$"
-    with pytest.raises(mu.NonFiniteScoreError, match=message) as error:
-        mu.ranks_of_relevant(mu.MatrixScores(scores, block_bytes=block_bytes), np.arange(6), np.zeros(6, int))
+    with pytest.raises(NonFiniteScoreError, match=message) as error:
+        ranks_of_relevant(MatrixScores(scores, block_bytes=block_bytes), np.arange(6), np.zeros(6, int))
     assert (error.value.query, error.value.candidate) == (4, 2)
     assert str(error.value.value) == str(value)
     with pytest.raises(ValueError, match=message):
-        mu.top_k(mu.MatrixScores(scores, block_bytes=block_bytes), 1)
+        top_k(MatrixScores(scores, block_bytes=block_bytes), 1)
 
 
 def test_finite_scores_whose_sum_overflows_are_read():
@@ -193,28 +195,28 @@ def test_an_embedding_that_is_not_finite_is_refused_with_its_place(value):
     good, bad = np.ones((4, 3), np.float32), np.ones((4, 3), np.float32)
     bad[2, 1] = value
     for side, given_ in (("query", (bad, good)), ("candidate", (good, bad))):
-        with pytest.raises(mu.NonFiniteEmbeddingError, match=f"^the embedding of {side} 2 holds {value}$") as error:
-            mu.EmbeddingScores(*given_)
+        with pytest.raises(NonFiniteEmbeddingError, match=f"^the embedding of {side} 2 holds {value}$") as error:
+            EmbeddingScores(*given_)
         assert (error.value.side, error.value.row) == (side, 2)
 
 
 def test_embeddings_whose_product_overflows_are_refused_as_scores():
     large = np.full((2, 3), 1e30, np.float32)
-    with pytest.raises(mu.NonFiniteScoreError, match=r"^the score of query 0 and candidate 0 is inf$"):
-        mu.ranks_of_relevant(mu.EmbeddingScores(large, large), np.arange(2), np.arange(2))
+    with pytest.raises(NonFiniteScoreError, match=r"^the score of query 0 and candidate 0 is inf$"):
+        ranks_of_relevant(EmbeddingScores(large, large), np.arange(2), np.arange(2))
 
 
 def test_shapes_of_scores_and_embeddings_are_checked():
     with pytest.raises(ValueError, match=r"^queries are \(2, 3\), candidates are \(2, 4\); expected \(Q, E\) and"):
-        mu.EmbeddingScores(np.zeros((2, 3)), np.zeros((2, 4)))
+        EmbeddingScores(np.zeros((2, 3)), np.zeros((2, 4)))
     with pytest.raises(ValueError, match=r"^2 queries and 0 candidates; expected at least one of each$"):
-        mu.EmbeddingScores(np.zeros((2, 3)), np.zeros((0, 3)))
+        EmbeddingScores(np.zeros((2, 3)), np.zeros((0, 3)))
     with pytest.raises(ValueError, match=r"^0 queries and 3 candidates; expected at least one of each$"):
-        mu.MatrixScores(np.zeros((0, 3)))
+        MatrixScores(np.zeros((0, 3)))
     with pytest.raises(ValueError, match=r"^scores are \(3,\); expected \(Q, C\)$"):
-        mu.MatrixScores(np.zeros(3))
+        MatrixScores(np.zeros(3))
     with pytest.raises(ValueError, match=r"^similarity is 'cosin'; choices: dot, cosine$"):
-        mu.EmbeddingScores(np.zeros((2, 3)), np.zeros((2, 3)), similarity="cosin")
+        EmbeddingScores(np.zeros((2, 3)), np.zeros((2, 3)), similarity="cosin")
 
 
 @pytest.mark.parametrize(
@@ -237,24 +239,25 @@ def test_undefined_pairs_are_refused(query_index, item_index, message):
 
 
 def test_pairs_of_other_scores_and_a_negative_k_are_refused():
-    relevance = mu.Relevance(np.arange(3), np.arange(3), 3, 3)
+    relevance = Relevance(np.arange(3), np.arange(3), 3, 3)
     message = r"^the scores are \(3, 4\), the relevant pairs are of \(3, 3\)$"
     with pytest.raises(ValueError, match=message):
-        mu.rank_and_top_k(mu.MatrixScores(np.zeros((3, 4))), relevance, 1)
+        rank_and_top_k(MatrixScores(np.zeros((3, 4))), relevance, 1)
     with pytest.raises(ValueError, match=r"^k is -1; expected 0 or more candidates to keep$"):
-        mu.top_k(mu.MatrixScores(np.zeros((3, 4))), -1)
+        top_k(MatrixScores(np.zeros((3, 4))), -1)
 
 
 def test_memory_does_not_grow_with_queries_times_candidates():
     script = """
 import numpy as np
 from benchmarks.bench_metrics_memory import peak_bytes
-from utils import metric_utils as mu
+from utils.metric_utils.ranking import Relevance, rank_and_top_k
+from utils.metric_utils.scores import EmbeddingScores
 embeddings = np.random.default_rng(0).standard_normal((12000, 4), dtype=np.float32)
 def run(n):
     index = np.arange(n)
-    relevance = mu.Relevance(index, index, n, n)
-    mu.rank_and_top_k(mu.EmbeddingScores(embeddings[:n], embeddings[:n], block_bytes=2**22), relevance, 10)
+    relevance = Relevance(index, index, n, n)
+    rank_and_top_k(EmbeddingScores(embeddings[:n], embeddings[:n], block_bytes=2**22), relevance, 10)
     return peak_bytes()
 run(2000)
 print(run(12000) - run(2000))
@@ -265,7 +268,7 @@ print(run(12000) - run(2000))
 
 
 @pytest.mark.parametrize(
-    "error", [mu.NonFiniteScoreError(3, 4, float("inf")), mu.NonFiniteEmbeddingError("query", 2, float("-inf"))]
+    "error", [NonFiniteScoreError(3, 4, float("inf")), NonFiniteEmbeddingError("query", 2, float("-inf"))]
 )
 def test_errors_travel_between_processes(error):
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes

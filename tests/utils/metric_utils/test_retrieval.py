@@ -13,13 +13,22 @@ from tests.utils.metric_utils.by_definition import (
     relevant_ranks,
     tasks,
 )
-from utils import metric_utils as mu
+from utils.metric_utils.chance import chance_metrics
+from utils.metric_utils.retrieval import (
+    AUDIO_TO_TEXT,
+    Cutoffs,
+    average_precision_at_k,
+    best_ranks,
+    hit_at_k,
+    recall_at_k,
+    retrieval_metrics,
+)
 
 
 def test_metrics_by_hand():
     # Query 0: relevant at ranks 1, 3 and 20; query 1: at rank 12; query 2: at rank 2.
     ranks, query_index = np.array([20, 12, 1, 2, 3]), np.array([0, 1, 0, 2, 0])
-    found = mu.retrieval_metrics(ranks, query_index, 3, mu.AUDIO_TO_TEXT)
+    found = retrieval_metrics(ranks, query_index, 3, AUDIO_TO_TEXT)
     assert found == pytest.approx(
         {
             "R@1": (1 / 3 + 0 + 0) / 3,
@@ -33,27 +42,27 @@ def test_metrics_by_hand():
             "hit@10": 2 / 3,
         }
     )
-    assert mu.best_ranks(ranks, query_index, 3).tolist() == [1, 12, 2]
+    assert best_ranks(ranks, query_index, 3).tolist() == [1, 12, 2]
     assert all(type(value) is float for value in found.values())
 
 
 def test_keys_are_those_of_the_field():
     one = np.array([1]), np.array([0]), 1
-    assert list(mu.retrieval_metrics(*one)) == ["R@1", "R@5", "R@10", "mAP@10", "mAP@16", "median_rank"]
-    assert list(mu.retrieval_metrics(*one, mu.AUDIO_TO_TEXT))[6:] == ["hit@1", "hit@5", "hit@10"]
-    chosen = mu.Cutoffs(recall=(3,), average_precision=(), hit=(2,))
-    assert list(mu.retrieval_metrics(*one, chosen)) == ["R@3", "median_rank", "hit@2"]
+    assert list(retrieval_metrics(*one)) == ["R@1", "R@5", "R@10", "mAP@10", "mAP@16", "median_rank"]
+    assert list(retrieval_metrics(*one, AUDIO_TO_TEXT))[6:] == ["hit@1", "hit@5", "hit@10"]
+    chosen = Cutoffs(recall=(3,), average_precision=(), hit=(2,))
+    assert list(retrieval_metrics(*one, chosen)) == ["R@3", "median_rank", "hit@2"]
 
 
 def test_average_precision_divides_by_all_relevant_items():
     # 12 relevant items on the first 12 places: AP@10 is 10/12, neither 1 nor 10/10.
     ranks, query_index = np.arange(1, 13), np.zeros(12, int)
-    assert mu.average_precision_at_k(ranks, query_index, 1, 10).tolist() == [pytest.approx(10 / 12)]
-    assert mu.average_precision_at_k(ranks, query_index, 1, 16).tolist() == [1.0]
+    assert average_precision_at_k(ranks, query_index, 1, 10).tolist() == [pytest.approx(10 / 12)]
+    assert average_precision_at_k(ranks, query_index, 1, 16).tolist() == [1.0]
 
 
 def test_five_captions_cap_recall_but_not_the_hit_rate():
-    metrics = mu.retrieval_metrics(np.arange(1, 6), np.zeros(5, int), 1, mu.AUDIO_TO_TEXT)
+    metrics = retrieval_metrics(np.arange(1, 6), np.zeros(5, int), 1, AUDIO_TO_TEXT)
     assert (metrics["R@1"], metrics["hit@1"], metrics["R@5"], metrics["mAP@10"]) == (0.2, 1.0, 1.0, 1.0)
 
 
@@ -64,7 +73,7 @@ def test_raising_a_relevant_item_never_lowers_a_metric(task, k):
     raised = scores.copy()
     raised[query_index[0], item_index[0]] = 9.0  # above all others
     before, after = (relevant_ranks(s, query_index, item_index) for s in (scores, raised))
-    for metric in (mu.average_precision_at_k, mu.recall_at_k, mu.hit_at_k):
+    for metric in (average_precision_at_k, recall_at_k, hit_at_k):
         low = metric(before, query_index, len(scores), k)
         high = metric(after, query_index, len(scores), k)
         assert (high >= low - 1e-12).all()
@@ -77,8 +86,8 @@ def test_constant_scores_stay_at_chance(clips, captions):
     query_index = np.arange(clips * captions)
     scores = np.full((clips * captions, clips), 0.25, np.float32)
     ranks = relevant_ranks(scores, query_index, query_index // captions)
-    found = mu.retrieval_metrics(ranks, query_index, len(query_index))
-    assert found == pytest.approx(mu.chance_metrics(np.ones(len(query_index), int), clips), abs=1e-12)
+    found = retrieval_metrics(ranks, query_index, len(query_index))
+    assert found == pytest.approx(chance_metrics(np.ones(len(query_index), int), clips), abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +103,6 @@ def test_constant_scores_stay_at_chance(clips, captions):
 )
 def test_undefined_metrics_are_refused(ranks, query_index, queries, k, message):
     given_ = np.array(ranks, int), np.array(query_index, int), queries
-    for metric in (mu.recall_at_k, mu.average_precision_at_k, mu.hit_at_k):
+    for metric in (recall_at_k, average_precision_at_k, hit_at_k):
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             metric(*given_, k)

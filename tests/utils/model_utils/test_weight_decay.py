@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.audio_encoders import CNN10Encoder
+from models.audio_encoders.cnn10 import CNN10Encoder
 from tests.training import differences, fit_of, keep_checkpoints, run_of
 from tests.utils.model_utils.test_optimisation import optimizer
 from utils.cli_utils import ArtefactError
