@@ -53,7 +53,7 @@ def test_the_three_moves_of_the_readme_run_in_order(tmp_path, capsys):
     clap = tmp_path / "clap.yaml"
     clap.write_text(yaml.safe_dump(settings))
     for command in readme_commands():
-        if "cnn14_transfer" in command[1] or "--make-splits" in command:
+        if command[1] in ("preprocessing.cnn14_transfer", "preprocessing.own_dataset"):
             continue
         its_conf = clap if "tasks/clap_projection.yaml" in command else conf
         run(command, its_conf, *(["--clips", "12"] if command[1].endswith("synthetic_corpus") else []))
@@ -67,17 +67,14 @@ def test_the_three_moves_of_the_readme_run_in_order(tmp_path, capsys):
     assert (tmp_path / "runs" / "tiny-clap" / "learning_curves.png").is_file()
 
 
-def test_own_data_of_the_readme(raw):
-    corpus, mine = raw / "corpus", raw / "mine"
-    mine.mkdir()
-    (corpus / "development").rename(mine / "clips")
-    (corpus / "clotho_captions_development.csv").rename(mine / "captions.csv")
-    (command,) = [c for c in readme_commands() if "--make-splits" in c]
-    command = command[: command.index("--set")]
-    run(
-        command, raw / "conf.yaml", "--seed", "2", "--set", f"data.root={mine}", "--set", f"data.features={raw / 'new'}"
-    )
-    tables = [(raw / "new" / f"{split}_text.csv").read_text().count("\n") - 1 for split in tiny.SPLITS]
+def test_own_data_of_the_readme(raw, monkeypatch):
+    """The command as printed, where the folder and the table are."""
+    (raw / "corpus" / "development").rename(raw / "clips")
+    (raw / "corpus" / "clotho_captions_development.csv").rename(raw / "captions.csv")
+    monkeypatch.chdir(raw)
+    (command,) = [c for c in readme_commands() if c[1] == "preprocessing.own_dataset"]
+    importlib.import_module(command[1]).main(command[2:])
+    tables = [Path(f"data/features/mine/{split}_text.csv").read_text().count("\n") - 1 for split in tiny.SPLITS]
     assert sum(tables) == 16  # 8 clips of 2 captions
     assert all(tables)
 

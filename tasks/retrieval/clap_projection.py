@@ -25,7 +25,7 @@ class ClapDataSpec(CaptionDataSpec):
         file="clip_embeds.pkl", model="openai/clip-vit-base-patch32"
     )
 
-    dataset_script: ClassVar[str] = "preprocessing.audiocaps_dataset"
+    layout_script: ClassVar[str] = "preprocessing.audiocaps_dataset"
     text_script: ClassVar[str] = "preprocessing.clip_embeddings"
 
 

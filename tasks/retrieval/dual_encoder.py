@@ -55,6 +55,7 @@ _STAGE_1 = {
     "preprocessing.synthetic_corpus": 0,
     "preprocessing.clotho_dataset": 1,
     "preprocessing.audiocaps_dataset": 1,
+    "preprocessing.own_dataset": 1,
     "preprocessing.dcase2023_takeover": 1,
     "preprocessing.audio_logmel": 2,
     "preprocessing.audio_embeddings": 2,

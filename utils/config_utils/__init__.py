@@ -3,6 +3,8 @@
 from utils.config_utils.json_files import parse_json, read_json
 from utils.config_utils.keys import override, read_settings, set_key, value_at
 from utils.config_utils.specs import Spec, UserPath, parse, to_mapping
+from utils.config_utils.yaml_edits import with_values, without_outer_comments
+from utils.config_utils.yaml_files import parse_yaml
 
 __all__ = [
     "Spec",
@@ -10,9 +12,12 @@ __all__ = [
     "override",
     "parse",
     "parse_json",
+    "parse_yaml",
     "read_json",
     "read_settings",
     "set_key",
     "to_mapping",
     "value_at",
+    "with_values",
+    "without_outer_comments",
 ]

@@ -66,6 +66,22 @@ class AudioEmbeddingsSpec(Spec):
         return self
 
 
+class OwnDatasetSpec(Spec):
+    """How preprocessing.own_dataset reads clips that are in no data set's layout."""
+
+    captions: UserPath | None = None  # a table; null: the names of the folders that the clips are in
+    shares: tuple[float, float, float] = (0.8, 0.1, 0.1)  # of the clips: train, val, eval
+    seed: int = Field(0, ge=0)  # of the splits, which are a hash of each clip's content
+    group: str | None = Field(None, min_length=1)  # column whose equal values stay in one split
+
+    @field_validator("shares")
+    @classmethod
+    def _sum_to_one(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+            raise ValueError("expected three positive shares that sum to 1, such as [0.8, 0.1, 0.1]")
+        return shares
+
+
 class DataSpec(Spec):
     """The `data:` block of any run: raw files, what stage 1 makes of them, and the splits."""
 
@@ -74,8 +90,13 @@ class DataSpec(Spec):
     splits: SplitsSpec = SplitsSpec()
     workers: int = Field(0, ge=0, le=256)  # processes that load batches; 0: the training process itself
 
-    # the command that messages name
-    dataset_script: ClassVar[str] = "preprocessing.clotho_dataset"
+    # the command that makes the tables where data.root is in a data set's layout
+    layout_script: ClassVar[str] = "preprocessing.clotho_dataset"
+
+    @property
+    def dataset_script(self) -> str:
+        """The script that makes the tables; messages name it."""
+        return self.layout_script
 
     @field_validator("features")
     @classmethod
@@ -166,6 +187,7 @@ class AudioDataSpec(DataSpec):
 class CaptionDataSpec(AudioDataSpec):
     """The `data:` block of a run on clips and captions."""
 
+    own_dataset: OwnDatasetSpec | None = None  # null: data.root is in the layout of `layout_script`
     text_embeddings: TextEmbeddingsSpec = TextEmbeddingsSpec()
     pairs: str | None = Field(None, min_length=1)  # lists of dicts in place of tables, audio and texts; has `{split}`
 
@@ -178,6 +200,11 @@ class CaptionDataSpec(AudioDataSpec):
         if name.lower() in {other.lower() for other in taken}:
             raise ValueError(f"text_embeddings.file: {name} is the name of another file of stage 1; choose another")
         return self
+
+    @property
+    def dataset_script(self) -> str:
+        """The script that makes the tables; messages name it."""
+        return self.layout_script if self.own_dataset is None else "preprocessing.own_dataset"
 
     @property
     def has_tables(self) -> bool:

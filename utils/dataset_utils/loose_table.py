@@ -20,7 +20,7 @@ from utils.dataset_utils.clips import Rejected
 QUOTE = '"'
 # Captions that table readers take for missing values.
 _LIKE_MISSING = {"none", "na", "n/a", "nan", "null"}
-_DELIMITERS = {"\t": ("tab", "tabs"), ",": ("comma", "commas")}
+_DELIMITERS = {"\t": ("tab", "tabs"), ",": ("comma", "commas"), ";": ("semicolon", "semicolons")}
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,18 @@ class TableForm:
     """What a table must be.
 
     Attributes:
-        delimiter: a tab or a comma; where it is a comma, properly quoted fields may hold it.
+        delimiter: a tab, a comma or a semicolon; properly quoted fields may hold the last two.
         columns: that are needed; the last one holds the captions. Others may stand among them, in any order.
         plausible: whether values, by column, may be those of a row; it decides where columns lie in a row of too many
             fields, and whether a line of a CSV starts a row.
+        surplus: whether surplus fields belong to the caption; where several columns hold captions, nobody can say to
+            which one, and such rows are refused.
     """
 
     delimiter: str
     columns: tuple[str, ...]
     plausible: Callable[[Mapping[str, str]], bool]
+    surplus: bool = True
 
 
 class TableRow(NamedTuple):
@@ -103,8 +106,8 @@ class _Layout:
         }
 
     def _join(self, parts: Sequence[str]) -> str:
-        if self.form.delimiter == ",":
-            return ",".join(parts)
+        if self.form.delimiter != "\t":
+            return self.form.delimiter.join(parts)
         if len(parts) == 1:
             return parts[0]
         return " ".join(part.strip() for part in parts if part.strip())
@@ -131,10 +134,10 @@ class _Layout:
 
     def well_formed(self, line: str) -> list[str]:
         """The fields of a line of a CSV that breaks no rule; empty for any other line."""
-        if self.form.delimiter != "," or line.count(QUOTE) % 2:
+        if self.form.delimiter == "\t" or line.count(QUOTE) % 2:
             return []
         try:
-            fields = next(csv.reader([line], strict=True), [])
+            fields = next(csv.reader([line], delimiter=self.form.delimiter, strict=True), [])
         except csv.Error:
             return []
         return fields if len(fields) == len(self.columns) else []
@@ -173,7 +176,7 @@ def _continuing(lines: Sequence[str], start: int, layout: _Layout) -> int:
     while quotes % 2 and stop < len(lines) and not layout.starts_row(lines[stop]):
         quotes += lines[stop].count(QUOTE)
         stop += 1
-    if quotes % 2 and layout.form.delimiter == ",":
+    if quotes % 2 and layout.form.delimiter != "\t":
         return 0  # never closed: a stray quote; in a CSV, too short a row looks like such a line
     while not lines[stop - 1].strip():  # blank lines before the next row are no caption
         stop -= 1
@@ -196,6 +199,12 @@ def _read_row(path: Path, lines: Sequence[str], number: int, layout: _Layout, ta
         return
     one, many = _DELIMITERS[layout.form.delimiter]
     values, dropped = layout.place(fields)
+    if not layout.form.surplus and len(fields) - dropped > len(layout.columns):
+        reason = (
+            f"{len(fields) - dropped} fields, the header has {len(layout.columns)}; put captions with {many} in quotes"
+        )
+        table.refused.append(Rejected("caption", f"{path.name} line {number}", reason))
+        return
     caption = layout.form.columns[-1]
     kinds = [f"{one} within the caption"] if len(fields) - dropped > len(layout.columns) else []
     kinds += [f"{many} at the end"] if dropped else []

@@ -17,7 +17,7 @@ _TAKE = re.compile(r"(?:^|.*\D)(\d-\d+)-[A-Z]")
 _SEGMENT = re.compile(r"Y?([\w-]{11})_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)")
 _LONGEST_SEGMENT_S = 10
 # Another seed is tried where one leaves a split less than this part of its share.
-_LEAST_PART = 0.5
+_LEAST_PART = 0.6
 _MAX_SEEDS = 100
 
 
@@ -109,7 +109,7 @@ def _uniform(key: str, seed: int) -> float:
 
 
 def fair_seed(keys: Sequence[str], shares: Mapping[str, float]) -> int | None:
-    """The first seed that gives each split at least half of its share of the clips; None if there is none.
+    """The first seed that gives each split at least 0.6 of its share of the clips; None if there is none.
 
     With hundreds of clips it is 0. With twenty, one in four seeds would leave a split of a tenth without any clip.
 
