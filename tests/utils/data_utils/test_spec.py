@@ -99,7 +99,7 @@ def test_each_kind_of_data_knows_its_own_keys():
     of_audio = set(AudioDataSpec.model_fields) - set(DataSpec.model_fields)
     assert of_audio == {"max_duration_s", "front_end", "audio_embeddings", "exclude_duplicates"}
     of_captions = set(CaptionDataSpec.model_fields) - set(AudioDataSpec.model_fields)
-    assert of_captions == {"text_embeddings", "pairs"}
+    assert of_captions == {"own_dataset", "text_embeddings", "pairs"}
     with pytest.raises(ConfigError, match="text_embeddings: unknown key"):
         parse({"root": "a", "features": "b", "text_embeddings": {}}, AudioDataSpec, "x.yaml")
 
