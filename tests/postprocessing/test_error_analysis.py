@@ -16,6 +16,7 @@ from tasks.retrieval.evaluation import evaluate_split
 from tasks.retrieval.scores import ScoredSplit
 from tests.pages import needs_browser, opened, parsed, read, targets
 from tests.postprocessing.commands import error_of, run
+from tests.tasks.retrieval.test_errors import errors_by_hand
 from tests.training import run_of, write_trial
 from utils.artefact_utils import Caption, Clip, read_clips, read_text_table, write_json, write_text_table
 from utils.cli_utils import command_for
@@ -271,35 +272,6 @@ def test_bad_input_is_told_in_one_line(trained, capsys):
         file["scores"][3, 2] = np.nan
     assert "is nan, expected a finite number; write it again" in error_of(run(error_analysis.main, capsys, trained))
     assert not (trained / "runs" / "tiny" / PAGE).exists()
-
-
-# five captions of three clips: the words of each, its clip, and its scores
-BY_HAND = [
-    ("a dog", 0, [0.9, 0.1, 0.2]),  # rank 1, ahead by 0.7
-    ("a loud dog barks", 1, [0.5, 0.4, 0.3]),  # rank 2
-    ("one two three four", 2, [0.6, 0.3, 0.1]),  # rank 3, behind by 0.5
-    ("x y", 0, [0.5, 0.45, 0.1]),  # rank 1, ahead by 0.05
-    ("a b c d e f", 2, [0.6, 0.5, 0.05]),  # rank 3, behind by 0.55
-]
-
-
-def errors_by_hand(folder, top=1):
-    clips = [Clip(f"f{n}", f"{n}.wav", f"x/{n}.wav", 1.0, 8000, 1, "") for n in range(3)]
-    captions = [Caption(f"t{n}", f"f{c}", f"{c}.wav", text, text, "") for n, (text, c, _) in enumerate(BY_HAND)]
-    scores = np.array([row for _, _, row in BY_HAND], np.float32)
-    scored = ScoredSplit("by hand", "test", folder / "s", folder, captions, clips, Tables(clips, captions), scores)
-    settings = SimpleNamespace(data=SimpleNamespace(root=folder))
-    evaluation = evaluate_split(scored, settings, PROTOCOLS["dcase2023"], top=3)
-    return Errors.of(scored, settings, evaluation, top)
-
-
-def test_hard_and_easy_by_hand(tmp_path):
-    errors = errors_by_hand(tmp_path)
-    assert errors.ranks.tolist() == [1, 2, 3, 1, 3]
-    assert errors.margin == pytest.approx([0.7, -0.1, -0.5, 0.05, -0.55], abs=1e-6)
-    assert errors.hardest(9).tolist() == [4, 2, 1, 3, 0]
-    assert errors.easiest(3).tolist() == [0, 3, 1]
-    assert errors.sought_scores == pytest.approx([0.9, 0.4, 0.1, 0.5, 0.05])
 
 
 def test_sections_by_hand(tmp_path):

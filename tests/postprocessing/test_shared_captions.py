@@ -2,21 +2,13 @@
 
 import csv
 import json
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from postprocessing import compare, error_analysis, xmodal_retrieval, xmodal_scores
-from postprocessing.error_analysis import page_of
-from tasks.retrieval.errors import Errors
-from tasks.retrieval.evaluation import evaluate_split
-from tasks.retrieval.scores import ScoredSplit
-from tests.pages import parsed, read
+from tests.pages import read
 from tests.postprocessing.commands import run
-from utils.artefact_utils import Caption, Clip, read_text_table, write_text_table
-from utils.data_utils import Tables
-from utils.metric_utils.protocols import PROTOCOLS
+from utils.artefact_utils import read_text_table, write_text_table
 
 PAGE = "evaluation_error_analysis.html"
 LINE = (
@@ -75,22 +67,6 @@ def test_lists_of_relevant_clips_set_no_such_ceiling(scored, capsys):
     assert "word for word" not in result.out
     report = json.loads((scored / "runs" / "tiny" / "evaluation_retrieval_metrics_dcase2025.json").read_text())
     assert "ceiling" not in report
-
-
-def test_a_caption_that_one_clip_has_twice_is_shown_once_and_sets_no_ceiling(tmp_path):
-    clips = [Clip(f"f{n}", f"{n}.wav", f"{n}.wav", 1.0, 8000, 1, "") for n in range(2)]
-    texts = [("a dog", 0), ("a dog", 0), ("rain", 1)]
-    captions = [Caption(f"t{n}", f"f{c}", f"{c}.wav", text, text, "") for n, (text, c) in enumerate(texts)]
-    scores = np.array([[0.9, 0.1], [0.9, 0.1], [0.8, 0.2]], np.float32)
-    scored = ScoredSplit("one", "test", tmp_path / "s", tmp_path, captions, clips, Tables(clips, captions), scores)
-    settings = SimpleNamespace(data=SimpleNamespace(root=tmp_path))
-    evaluation = evaluate_split(scored, settings, PROTOCOLS["dcase2023"], top=2)
-    assert evaluation.shared is None
-    errors = Errors.of(scored, settings, evaluation, 2)
-    assert errors.hardest(9).tolist() == [2, 0]
-    assert errors.easiest(1).tolist() == [0]
-    page = parsed(page_of(errors, 9, 9).html(tmp_path))
-    assert "word for word" not in page.text
 
 
 def test_a_comparison_shows_such_a_query_once(capsys):
