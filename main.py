@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from tasks import build_task, check_run, load_run, search_of, training_parts
+from tasks import check_run, experiment_of, fit_of, load_run
 from utils.cli_utils import command
 from utils.tune_utils import launch, print_best
 
@@ -24,10 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted experiment")
     parser.add_argument("--fresh", action="store_true", help="move an earlier experiment aside and start again")
     run, args = load_run(argv, parser)
-    search = search_of(run, check_run(run, thorough=args.check))  # the task goes: trials build their own
+    experiment = experiment_of(run, check_run(run, thorough=args.check))  # the task goes: trials build their own
     if args.check:
         return 0
-    if not launch(search, build_task, training_parts, resume=args.resume, fresh=args.fresh):
+    if not launch(experiment, fit_of, resume=args.resume, fresh=args.fresh):
         return 130
     print_best(run.folder)
     return 0

@@ -23,7 +23,7 @@ class RunSpec(Spec):
     output_root: UserPath = Path("runs")
     optimizer: OptimizerSpec
     lr_scheduler: LRSchedulerSpec
-    training: TrainingSpec = TrainingSpec()
+    training: TrainingSpec  # each system's own, which says how its metrics are read
     search: dict[str, Distribution] = Field(default_factory=dict)
     ray: RaySpec = RaySpec()
 

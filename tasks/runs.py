@@ -20,10 +20,10 @@ from tasks.retrieval.same_encoder import refuse_stale
 from utils.cli_utils import ConfigError, check_free_disk, remember_conf
 from utils.config_utils import override, parse, read_settings, set_key, to_mapping
 from utils.data_utils import describe_tables
-from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec, choose_device
+from utils.model_utils import Fit, choose_device
 from utils.process_utils import all_cores
 from utils.report_utils import print_table
-from utils.tune_utils import Machine, Search, check_resources, trial_device
+from utils.tune_utils import Experiment, Machine, check_resources, trial_device
 
 DEFAULT_CONF = Path("conf.yaml")
 # Trials could not be kept together, or not be compared, if these differed.
@@ -87,6 +87,7 @@ def check_run(run: Run, *, thorough: bool) -> DualEncoderTask:
         raise ConfigError("ray.gpus_per_trial: 0, but training.device is cuda; give a trial a GPU, or use auto")
     task = run.build()
     parameters = sum(p.numel() for p in task.model().parameters())
+    run.optimizer.build(task.model().named_parameters())  # refuses groups that fit no part of the model
     rows = []
     roles = ("train", "val", "eval") if thorough else ("train", "val")
     for role in roles:
@@ -126,19 +127,14 @@ def _overlap(key: str, other: str) -> bool:
     return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
 
 
-def search_of(run: Run, task: DualEncoderTask) -> Search:
+def experiment_of(run: Run, task: DualEncoderTask) -> Experiment:
     """What `utils.tune_utils.launch` needs of a run and of its task as `check_run` left it."""
     splits = [task.split(role) for role in ("train", "val")]
     digest = hashlib.blake2b("".join(split.digest() for split in splits).encode(), digest_size=16).hexdigest()
-    return Search(to_mapping(run), run.search, run.ray, run.training, run.folder, digest, splits[0].revisions)
+    return Experiment(to_mapping(run), run.search, run.ray, run.training, run.folder, digest, splits[0].revisions)
 
 
-def build_task(mapping: dict[str, Any]) -> DualEncoderTask:
-    """The task of a trial's settings."""
-    return parse_run(mapping, "params.json").build()
-
-
-def training_parts(mapping: dict[str, Any]) -> tuple[TrainingSpec, OptimizerSpec, LRSchedulerSpec]:
-    """What the loop needs of a trial's settings."""
+def fit_of(mapping: dict[str, Any]) -> Fit:
+    """The training run of a trial's settings."""
     run = parse_run(mapping, "params.json")
-    return run.training, run.optimizer, run.lr_scheduler
+    return Fit(run.build(), run.training, run.optimizer, run.lr_scheduler)

@@ -11,11 +11,12 @@ from models.core import DualEncoderSpec
 from models.projections import AudioProjectionSpec, MLPProjectionSpec
 from models.text_encoders.frozen_text import FrozenTextSpec
 from models.text_encoders.sbert import SentBERTBaseSpec
-from tasks.retrieval.dual_encoder import RETRIEVAL_METRICS, DualEncoderRun, DualEncoderTask, RetrievalOutputs
+from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask, RetrievalOutputs
+from tasks.retrieval.training import RETRIEVAL_METRICS, CaptionTrainingSpec
 from utils.data_utils import CaptionDataSpec, TextEmbeddingsSpec
 from utils.metric_utils.pairing import PAIRING_CUTOFFS, first_caption_of_each_clip, pairing_accuracy
 from utils.metric_utils.scores import EmbeddingScores
-from utils.model_utils import TrainingSpec, seed_everything
+from utils.model_utils import seed_everything
 
 
 class ClapDataSpec(CaptionDataSpec):
@@ -39,10 +40,8 @@ class ClapModelSpec(DualEncoderSpec):
     )
 
 
-class ClapTrainingSpec(TrainingSpec):
+class ClapTrainingSpec(CaptionTrainingSpec):
     """The `training:` block."""
-
-    select_on: str = "mAP@10"
 
     higher_is_better: ClassVar[Mapping[str, bool]] = RETRIEVAL_METRICS | {
         f"a2t_accuracy@{k}": True for k in PAIRING_CUTOFFS

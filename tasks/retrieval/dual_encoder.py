@@ -18,6 +18,7 @@ from models.projections import Projection
 from models.sounds import SoundInput, features_of_sound, features_of_sounds, sound_input
 from tasks.base import RunSpec
 from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds
+from tasks.retrieval.training import CaptionTrainingSpec
 from utils.cli_utils import ArtefactError, ConfigError, UserError
 from utils.criterion_utils import CriterionSpec, InfoNCE
 from utils.data_utils import (
@@ -44,8 +45,6 @@ from utils.model_utils import DivergedError, Loader, seed_everything, to_device
 from utils.pretrained_utils import model_revision
 
 Array = NDArray[np.float32]
-# What a run of captions and clips can be chosen by, text to audio -> whether higher is better.
-RETRIEVAL_METRICS = {"mAP@10": True, "mAP@16": True, "R@1": True, "R@5": True, "R@10": True, "val_loss": False}
 _TEXT_BATCH = 4096  # caption vectors at a time
 _TOKEN_BATCH = 256  # captions that go through a transformer
 
@@ -70,6 +69,7 @@ class DualEncoderRun(RunSpec):
     data: CaptionDataSpec
     model: DualEncoderSpec
     criterion: CriterionSpec
+    training: CaptionTrainingSpec = CaptionTrainingSpec()
 
     accuracy_cutoffs: ClassVar[tuple[int, ...]] = ()  # of pairing accuracy, where a system is measured by it
 

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tasks import check_run, load_run, parse_run, search_of
+from tasks import check_run, experiment_of, load_run, parse_run
 from tasks.runs import check_search
 from tests.training import run_of
 from utils.cli_utils import ArtefactError, ConfigError, UserError, command_for
@@ -100,7 +100,7 @@ def test_a_good_search_is_accepted(prepared):
     )
     run = run_of(prepared, f"search={search}")
     check_search(run)
-    assert search_of(run, run.build()).distributions == run.search
+    assert experiment_of(run, run.build()).distributions == run.search
 
 
 def test_check_run_prints_sizes(prepared, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -36,54 +37,62 @@ class FiniteCheck:
     def __init__(self, epoch: int, steps: int, precision: Precision, clips: bool) -> None:
         self._epoch, self._steps = epoch, steps
         self._precision, self._clips = precision, clips
-        self._losses: list[Tensor] = []
+        self._losses: list[dict[str, Tensor]] = []
         self._norms: dict[int, Tensor] = {}
         self._done = 0  # steps that were checked
-        self._total, self._counted = 0.0, 0
+        self._totals: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
 
     def is_due(self, step: int) -> bool:
         """Whether `check` is to be called after this step, counted from 1."""
         return step % CHECK_EVERY == 0 or step == self._steps
 
-    def add(self, loss: Tensor, norm: Tensor | None) -> None:
+    def add(self, losses: Mapping[str, Tensor], norm: Tensor | None) -> None:
         """Count a step.
 
         Args:
-            loss: 0-dimensional.
+            losses: by name, each 0-dimensional and without its graph; `loss` is the one that is minimised.
             norm: of the gradients, 0-dimensional, where it is known.
         """
         if norm is not None:
             self._norms[len(self._losses)] = norm
-        self._losses.append(loss)
+        self._losses.append(dict(losses))
 
-    def check(self, scale: float) -> float:
+    def check(self, scale: float) -> dict[str, float]:
         """Make sure that all steps so far were finite.
 
         Args:
             scale: what fp16 multiplies the loss by; 1 elsewhere.
         Returns:
-            The mean of the finite losses; NaN where there is none.
+            The mean of the finite values of each loss, by name; NaN where there is none.
         Raises:
-            DivergedError: one was not; with fp16, the scale has become so small that none will be again.
+            DivergedError: `loss` or a norm was not; with fp16, the scale has become so small that none will be again.
         """
-        losses = torch.stack(self._losses).tolist() if self._losses else []
+        # one transfer from the device for the values of all losses
+        flat = [loss for losses in self._losses for loss in losses.values()]
+        values = iter(torch.stack(flat).tolist() if flat else [])
         norms = torch.stack(list(self._norms.values())).tolist() if self._norms else []
         norm_of = dict(zip(self._norms, norms, strict=True))
-        for number, loss in enumerate(losses):
-            if math.isfinite(loss):
-                self._total += loss
-                self._counted += 1
+        for number, losses in enumerate(self._losses):
+            found = dict(zip(losses, values, strict=False))
+            self._count(found)
             if self._precision != "fp16":
-                self._check_step(self._done + number + 1, loss, norm_of.get(number, 0.0))
+                self._check_step(self._done + number + 1, found["loss"], norm_of.get(number, 0.0))
         if self._precision == "fp16" and scale < _LEAST_SCALE:
             raise DivergedError(
                 f"epoch {self._epoch}: fp16 has skipped step after step, down to a scale of {scale:.1g}: training has "
                 f"diverged; {self._advice()}"
             )
-        self._done += len(losses)
+        self._done += len(self._losses)
         self._losses.clear()
         self._norms.clear()
-        return self._total / self._counted if self._counted else math.nan
+        return {name: self._totals[name] / count if count else math.nan for name, count in self._counts.items()}
+
+    def _count(self, losses: Mapping[str, float]) -> None:
+        for name, value in losses.items():
+            finite = math.isfinite(value)
+            self._totals[name] = self._totals.get(name, 0.0) + (value if finite else 0.0)
+            self._counts[name] = self._counts.get(name, 0) + finite
 
     def _check_step(self, step: int, loss: float, norm: float) -> None:
         for what, value in (("loss", loss), ("norm of the gradient", norm)):

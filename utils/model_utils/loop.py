@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from utils.model_utils.checkpoints import (
 from utils.model_utils.devices import autocast, choose_device, to_device
 from utils.model_utils.divergence import DivergedError, FiniteCheck
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
+from utils.model_utils.parameter_groups import learning_rates
 from utils.model_utils.saved_state import check_optimizer_state, check_sections
 from utils.model_utils.task_protocol import Loader, Task
 from utils.model_utils.training_spec import Best, Selection, TrainingSpec
@@ -65,7 +65,7 @@ class Fit:
         self.model = task.model().to(self.device)
         self._loader = loader or task.loaders()["train"]
         self._learning = [p for p in self.model.parameters() if p.requires_grad]
-        self._optimizer = optimizer.build(self._learning)
+        self._optimizer = optimizer.build(self.model.named_parameters())
         self._plateau_watch = lr_scheduler.watch or training.select_on
         mode = training.mode_of(self._plateau_watch)
         self._schedule = lr_scheduler.build(self._optimizer, len(self._loader), training.epochs, mode)
@@ -147,8 +147,8 @@ class Fit:
     def _one_epoch(self) -> dict[str, float]:
         started = time.perf_counter()
         self.epoch += 1
-        metrics = {"epoch": float(self.epoch), "lr": self._optimizer.param_groups[0]["lr"]}
-        metrics["train_loss"] = self.train_epoch()
+        metrics = {"epoch": float(self.epoch), **learning_rates(self._optimizer.param_groups)}
+        metrics.update({f"train_{name}": mean for name, mean in self.train_epoch().items()})
         metrics["train_s"] = time.perf_counter() - started
         metrics.update(self._measure("val"))
         for split in self.training.extra_passes:
@@ -163,8 +163,8 @@ class Fit:
         metrics["epoch_s"] = time.perf_counter() - started
         return metrics
 
-    def train_epoch(self) -> float:
-        """One pass over the training batches; returns the mean loss.
+    def train_epoch(self) -> dict[str, float]:
+        """One pass over the training batches; returns the mean of each of the task's losses, by name.
 
         Raises:
             DivergedError: a loss or a gradient is no longer finite.
@@ -175,24 +175,25 @@ class Fit:
             batches = iter(self._loader)
         steps, clips = len(self._loader), self.training.clip_grad_norm is not None
         finite = FiniteCheck(self.epoch, steps, self.training.precision, clips)
-        mean, last_word = math.nan, time.perf_counter()
+        means: dict[str, float] = {}
+        last_word = time.perf_counter()
         for step, batch in enumerate(batches, 1):
             is_due = finite.is_due(step)
             finite.add(*self._train_step(to_device(batch, self.device), wants_norm=is_due))
             is_late = time.perf_counter() - last_word > _HEARTBEAT_S
             if is_due or is_late:
-                mean = finite.check(self._scaler.get_scale())
+                means = finite.check(self._scaler.get_scale())
             if is_late:
                 last_word = time.perf_counter()
-                print(f"epoch {self.epoch}: step {step}/{steps}, loss {mean:.4f}", flush=True)
-        return mean
+                print(f"epoch {self.epoch}: step {step}/{steps}, loss {means['loss']:.4f}", flush=True)
+        return means
 
-    def _train_step(self, batch: dict[str, Tensor], *, wants_norm: bool) -> tuple[Tensor, Tensor | None]:
-        """The loss, and the norm of the gradients where clipping or the caller needs it."""
+    def _train_step(self, batch: dict[str, Tensor], *, wants_norm: bool) -> tuple[dict[str, Tensor], Tensor | None]:
+        """The losses, and the norm of the gradients where clipping or the caller needs it."""
         with autocast(self.device, self.training.precision):
-            loss = self._task.losses(batch)["loss"]
+            losses = self._task.losses(batch)
         self._optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()
+        self._scaler.scale(losses["loss"]).backward()
         norm: Tensor | None = None
         if self.training.clip_grad_norm is not None:
             self._scaler.unscale_(self._optimizer)
@@ -202,7 +203,7 @@ class Fit:
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._schedule.step()
-        return loss.detach(), norm
+        return {name: loss.detach() for name, loss in losses.items()}, norm
 
     def _measure(self, split: str) -> dict[str, float]:
         """The metrics of a split.

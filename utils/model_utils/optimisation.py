@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from utils.config_utils import Spec
-
-Parameters = Iterable[torch.nn.Parameter]
-
-
-def decay_groups(parameters: Parameters, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups that decay weight matrices and kernels alone.
-
-    Decay pulls towards 0. For a bias, the gain of a batch or layer norm, or a (logarithmic) temperature 0 is no
-    simpler than any other value, so that tensors of one dimension or less do not decay.
-
-    Args:
-        parameters: all that learn, in the order of the model.
-        weight_decay: of the others.
-    Returns:
-        One group in the same order where nothing decays; else those that decay, then those that do not.
-    Source: CLIP (Radford et al. 2021, section 2.5): all weights that are not gains or biases; OpenCLIP, train/main.py.
-    """
-    learning = list(parameters)
-    if weight_decay == 0:
-        return [{"params": learning, "weight_decay": 0.0}]
-    decayed = [parameter for parameter in learning if parameter.ndim > 1]
-    others = [parameter for parameter in learning if parameter.ndim <= 1]
-    groups = ({"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0})
-    return [group for group in groups if group["params"]]
+from utils.model_utils.parameter_groups import GroupSpec, NamedParameters, parameter_groups
 
 
 class AdamSpec(Spec):
@@ -45,10 +20,11 @@ class AdamSpec(Spec):
     lr: float = Field(1e-3, gt=0, le=10)
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
     weight_decay: float = Field(0.0, ge=0, le=10)
+    groups: dict[str, GroupSpec] = Field(default_factory=dict)  # by the beginning of parameters' names
 
-    def build(self, parameters: Parameters) -> Optimizer:
-        """The optimizer of these parameters."""
-        return Adam(decay_groups(parameters, self.weight_decay), lr=self.lr, betas=self.betas)
+    def build(self, parameters: NamedParameters) -> Optimizer:
+        """The optimizer of those parameters that learn; see `parameter_groups`."""
+        return Adam(parameter_groups(parameters, self.weight_decay, self.groups), lr=self.lr, betas=self.betas)
 
 
 class AdamWSpec(Spec):
@@ -58,10 +34,11 @@ class AdamWSpec(Spec):
     lr: float = Field(1e-3, gt=0, le=10)
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
     weight_decay: float = Field(1e-2, ge=0, le=10)
+    groups: dict[str, GroupSpec] = Field(default_factory=dict)  # by the beginning of parameters' names
 
-    def build(self, parameters: Parameters) -> Optimizer:
-        """The optimizer of these parameters."""
-        return AdamW(decay_groups(parameters, self.weight_decay), lr=self.lr, betas=self.betas)
+    def build(self, parameters: NamedParameters) -> Optimizer:
+        """The optimizer of those parameters that learn; see `parameter_groups`."""
+        return AdamW(parameter_groups(parameters, self.weight_decay, self.groups), lr=self.lr, betas=self.betas)
 
 
 class SGDSpec(Spec):
@@ -72,10 +49,11 @@ class SGDSpec(Spec):
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: float = Field(0.0, ge=0, le=10)
+    groups: dict[str, GroupSpec] = Field(default_factory=dict)  # by the beginning of parameters' names
 
-    def build(self, parameters: Parameters) -> Optimizer:
-        """The optimizer of these parameters."""
-        groups = decay_groups(parameters, self.weight_decay)
+    def build(self, parameters: NamedParameters) -> Optimizer:
+        """The optimizer of those parameters that learn; see `parameter_groups`."""
+        groups = parameter_groups(parameters, self.weight_decay, self.groups)
         return SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
 
 
@@ -127,6 +105,7 @@ class ReduceLROnPlateauSpec(Spec):
     def build(self, optimizer: Optimizer, steps_per_epoch: int, epochs: int, mode: Literal["min", "max"]) -> Schedule:
         """The schedule; the numbers of steps do not matter to it."""
         del steps_per_epoch, epochs
+        rates = [group["lr"] for group in optimizer.param_groups]
         plateau = ReduceLROnPlateau(
             optimizer,
             mode=mode,
@@ -134,7 +113,7 @@ class ReduceLROnPlateauSpec(Spec):
             patience=self.patience,
             threshold=self.threshold,
             threshold_mode="abs",
-            min_lr=self.min_lr,
+            min_lr=[self.min_lr * (rate / optimizer.defaults["lr"]) for rate in rates],  # ratios stay at the floor too
         )
         return Schedule(after_epoch=plateau)
 

@@ -65,7 +65,8 @@ def _groups_problem(optimizer: Optimizer, state: Any) -> str:
     if sizes != expected:
         return (
             f"found parameter groups of {_listed(sizes)} tensors, expected {_listed(expected)} tensors; it was written "
-            "with another optimizer.weight_decay, or where biases, norms and the temperature decayed too"
+            "with another optimizer.weight_decay or optimizer.groups, or where biases, norms and the temperature "
+            "decayed too"
         )
     if any(found["params"] != one["params"] for found, one in zip(groups, wanted, strict=True)):
         return "its groups number the parameters otherwise"

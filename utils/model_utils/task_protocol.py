@@ -31,7 +31,10 @@ class Task(Protocol):
         """The loader of `train`."""
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The batch's losses, 0-dimensional; `loss` is the one to minimise."""
+        """The batch's losses, 0-dimensional, with the same names every time.
+
+        `loss` is minimised; each one is averaged over the epoch and reported as `train_<name>`.
+        """
 
     def outputs(self, split: str) -> Any:
         """What the model makes of a split (train, val or eval), each item once, in eval mode."""

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from pydantic import Field, field_validator
 
 from utils.config_utils import Spec
-from utils.data_utils.sampling import SamplingSpec
 from utils.model_utils.devices import DeviceName, Precision
 
 Mode = Literal["min", "max"]
@@ -18,25 +17,25 @@ Mode = Literal["min", "max"]
 class TrainingSpec(Spec):
     """The `training:` block.
 
-    A system derives its own, with its metrics: what is chosen on, watched by a schedule or by early stopping, ranked by
-    Ray and by stage 3, is one of them, and takes from there whether higher is better.
+    A system derives its own, with its metrics, its default of `select_on`, and what else its loader needs. What is
+    chosen on, watched by a schedule or by early stopping, ranked by Ray and by stage 3, is one of those metrics, and
+    takes from there whether higher is better.
     """
 
     epochs: int = Field(20, ge=1, le=100_000)
-    batch_size: int = Field(32, ge=1, le=65_536)  # pairs, or clips with sampling.by: clip
-    sampling: SamplingSpec = SamplingSpec()
+    batch_size: int = Field(32, ge=1, le=65_536)  # items, as the system's loader counts them
     device: DeviceName = "auto"
     precision: Precision = "fp32"
     seed: int = Field(0, ge=0, lt=2**63)
     clip_grad_norm: float | None = Field(1.0, gt=0)
-    select_on: str = "val_loss"  # one of higher_is_better
+    select_on: str  # one of higher_is_better
     early_stop_patience: int | None = Field(None, ge=1)  # epochs without a better early_stop_watch
     early_stop_watch: str | None = None  # one of higher_is_better; null: select_on
     early_stop_threshold: float = Field(0.0, ge=0)  # better by more than this, in the metric's own unit
     extra_passes: tuple[Literal["train", "eval"], ...] = ()  # splits to measure after every epoch, besides val
 
     # A metric of validation that a run can be chosen by -> whether higher is better.
-    higher_is_better: ClassVar[Mapping[str, bool]] = {"val_loss": False}
+    higher_is_better: ClassVar[Mapping[str, bool]] = {}
 
     @field_validator("select_on", "early_stop_watch")
     @classmethod

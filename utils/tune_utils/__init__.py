@@ -1,13 +1,13 @@
-"""Search space, trials, resume: the only importer of ray, which it imports when it starts."""
+"""Experiment space, trials, resume: the only importer of ray, which it imports when it starts."""
 
 from utils.tune_utils.folder import read_revisions
 from utils.tune_utils.launch import launch, print_best
 from utils.tune_utils.spec import (
     Distribution,
+    Experiment,
     Machine,
     PlateauStopperSpec,
     RaySpec,
-    Search,
     check_resources,
     trial_device,
 )
@@ -15,10 +15,10 @@ from utils.tune_utils.unfinished import describe_unfinished
 
 __all__ = [
     "Distribution",
+    "Experiment",
     "Machine",
     "PlateauStopperSpec",
     "RaySpec",
-    "Search",
     "check_resources",
     "describe_unfinished",
     "launch",

@@ -15,7 +15,7 @@ from utils.model_utils.trials import PARAMS_FILE, TrialEnd, read_end, read_rows,
 from utils.tune_utils.draws import Draw, settings_of
 from utils.tune_utils.interrupts import Interrupts
 from utils.tune_utils.results import Results
-from utils.tune_utils.spec import Search
+from utils.tune_utils.spec import Experiment
 
 ERROR_FILE = "error.txt"
 
@@ -24,7 +24,7 @@ class Recorder:
     """Keeps the files of the trials: params.json, result.json, progress.csv, events, ended.json, error.txt.
 
     Args:
-        search: what the trials share.
+        experiment: what the trials share.
         trials: name -> draw.
         results: where rows are written.
     Attributes:
@@ -32,10 +32,10 @@ class Recorder:
         trouble: why a file could not be written, which ended the search.
     """
 
-    def __init__(self, search: Search, trials: dict[str, Draw], results: Results) -> None:
+    def __init__(self, experiment: Experiment, trials: dict[str, Draw], results: Results) -> None:
         self.failed: dict[str, str] = {}
         self.trouble: Exception | None = None
-        self._search = search
+        self._experiment = experiment
         self._trials = trials
         self._results = results
         self._events: dict[str, Any] = {}
@@ -44,8 +44,8 @@ class Recorder:
         """A trial starts, or goes on."""
         from torch.utils.tensorboard import SummaryWriter  # tensorboardX needs semaphores, and they need /dev/shm
 
-        folder = self._search.folder / name
-        write_json(folder / PARAMS_FILE, settings_of(self._search, self._trials[name]))
+        folder = self._experiment.folder / name
+        write_json(folder / PARAMS_FILE, settings_of(self._experiment, self._trials[name]))
         (folder / ERROR_FILE).unlink(missing_ok=True)
         if name not in self._events:
             newest = max(read_rows(folder), default=0)
@@ -62,35 +62,35 @@ class Recorder:
         plain = str | int | float
         drawn = {key: value if isinstance(value, plain) else json.dumps(value) for key, value in draw.items()}
         # not SummaryWriter.add_hparams, which makes another run of it
-        for described in hparams(drawn, {self._search.training.select_on: 0.0}) if drawn else ():
+        for described in hparams(drawn, {self._experiment.training.select_on: 0.0}) if drawn else ():
             self._events[name].file_writer.add_summary(described)
 
     def report(self, name: str, metrics: dict[str, float]) -> None:
         """An epoch has ended."""
-        training = self._search.training
+        training = self._experiment.training
         self._results.add(name, metrics)
         epoch, select_on = int(metrics["epoch"]), training.select_on
         for key, value in metrics.items():
             self._events[name].add_scalar(key, value, epoch)
         print(
-            f"{name}: epoch {epoch}/{epochs_of(self._search, self._trials[name])}, "
+            f"{name}: epoch {epoch}/{epochs_of(self._experiment, self._trials[name])}, "
             f"train_loss {metrics['train_loss']:.4f}, {select_on} {metrics[select_on]:.4f}, {metrics['epoch_s']:.1f} s",
             flush=True,
         )
 
     def end(self, name: str) -> None:
         """A trial has ended by itself, was stopped early, or has diverged."""
-        folder = self._search.folder / name
+        folder = self._experiment.folder / name
         if read_end(folder) is None:
-            mark_end(folder, epochs_of(self._search, self._trials[name]))
+            mark_end(folder, epochs_of(self._experiment, self._trials[name]))
         self.close(name)
 
     def fail(self, name: str, traceback: str) -> None:
         """A trial could not go on, through no fault of its settings."""
         line = next((line.strip() for line in reversed(traceback.splitlines()) if line.strip()), "no reason is known")
         self.failed[name] = re.sub(r"^[\w.]*(Error|Exception): ", "", line)
-        (self._search.folder / name).mkdir(exist_ok=True)
-        (self._search.folder / name / ERROR_FILE).write_text(traceback, encoding="utf-8")
+        (self._experiment.folder / name).mkdir(exist_ok=True)
+        (self._experiment.folder / name / ERROR_FILE).write_text(traceback, encoding="utf-8")
         self.close(name)
 
     @contextlib.contextmanager
@@ -109,9 +109,9 @@ class Recorder:
             self._events.pop(name).close()
 
 
-def epochs_of(search: Search, draw: Draw) -> int:
+def epochs_of(experiment: Experiment, draw: Draw) -> int:
     """How many epochs a trial may take."""
-    return int(value_at(settings_of(search, draw), "training.epochs"))
+    return int(value_at(settings_of(experiment, draw), "training.epochs"))
 
 
 def mark_end(trial: Path, epochs: int) -> None:
@@ -155,11 +155,11 @@ def ray_callback(recorder: Recorder, interrupts: Interrupts) -> Any:
     return Callback()
 
 
-def summary(search: Search, trials: dict[str, Draw]) -> list[str]:
+def summary(experiment: Experiment, trials: dict[str, Draw]) -> list[str]:
     """A line for every trial that has diverged: its settings are to blame, and it is left out."""
     lines = []
     for name, draw in trials.items():
-        end = read_end(search.folder / name)
+        end = read_end(experiment.folder / name)
         if end is not None and end.reason == "diverged":
             tried = f" with {json.dumps(draw)}" if draw else ""
             lines.append(f"{name}: diverged{tried}, left out: {end.message}")

@@ -13,7 +13,7 @@ from utils.artefact_utils import write_json
 from utils.cli_utils import ArtefactError, ConfigError, command_for
 from utils.config_utils import read_json, set_key, value_at
 from utils.model_utils.trials import PARAMS_FILE
-from utils.tune_utils.spec import Distribution, Search
+from utils.tune_utils.spec import Distribution, Experiment
 
 TRIALS_FILE = "trials.json"
 _FORMAT_VERSION = 1
@@ -23,58 +23,58 @@ _MAX_SEED = 2**63
 Draw = dict[str, Any]  # dotted key -> value
 
 
-def trials_of(search: Search) -> dict[str, Draw]:
+def trials_of(experiment: Experiment) -> dict[str, Draw]:
     """Name -> draw of every trial, as they were when the experiment began; drawn and written down if it begins now.
 
     Raises:
         UserError: the record of the trials is broken, or two keys of `search:` overlap.
     """
-    path = search.folder / TRIALS_FILE
+    path = experiment.folder / TRIALS_FILE
     if path.is_file():
-        return _read_trials(path, search)
-    trials = {f"trial_{number:05d}": draw for number, draw in enumerate(_draw(search))}
+        return _read_trials(path, experiment)
+    trials = {f"trial_{number:05d}": draw for number, draw in enumerate(_draw(experiment))}
     for name in trials:  # an experiment of an earlier version has no such record, but its trials have their settings
-        if (search.folder / name / PARAMS_FILE).is_file():
-            trials[name] = _draw_of_params(search.folder / name / PARAMS_FILE, trials[name])
+        if (experiment.folder / name / PARAMS_FILE).is_file():
+            trials[name] = _draw_of_params(experiment.folder / name / PARAMS_FILE, trials[name])
     write_json(path, {"format_version": _FORMAT_VERSION, "trials": trials})
     return trials
 
 
-def settings_of(search: Search, draw: Draw) -> dict[str, Any]:
+def settings_of(experiment: Experiment, draw: Draw) -> dict[str, Any]:
     """The settings of a trial: those of the run, with what the trial has drawn."""
-    settings: dict[str, Any] = copy.deepcopy(search.run) | {"search": {}}
+    settings: dict[str, Any] = copy.deepcopy(experiment.run) | {"search": {}}
     for key, value in draw.items():
         set_key(settings, key, copy.deepcopy(value))
     return settings
 
 
-def _draw(search: Search) -> Iterator[Draw]:
+def _draw(experiment: Experiment) -> Iterator[Draw]:
     """The draws of all trials; the run's seed decides them."""
     import numpy as np
     from ray.tune.search.variant_generator import generate_variants
 
     space: dict[str, Any] = {}
-    keys = sorted(search.distributions, key=lambda key: _position(search.run, key))
+    keys = sorted(experiment.distributions, key=lambda key: _position(experiment.run, key))
     for one, other in itertools.permutations(keys, 2):
         if other.startswith(f"{one}."):
             raise ConfigError(f"search: {one} holds {other}, which is searched as well; search one of them")
     for key in keys:
-        set_key(space, key, ray_domain(search.distributions[key]))
-    rng = np.random.default_rng(search.training.seed % 2**32)
+        set_key(space, key, ray_domain(experiment.distributions[key]))
+    rng = np.random.default_rng(experiment.training.seed % 2**32)
     again: dict[str, int] = {}
-    for _ in range(search.ray.num_samples):
+    for _ in range(experiment.ray.num_samples):
         for _, spec in generate_variants({"config": space}, random_state=rng):
-            draw = {key: _plain(search.distributions[key], value_at(spec["config"], key)) for key in keys}
+            draw = {key: _plain(experiment.distributions[key], value_at(spec["config"], key)) for key in keys}
             text = json.dumps(draw, sort_keys=True)
             repetition = again[text] = again.get(text, -1) + 1
-            yield draw if repetition == 0 else draw | _other_seed(search, draw, repetition)
+            yield draw if repetition == 0 else draw | _other_seed(experiment, draw, repetition)
 
 
-def _other_seed(search: Search, draw: Draw, repetition: int) -> Draw:
+def _other_seed(experiment: Experiment, draw: Draw, repetition: int) -> Draw:
     """A trial that repeats the settings of another one takes a seed of its own, unless `search:` chooses the seeds."""
     if any(f"{_SEED}.".startswith(f"{key}.") for key in draw):
         return {}
-    return {_SEED: (search.training.seed + repetition) % _MAX_SEED}
+    return {_SEED: (experiment.training.seed + repetition) % _MAX_SEED}
 
 
 def _position(run: Mapping[str, Any], key: str) -> tuple[int, ...]:
@@ -128,7 +128,7 @@ def _draw_of_params(path: Path, draw: Draw) -> Draw:
         raise ArtefactError(f"{path}: not the settings of a trial of this search; {_repair()}") from error
 
 
-def _read_trials(path: Path, search: Search) -> dict[str, Draw]:
+def _read_trials(path: Path, experiment: Experiment) -> dict[str, Draw]:
     try:
         held = read_json(path)
         trials = {str(name): dict(draw) for name, draw in held["trials"].items()}
@@ -137,7 +137,7 @@ def _read_trials(path: Path, search: Search) -> dict[str, Draw]:
         raise ArtefactError(f"{path}: not the record of the trials; {_repair()}") from error
     if version != _FORMAT_VERSION:
         raise ArtefactError(f"{path}: format version {version}, this program reads {_FORMAT_VERSION}; {_repair()}")
-    keys = {*search.distributions}
+    keys = {*experiment.distributions}
     if list(trials) != [f"trial_{n:05d}" for n in range(len(trials))] or not trials:
         raise ArtefactError(f"{path}: its trials are not trial_00000 and so on; {_repair()}")
     for name, draw in trials.items():

@@ -20,7 +20,7 @@ from utils.cli_utils import UserError, command_for
 from utils.config_utils import read_json, value_at
 from utils.model_utils.trials import ENDED_FILE
 from utils.tune_utils.draws import TRIALS_FILE, trials_of
-from utils.tune_utils.spec import Search
+from utils.tune_utils.spec import Experiment
 
 EXPERIMENT_FILE = "experiment.json"
 UNSAVED = ".checkpoint-"  # prefix of the folders where trials write a checkpoint before it takes its name
@@ -54,32 +54,32 @@ def move_aside(folder: Path) -> None:
         print(f"moved {folder} to {aside}")
 
 
-def prepare_folder(search: Search, *, resume: bool) -> bool:
+def prepare_folder(experiment: Experiment, *, resume: bool) -> bool:
     """Make the folder ready for the trials; False when they have all ended already.
 
     Raises:
         UserError: the folder holds another experiment, an unfinished one without `resume`, or strange files.
     """
-    folder = search.folder
+    folder = experiment.folder
     record = folder / EXPERIMENT_FILE
     if not record.is_file():
         if folder.is_dir() and any(folder.iterdir()):
             raise UserError(f"{folder}: holds no experiment of this program; move it, or use --set experiment=NAME")
         if resume:
             print(f"{folder}: nothing to resume; starting")
-        write_record(search, finished=False)
+        write_record(experiment, finished=False)
         return True
     held = _read_record(record)
-    changed = _check_same(held, search)
+    changed = _check_same(held, experiment)
     _refuse_links(folder)
-    if held["finished"] and _all_ended(search):
+    if held["finished"] and _all_ended(experiment):
         print(f"{folder}: every trial has ended with these settings; reused (--fresh starts again)")
         return False
     if not resume:
         raise UserError(f"{folder}: holds an unfinished experiment; go on with --resume, or start again with --fresh")
     if changed:
         print(f"{folder}: goes on with {', '.join(changed)}")
-        write_record(search, finished=False)
+        write_record(experiment, finished=False)
     for leftover in folder.glob(f"{UNSAVED}*"):  # what a killed trial was writing
         shutil.rmtree(leftover)
     return True
@@ -92,34 +92,39 @@ def _refuse_links(folder: Path) -> None:
             raise UserError(f"{path}: is a link to another folder; put the folder itself in its place, or --fresh")
 
 
-def _all_ended(search: Search) -> bool:
+def _all_ended(experiment: Experiment) -> bool:
     """Whether each trial that was drawn has ended; a finished experiment may have lost one since."""
-    if not (search.folder / TRIALS_FILE).is_file():
+    if not (experiment.folder / TRIALS_FILE).is_file():
         return True
-    return all((search.folder / name / ENDED_FILE).exists() for name in trials_of(search))
+    return all((experiment.folder / name / ENDED_FILE).exists() for name in trials_of(experiment))
 
 
-def _check_same(held: dict[str, Any], search: Search) -> list[str]:
+def _check_same(held: dict[str, Any], experiment: Experiment) -> list[str]:
     """What has changed since the experiment began, of the keys that may."""
-    changed = _changed_keys(held["run"], search.run)
+    changed = _changed_keys(held["run"], experiment.run)
     refused = [line for key, line in changed.items() if key not in MOVABLE_KEYS]
     if refused:
         raise UserError(
-            f"{search.folder}: holds an experiment with other settings ({', '.join(refused)}); "
+            f"{experiment.folder}: holds an experiment with other settings ({', '.join(refused)}); "
             "use --set experiment=NAME, or --fresh to move it aside and start again"
         )
-    if held["data"] != search.data:
+    if held["data"] != experiment.data:
         raise UserError(
-            f"{search.folder}: holds an experiment on other data: clips, captions or their vectors have changed since; "
-            "use --set experiment=NAME, or --fresh to move it aside and start again"
+            f"{experiment.folder}: holds an experiment on other data: clips, captions or their vectors have changed "
+            "since; use --set experiment=NAME, or --fresh to move it aside and start again"
         )
     return list(changed.values())
 
 
-def write_record(search: Search, *, finished: bool) -> None:
+def write_record(experiment: Experiment, *, finished: bool) -> None:
     """Write experiment.json: what the experiment is, and whether all its trials have ended."""
-    record = {"run": search.run, "data": search.data, "revisions": dict(search.revisions), "finished": finished}
-    write_json(search.folder / EXPERIMENT_FILE, {"format_version": 1, **record})
+    record = {
+        "run": experiment.run,
+        "data": experiment.data,
+        "revisions": dict(experiment.revisions),
+        "finished": finished,
+    }
+    write_json(experiment.folder / EXPERIMENT_FILE, {"format_version": 1, **record})
 
 
 def read_revisions(folder: Path) -> dict[str, str]:
@@ -177,7 +182,8 @@ def _changed_keys(old: Any, new: Any, path: str = "") -> dict[str, str]:
             lines |= _changed_keys(old.get(key), new.get(key), f"{path}.{key}")
         return lines
     key = path.removeprefix(".")
-    return {} if old == new else {key: f"{key}: {old} -> {new}"}
+    same = old == new or (old in (None, {}) and new in (None, {}))  # an empty section, which an older version lacked
+    return {} if same else {key: f"{key}: {old} -> {new}"}
 
 
 def moved(params: dict[str, Any], settings: dict[str, Any]) -> bool:

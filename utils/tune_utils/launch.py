@@ -24,17 +24,16 @@ from utils.tune_utils.folder import move_aside, moved, only_one, prepare_folder,
 from utils.tune_utils.interrupts import Interrupts, interrupts
 from utils.tune_utils.results import Results, repair_rows
 from utils.tune_utils.running_ray import ray_settings, running_ray
-from utils.tune_utils.spec import Search
-from utils.tune_utils.trial import BuildTask, Job, Parts, train_trial
+from utils.tune_utils.spec import Experiment
+from utils.tune_utils.trial import FitOf, TrialStart, train_trial
 
 
-def launch(search: Search, build_task: BuildTask, parts: Parts, *, resume: bool, fresh: bool) -> bool:
+def launch(experiment: Experiment, fit_of: FitOf, *, resume: bool, fresh: bool) -> bool:
     """Train every trial under Ray Tune, in runs/<experiment>/<trial>/.
 
     Args:
-        search: run, distributions and resources.
-        build_task: a trial's settings -> its task; called in the trial's process.
-        parts: a trial's settings -> its checked training, optimizer and lr_scheduler sections.
+        experiment: run, distributions and resources.
+        fit_of: a trial's settings -> its training run; called in the trial's process.
         resume: go on with an unfinished experiment.
         fresh: move what is in the folder aside and start again.
     Returns:
@@ -43,41 +42,41 @@ def launch(search: Search, build_task: BuildTask, parts: Parts, *, resume: bool,
         UserError: the folder holds another or an unfinished experiment, or trials failed or all diverged.
     """
     if fresh:
-        move_aside(search.folder)
-    with ray_settings(), only_one(search.folder), interrupts() as signals:
+        move_aside(experiment.folder)
+    with ray_settings(), only_one(experiment.folder), interrupts() as signals:
         failed: dict[str, str] = {}
         try:
-            if prepare_folder(search, resume=resume):
-                failed = _train(search, Job(build_task, parts, search.ray, *_folders(search)), signals)
+            if prepare_folder(experiment, resume=resume):
+                failed = _train(experiment, TrialStart(fit_of, experiment.ray, *_folders(experiment)), signals)
         except (KeyboardInterrupt, SystemExit):  # Ray turns SIGTERM into an exit while it starts
             signals.seen = True
         except Exception:
             if not signals.seen:  # else: what the signal did to Ray's own processes
                 raise
-        if signals.seen or not _conclude(search, failed):
+        if signals.seen or not _conclude(experiment, failed):
             print(f"interrupted; go on with: {command_for('main.py', '--resume')}")
             return False
         return True
 
 
-def _folders(search: Search) -> tuple[Path, Path]:
+def _folders(experiment: Experiment) -> tuple[Path, Path]:
     """Where the experiment lies, and where relative paths begin: absolute, once, for processes that start elsewhere."""
-    return search.folder.absolute(), Path.cwd()
+    return experiment.folder.absolute(), Path.cwd()
 
 
-def _train(search: Search, job: Job, signals: Interrupts) -> dict[str, str]:
+def _train(experiment: Experiment, start: TrialStart, signals: Interrupts) -> dict[str, str]:
     """Run the trials that have not ended; returns name -> reason of those that failed."""
-    trials = trials_of(search)
-    stopping, results, left = _restored(search, trials)
+    trials = trials_of(experiment)
+    stopping, results, left = _restored(experiment, trials)
     if not left:
         return {}
-    recorder = Recorder(search, trials, results)
-    with tempfile.TemporaryDirectory(prefix="tune-") as scratch, running_ray(search.ray, job.experiment):
+    recorder = Recorder(experiment, trials, results)
+    with tempfile.TemporaryDirectory(prefix="tune-") as scratch, running_ray(experiment.ray, start.folder):
         signals.install()  # Ray has put its own handler of SIGTERM in place
         try:
-            _tuner(search, job, left, scheduler_of(stopping), ray_callback(recorder, signals), scratch).fit()
+            _tuner(experiment, start, left, scheduler_of(stopping), ray_callback(recorder, signals), scratch).fit()
         except Exception as error:
-            cause = _cause(search, recorder.trouble or error)
+            cause = _cause(experiment, recorder.trouble or error)
             if cause is error:
                 raise
             raise cause from error
@@ -87,23 +86,25 @@ def _train(search: Search, job: Job, signals: Interrupts) -> dict[str, str]:
     return recorder.failed
 
 
-def _cause(search: Search, error: Exception) -> Exception:
+def _cause(experiment: Experiment, error: Exception) -> Exception:
     """What ended the search, with the command that goes on where the user can repair it."""
     reason = disk_error_reason(error) if isinstance(error, OSError) else None
     if reason is None:
         return error
-    return UserError(f"{search.folder}: {reason}, then: {command_for('main.py', '--resume')}")
+    return UserError(f"{experiment.folder}: {reason}, then: {command_for('main.py', '--resume')}")
 
 
-def _restored(search: Search, trials: dict[str, Draw]) -> tuple[EarlyStopping, Results, dict[str, dict[str, Any]]]:
+def _restored(
+    experiment: Experiment, trials: dict[str, Draw]
+) -> tuple[EarlyStopping, Results, dict[str, dict[str, Any]]]:
     """Early stopping and results as they were at the last row, and the settings of the trials that have not ended."""
-    epochs = {name: epochs_of(search, draw) for name, draw in trials.items()}
-    stopping = EarlyStopping(search.ray, search.training, max(epochs.values()))
-    rows = repair_rows(search.folder, trials)
+    epochs = {name: epochs_of(experiment, draw) for name, draw in trials.items()}
+    stopping = EarlyStopping(experiment.ray, experiment.training, max(epochs.values()))
+    rows = repair_rows(experiment.folder, trials)
     ended = {name: stopping.ends(name, row) or row["epoch"] >= epochs[name] for name, row in rows}  # by its last row
     left = {}
     for name, draw in trials.items():
-        folder, settings = search.folder / name, settings_of(search, draw)
+        folder, settings = experiment.folder / name, settings_of(experiment, draw)
         if read_end(folder) is None:
             if ended.get(name):  # it had reported its last row when the search was killed
                 mark_end(folder, epochs[name])
@@ -111,7 +112,7 @@ def _restored(search: Search, trials: dict[str, Draw]) -> tuple[EarlyStopping, R
                 left[name] = settings
                 continue
         _follow(folder / PARAMS_FILE, settings)
-    return stopping, Results(search.folder, len(rows)), left
+    return stopping, Results(experiment.folder, len(rows)), left
 
 
 def _follow(path: Path, settings: dict[str, Any]) -> None:
@@ -121,23 +122,28 @@ def _follow(path: Path, settings: dict[str, Any]) -> None:
 
 
 def _tuner(
-    search: Search, job: Job, left: dict[str, dict[str, Any]], scheduler: Any, callback: Any, scratch: str
+    experiment: Experiment,
+    start: TrialStart,
+    left: dict[str, dict[str, Any]],
+    scheduler: Any,
+    callback: Any,
+    scratch: str,
 ) -> Any:
     """A search of Ray Tune over just these trials; its own files go to a scratch folder."""
     from ray import tune
     from ray.tune.search import BasicVariantGenerator
 
     def train(config: dict[str, Any]) -> None:
-        train_trial(config, job)
+        train_trial(config, start)
 
     # as text: Ray would evaluate a section such as {eval: TEXT} as Python
     space = [{"name": name, "settings": json.dumps(settings)} for name, settings in left.items()]
     return tune.Tuner(
-        tune.with_resources(train, {"cpu": search.ray.cpus_per_trial, "gpu": search.ray.gpus_per_trial}),
+        tune.with_resources(train, {"cpu": experiment.ray.cpus_per_trial, "gpu": experiment.ray.gpus_per_trial}),
         param_space={"trial": tune.grid_search(space)},
         tune_config=tune.TuneConfig(
             scheduler=scheduler,
-            search_alg=BasicVariantGenerator(max_concurrent=search.ray.max_concurrent or 0),
+            search_alg=BasicVariantGenerator(max_concurrent=experiment.ray.max_concurrent or 0),
             trial_name_creator=lambda trial: trial.config["trial"]["name"],
             trial_dirname_creator=lambda trial: trial.config["trial"]["name"],
         ),
@@ -145,27 +151,27 @@ def _tuner(
     )
 
 
-def _conclude(search: Search, failed: dict[str, str]) -> bool:
+def _conclude(experiment: Experiment, failed: dict[str, str]) -> bool:
     """Say what came out; mark the experiment as finished when every trial has ended, and say whether it has.
 
     Raises:
         UserError: trials failed, or every one has diverged.
     """
-    trials = trials_of(search)
+    trials = trials_of(experiment)
     if failed:
-        first = search.folder / next(iter(failed)) / ERROR_FILE
+        first = experiment.folder / next(iter(failed)) / ERROR_FILE
         raise UserError(
             f"{len(failed)} of {len(trials)} trials failed: {'; '.join(sorted(set(failed.values())))}; details in "
             f"{first}; repair the cause, then: {command_for('main.py', '--resume')}"
         )
-    if any(read_end(search.folder / name) is None for name in trials):  # Ray Tune was asked to end, not by us
+    if any(read_end(experiment.folder / name) is None for name in trials):  # Ray Tune was asked to end, not by us
         return False
-    write_record(search, finished=True)
-    diverged = summary(search, trials)
+    write_record(experiment, finished=True)
+    diverged = summary(experiment, trials)
     print(*diverged, sep="\n", end="\n" if diverged else "")
     if len(diverged) == len(trials):
         raise UserError(
-            f"{search.folder}: every trial has diverged; change the settings as said above, then start again: "
+            f"{experiment.folder}: every trial has diverged; change the settings as said above, then start again: "
             f"{command_for('main.py', '--fresh')}"
         )
     return True

@@ -97,8 +97,8 @@ class RaySpec(Spec):
         return self
 
 
-class Search(NamedTuple):
-    """What the trials of an experiment share."""
+class Experiment(NamedTuple):
+    """What all trials of an experiment share."""
 
     run: dict[str, Any]  # the checked run, as plain values
     distributions: Mapping[str, Distribution]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -13,36 +14,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.cli_utils import ArtefactError, UserError
-from utils.model_utils import (
-    CheckpointFacts,
-    DivergedError,
-    Fit,
-    LRSchedulerSpec,
-    OptimizerSpec,
-    Selection,
-    Task,
-    TrainingSpec,
-    read_facts,
-)
+from utils.config_utils import set_key, value_at
+from utils.model_utils import CheckpointFacts, DivergedError, Fit, Selection, read_facts
 from utils.model_utils.trials import TrialEnd, checkpoint_folders, write_end
 from utils.tune_utils.folder import EXPERIMENT_FILE, UNSAVED
 from utils.tune_utils.spec import RaySpec, trial_device
 
-BuildTask = Callable[[dict[str, Any]], Task]
-Parts = Callable[[dict[str, Any]], tuple[TrainingSpec, OptimizerSpec, LRSchedulerSpec]]
+FitOf = Callable[[dict[str, Any]], Fit]  # a trial's settings -> its training run
 
 
-class Job(NamedTuple):
-    """What every trial of an experiment is told by the process that started them."""
+class TrialStart(NamedTuple):
+    """What the process that starts the trials of an experiment hands to each of them."""
 
-    build_task: BuildTask
-    parts: Parts
+    fit_of: FitOf
     spec: RaySpec
-    experiment: Path  # absolute
+    folder: Path  # of the experiment, absolute
     directory: Path  # where the command was given: relative paths of the settings start there
 
 
-def train_trial(config: dict[str, Any], job: Job) -> None:
+def train_trial(config: dict[str, Any], start: TrialStart) -> None:
     """Train a trial from its newest whole checkpoint on; a trial that diverges is marked, and ends well.
 
     Raises:
@@ -52,16 +42,16 @@ def train_trial(config: dict[str, Any], job: Job) -> None:
 
     logging.getLogger("ray.train").setLevel(logging.WARNING)
     _exit_quietly()
-    enter(job.directory, job.experiment)
+    enter(start.directory, start.folder)
     settings = json.loads(config["trial"]["settings"])
-    folder = job.experiment / config["trial"]["name"]
-    torch.set_num_threads(job.spec.cpus_per_trial)  # where a trial asks for one CPU, Ray sets OMP_NUM_THREADS to 1
-    training, optimizer, lr_scheduler = job.parts(settings)
-    training = training.model_copy(update={"device": trial_device(training.device, job.spec)})
-    fit = Fit(job.build_task(settings), training, optimizer, lr_scheduler)
+    folder = start.folder / config["trial"]["name"]
+    torch.set_num_threads(start.spec.cpus_per_trial)  # where a trial asks for one CPU, Ray sets OMP_NUM_THREADS to 1
+    placed = copy.deepcopy(settings)  # checkpoints keep the settings as they were given
+    set_key(placed, "training.device", trial_device(value_at(settings, "training.device"), start.spec))
+    fit = start.fit_of(placed)
     fit.restore(checkpoint_folders(folder))
     reported = fit.epoch
-    keep = KeepCheckpoints(folder, job.spec.keep_checkpoints, Selection(training.select_on, training.mode))
+    keep = KeepCheckpoints(folder, start.spec.keep_checkpoints, Selection(fit.training.select_on, fit.training.mode))
 
     def report(metrics: dict[str, float], save: Callable[[Path], None]) -> None:
         nonlocal reported

@@ -11,7 +11,7 @@ import torch
 from models.audio_encoders.cnn10 import CNN10Encoder
 from postprocessing import xmodal_retrieval, xmodal_scores
 from preprocessing import audio_embeddings
-from tasks import check_run, load_trained, parse_run, search_of
+from tasks import check_run, experiment_of, load_trained, parse_run
 from tasks.retrieval.dual_encoder import check_alike
 from tests import tiny
 from tests.models.exported import write_panns
@@ -215,7 +215,7 @@ def test_vectors_of_an_encoder_that_has_changed_are_refused(clap, capsys):
     write_panns(path.parent, CNN10Encoder)
     audio_embeddings.main([*conf, "--workers", "1"])
     run = run_of(clap, settings[1])
-    search = search_of(run, check_run(run, thorough=False))
+    search = experiment_of(run, check_run(run, thorough=False))
     assert set(search.revisions) == {"audio", "text"}
     write_trial(run)
     write_record(search, finished=True)
@@ -223,7 +223,7 @@ def test_vectors_of_an_encoder_that_has_changed_are_refused(clap, capsys):
 
     write_panns(path.parent, CNN10Encoder, seed=1)
     audio_embeddings.main([*conf, "--workers", "1"])
-    again = search_of(run, check_run(run, thorough=False))
+    again = experiment_of(run, check_run(run, thorough=False))
     assert again.data != search.data
     with pytest.raises(UserError, match="clips, captions or their vectors have changed since"):
         prepare_folder(again, resume=True)

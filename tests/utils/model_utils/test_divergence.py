@@ -68,8 +68,8 @@ def test_a_loss_that_overflows_is_told_with_its_value():
 def test_single_bad_steps_of_fp16_are_left_out_of_the_mean():
     check = FiniteCheck(epoch=1, steps=4, precision="fp16", clips=False)
     for loss, norm in ((1.0, 1.0), (math.inf, math.nan), (3.0, math.inf), (2.0, 1.0)):
-        check.add(torch.tensor(loss), torch.tensor(norm))
-    assert check.check(scale=2.0**15) == 2.0
+        check.add({"loss": torch.tensor(loss)}, torch.tensor(norm))
+    assert check.check(scale=2.0**15) == {"loss": 2.0}
 
 
 def test_fp16_that_skips_every_step_has_diverged():
@@ -84,7 +84,7 @@ def test_fp16_that_skips_every_step_has_diverged():
         scaler.scale(weight.sum() * math.nan).backward()
         scaler.step(optimizer)
         scaler.update()
-        check.add(torch.tensor(math.nan), None)
+        check.add({"loss": torch.tensor(math.nan)}, None)
         check.check(scaler.get_scale())
 
     for _ in range(36):
@@ -96,18 +96,18 @@ def test_fp16_that_skips_every_step_has_diverged():
 
 def test_an_epoch_of_skipped_steps_has_no_mean():
     check = FiniteCheck(epoch=1, steps=1, precision="fp16", clips=False)
-    check.add(torch.tensor(math.inf), None)
-    assert math.isnan(check.check(scale=2.0**15))
+    check.add({"loss": torch.tensor(math.inf)}, None)
+    assert math.isnan(check.check(scale=2.0**15)["loss"])
 
 
 def test_the_mean_counts_each_step_once_however_often_it_is_looked_at():
     check = FiniteCheck(epoch=1, steps=3, precision="fp32", clips=True)
-    check.add(torch.tensor(1.0), torch.tensor(1.0))
-    assert check.check(1.0) == 1.0
-    assert check.check(1.0) == 1.0
-    check.add(torch.tensor(2.0), None)
-    check.add(torch.tensor(6.0), torch.tensor(1.0))
-    assert check.check(1.0) == 3.0
+    check.add({"loss": torch.tensor(1.0), "l1": torch.tensor(0.5)}, torch.tensor(1.0))
+    assert check.check(1.0) == {"loss": 1.0, "l1": 0.5}
+    assert check.check(1.0) == {"loss": 1.0, "l1": 0.5}
+    check.add({"loss": torch.tensor(2.0), "l1": torch.tensor(1.5)}, None)
+    check.add({"loss": torch.tensor(6.0), "l1": torch.tensor(math.inf)}, torch.tensor(1.0))
+    assert check.check(1.0) == {"loss": 3.0, "l1": 1.0}  # only `loss` has to be finite
 
 
 def test_embeddings_that_are_not_finite_end_the_trial_as_diverged(prepared):

@@ -30,6 +30,25 @@ def test_train_loss_is_the_mean_over_the_batches():
     assert task.loader.epochs == [1, 2]
 
 
+class TwoLosses(StubTask):
+    """`loss` is half the square and the whole `l1`, each of which is reported too."""
+
+    def losses(self, batch):
+        out = self.net(batch["x"])
+        square, l1 = out.square().mean(), out.abs().mean()
+        return {"loss": square / 2 + l1, "square": square, "l1": l1}
+
+
+def test_every_loss_is_reported_as_its_mean_over_the_batches():
+    task = TwoLosses([0.1], batches=2)
+    (report,) = reports_of(stub_fit(task, StubTraining(epochs=1, clip_grad_norm=None), sgd(0.1)))
+    # w: 1, then 0.8, since the gradient of w^2 / 2 + w is w + 1 = 2; after the second step 0.62
+    assert report["train_loss"] == pytest.approx(((1 / 2 + 1) + (0.64 / 2 + 0.8)) / 2)
+    assert report["train_square"] == pytest.approx((1 + 0.64) / 2)
+    assert report["train_l1"] == pytest.approx((1 + 0.8) / 2)
+    assert task.weight == pytest.approx(0.62)
+
+
 @pytest.mark.parametrize(
     ("key", "values", "patience", "epochs", "best"),
     [

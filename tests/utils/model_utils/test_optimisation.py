@@ -94,7 +94,7 @@ def test_none_changes_nothing():
 def test_optimizers_by_hand(keys, after):
     """Two steps from 1 with the gradient 1."""
     weight = torch.nn.Parameter(torch.ones(1, 1, dtype=torch.float64))  # of one dimension it would not decay
-    built = optimizer(**keys).build([weight])
+    built = optimizer(**keys).build([("weight", weight)])
     found = []
     for _ in after:
         weight.grad = torch.ones_like(weight)

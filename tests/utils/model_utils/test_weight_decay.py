@@ -31,7 +31,7 @@ def test_only_matrices_decay(keys):
     torch.manual_seed(0)
     network = Network()
     before = {name: tensor.clone() for name, tensor in network.named_parameters()}
-    built = optimizer(**keys, weight_decay=0.5).build(network.parameters())
+    built = optimizer(**keys, weight_decay=0.5).build(network.named_parameters())
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     built.step()
@@ -44,7 +44,7 @@ def test_only_matrices_decay(keys):
 
 def test_norms_and_biases_of_an_encoder_stand_in_the_group_that_does_not_decay():
     network = CNN10Encoder(out_dim=8, base_channels=2)
-    decayed, others = optimizer(name="AdamW", weight_decay=0.01).build(network.parameters()).param_groups
+    decayed, others = optimizer(name="AdamW", weight_decay=0.01).build(network.named_parameters()).param_groups
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.01, 0.0)
     in_others = {id(parameter) for parameter in others["params"]}
     for name, parameter in network.named_parameters():
@@ -55,10 +55,13 @@ def test_norms_and_biases_of_an_encoder_stand_in_the_group_that_does_not_decay()
 @pytest.mark.parametrize(("name", "plain"), [("Adam", torch.optim.Adam), ("SGD", torch.optim.SGD)])
 def test_without_decay_an_optimizer_is_torchs_own_bit_for_bit(name, plain):
     states = []
-    for make in (optimizer(name=name, lr=1e-3).build, lambda p: plain(p, lr=1e-3, **momentum(name))):
+    for make in (
+        optimizer(name=name, lr=1e-3).build,
+        lambda named: plain([p for _, p in named], lr=1e-3, **momentum(name)),
+    ):
         torch.manual_seed(0)
         network = Network().double()
-        built = make(network.parameters())
+        built = make(network.named_parameters())
         for _ in range(3):
             built.zero_grad()
             sum(
@@ -76,7 +79,7 @@ def momentum(name):
 
 
 def test_a_model_of_biases_alone_has_one_group():
-    (group,) = optimizer(name="AdamW", weight_decay=0.5).build([nn.Parameter(torch.ones(3))]).param_groups
+    (group,) = optimizer(name="AdamW", weight_decay=0.5).build([("bias", nn.Parameter(torch.ones(3)))]).param_groups
     assert group["weight_decay"] == 0
 
 
@@ -91,6 +94,6 @@ def test_a_checkpoint_from_when_everything_decayed_is_refused_in_one_line(prepar
         again.restore(checkpoint_folders(tmp_path))
     assert str(error.value) == (
         f"{tmp_path}/checkpoint_000000/checkpoint.pt: optimizer: found parameter groups of {sum(sizes)} tensors, "
-        f"expected {sizes[0]}, {sizes[1]} tensors; it was written with another optimizer.weight_decay, or where "
-        "biases, norms and the temperature decayed too; train again with --fresh"
+        f"expected {sizes[0]}, {sizes[1]} tensors; it was written with another optimizer.weight_decay or "
+        "optimizer.groups, or where biases, norms and the temperature decayed too; train again with --fresh"
     )

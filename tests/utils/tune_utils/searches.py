@@ -1,14 +1,14 @@
-"""Searches over made-up settings, for tests that train nothing."""
+"""Experimentes over made-up settings, for tests that train nothing."""
 
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from utils.model_utils import TrainingSpec
-from utils.tune_utils import Distribution, RaySpec, Search
+from tests.training import StubTraining
+from utils.tune_utils import Distribution, Experiment, RaySpec
 
 
-def search_for(folder: Path, distributions: dict, num_samples: int = 1, seed: int = 0, **ray) -> Search:
+def search_for(folder: Path, distributions: dict, num_samples: int = 1, seed: int = 0, **ray) -> Experiment:
     """A search in `folder`."""
     spec = RaySpec(num_samples=num_samples, **ray)
     run = {
@@ -20,4 +20,4 @@ def search_for(folder: Path, distributions: dict, num_samples: int = 1, seed: in
         "ray": spec.model_dump(mode="json"),
     }
     parsed = TypeAdapter(dict[str, Distribution]).validate_python(distributions)
-    return Search(run, parsed, spec, TrainingSpec(epochs=2, seed=seed), folder, data="digest")
+    return Experiment(run, parsed, spec, StubTraining(epochs=2, seed=seed, select_on="val_loss"), folder, data="digest")

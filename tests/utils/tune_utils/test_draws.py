@@ -3,7 +3,7 @@ import json
 import pytest
 from pydantic import TypeAdapter
 
-from tasks import search_of
+from tasks import experiment_of
 from tests.training import run_of
 from tests.utils.tune_utils.searches import search_for
 from utils.artefact_utils import write_json
@@ -116,7 +116,7 @@ def test_a_broken_record_of_the_trials_is_told(held, message, tmp_path):
 
 def test_settings_of_a_trial_parse_and_search_nothing(prepared):
     run = run_of(prepared, "search={optimizer.lr: {grid: [0.25]}}")
-    search = search_of(run, run.build())
+    search = experiment_of(run, run.build())
     expected = to_mapping(run)
     expected["optimizer"]["lr"] = 0.25
     assert settings_of(search, trials_of(search)["trial_00000"]) == expected | {"search": {}}

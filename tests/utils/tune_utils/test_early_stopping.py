@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from utils.model_utils import TrainingSpec
+from tests.training import StubTraining
 from utils.tune_utils import RaySpec
 from utils.tune_utils.early_stopping import EarlyStopping
 from utils.tune_utils.spec import PlateauStopperSpec
@@ -12,7 +12,7 @@ NAMES = [f"trial_{number:05d}" for number in range(9)]
 
 
 def stopping(max_epochs=9, **keys):
-    return EarlyStopping(RaySpec(**keys), TrainingSpec(epochs=9, select_on="val_loss"), max_epochs)
+    return EarlyStopping(RaySpec(**keys), StubTraining(epochs=9, select_on="val_loss"), max_epochs)
 
 
 def search(rule, values, rows=()):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from tasks import Run, build_task, parse_run, search_of, training_parts
+from tasks import Run, experiment_of, fit_of, parse_run
 from tests.training import run_of
 from tests.utils.tune_utils.searches import search_for
 from utils.artefact_utils import write_json
@@ -30,20 +30,20 @@ ROOT = Path(__file__).parents[3]
 
 
 def start(run: Run, *, resume=False, fresh=False):
-    return launch(search_of(run, run.build()), build_task, training_parts, resume=resume, fresh=fresh)
+    return launch(experiment_of(run, run.build()), fit_of, resume=resume, fresh=fresh)
 
 
 RATES = [1e-5, 0.01]
 DIVERGES = 0.02
 
 
-def build_and_note_threads(mapping):
-    task = build_task(mapping)
+def fit_that_notes_threads(mapping):
+    fit = fit_of(mapping)
     if mapping["optimizer"]["lr"] == DIVERGES:
-        diverge_in_the_second_epoch(task)
+        diverge_in_the_second_epoch(fit._task)
     folder = Path(mapping["output_root"])
     (folder / f"threads-{mapping['optimizer']['lr']}").write_text(str(torch.get_num_threads()))
-    return task
+    return fit
 
 
 def diverge_in_the_second_epoch(task):
@@ -80,8 +80,8 @@ def launched(request, tmp_path_factory):
     remember_conf([])
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        search = search_of(run, run.build())
-        assert launch(search, build_and_note_threads, training_parts, resume=False, fresh=False)
+        search = experiment_of(run, run.build())
+        assert launch(search, fit_that_notes_threads, resume=False, fresh=False)
         print_best(run.folder)
     return Launched(run, out.getvalue(), made, settings)
 
@@ -214,7 +214,7 @@ def test_a_search_whose_trials_all_diverge_ends_in_one_line(tmp_path, capsys):
         write_end(search.folder / f"trial_{number:05d}", TrialEnd("diverged", 0, "epoch 1: the loss is nan"))
     for resume in (True, False):  # also where it is reused
         with pytest.raises(UserError, match=r"runs/x: every trial has diverged; change the settings .* --fresh"):
-            launch(search, build_task, training_parts, resume=resume, fresh=False)
+            launch(search, fit_of, resume=resume, fresh=False)
         assert 'trial_00001: diverged with {"optimizer.lr": 2}, left out: epoch 1' in capsys.readouterr().out
 
 

@@ -5,13 +5,12 @@ from functools import partial
 import pytest
 import torch
 
-from tests.training import StubTask, StubTraining
+from tests.training import StubTask, StubTraining, stub_fit
 from utils.cli_utils import UserError
-from utils.model_utils import Selection, read_facts, write_checkpoint
-from utils.model_utils.optimisation import ConstantSpec, SGDSpec
+from utils.model_utils import Selection, read_checkpoint, read_facts, write_checkpoint
 from utils.model_utils.trials import checkpoint_folders, read_end
 from utils.tune_utils import RaySpec
-from utils.tune_utils.trial import Job, KeepCheckpoints, enter, train_trial
+from utils.tune_utils.trial import KeepCheckpoints, TrialStart, enter, train_trial
 
 
 def save(epoch, value):
@@ -86,64 +85,64 @@ def test_a_machine_without_the_folders_is_named(tmp_path):
 
 
 @pytest.fixture
-def job(trial, monkeypatch):
+def start_of(trial, monkeypatch):
     (trial.parent / "experiment.json").write_text("{}")
     monkeypatch.chdir(trial.parent)
     threads = torch.get_num_threads()
-    yield partial(make_job, trial)
+    yield partial(make_start, trial)
     torch.set_num_threads(threads)
 
 
-def make_job(trial, task, epochs=3, **spec):
+def make_start(trial, task, epochs=3, **spec):
     training = StubTraining(epochs=epochs)
-    parts = (training, SGDSpec(name="SGD", lr=0.1), ConstantSpec(name="none"))
-    return Job(lambda settings: task, lambda settings: parts, RaySpec(**spec), trial.parent, trial.parent)
+
+    def fit_of(settings):
+        task.device = settings["training"]["device"]
+        return stub_fit(task, training)
+
+    return TrialStart(fit_of, RaySpec(**spec), trial.parent, trial.parent)
 
 
-def config(**settings):
+def config():
+    settings = {"training": {"device": "auto"}}
     return {"trial": {"name": "trial_00000", "settings": json.dumps(settings)}}
 
 
-def test_a_trial_that_diverges_is_marked_and_ends_well(job, trial, monkeypatch):
+def test_a_trial_that_diverges_is_marked_and_ends_well(start_of, trial, monkeypatch):
     task = StubTask(x=float("nan"))
-    train_trial(config(), job(task))
+    train_trial(config(), start_of(task))
     end = read_end(trial)
     assert (end.reason, end.epoch) == ("diverged", 0)
     assert "loss" in end.message
 
 
-def test_a_trial_reports_after_its_checkpoint_is_there(job, trial, monkeypatch):
+def test_a_trial_reports_after_its_checkpoint_is_there(start_of, trial, monkeypatch):
     from ray import tune
 
     seen = []
     monkeypatch.setattr(tune, "report", lambda result: seen.append((result, checkpoint_folders(trial)[-1].name)))
-    train_trial(config(a=1), job(StubTask([0.1, 0.2, 0.3])))
+    train_trial(config(), start_of(StubTask([0.1, 0.2, 0.3])))
     assert [name for _, name in seen] == [f"checkpoint_{n:06d}" for n in range(3)]
     assert [result["metrics"]["mAP@10"] for result, _ in seen] == [0.1, 0.2, 0.3]
     assert read_end(trial) is None  # the driver says so, when the last row is written
 
 
 @pytest.mark.parametrize(("gpus", "asked"), [(0, "cpu"), (1, "auto")])
-def test_a_trial_without_a_gpu_computes_on_the_cpu_though_one_is_there(gpus, asked, job, monkeypatch):
-    from utils.tune_utils import trial as module
+def test_a_trial_without_a_gpu_computes_on_the_cpu_though_one_is_there(gpus, asked, start_of, trial, monkeypatch):
+    from ray import tune
 
-    class SeenError(Exception):
-        pass
-
-    def fit(task, training, optimizer, lr_scheduler):
-        raise SeenError(training.device)
-
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr(module, "Fit", fit)
-    with pytest.raises(SeenError, match=asked):
-        train_trial(config(), job(StubTask(), gpus_per_trial=gpus))
+    monkeypatch.setattr(tune, "report", lambda result: None)
+    task = StubTask([0.1])
+    train_trial(config(), start_of(task, epochs=1, gpus_per_trial=gpus))
+    assert task.device == asked
+    assert read_checkpoint(trial / "checkpoint_000000")["config"] == {"training": {"device": "auto"}}  # as it was given
 
 
-def test_threads_are_as_many_as_the_trial_asks_for(job, monkeypatch):
+def test_threads_are_as_many_as_the_trial_asks_for(start_of, monkeypatch):
     from ray import tune
 
     monkeypatch.setattr(tune, "report", lambda result: None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as Ray sets it
-    train_trial(config(), job(StubTask(), epochs=1, cpus_per_trial=3))
+    train_trial(config(), start_of(StubTask(), epochs=1, cpus_per_trial=3))
     assert torch.get_num_threads() == 3
     assert os.environ["OMP_NUM_THREADS"] == "1"
