@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from models.audio_encoders.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Spec
 from models.text_encoders import TextEncoderSpec
 from utils.cli_utils import ConfigError
 from utils.config_utils import Spec
+from utils.data_utils import window_edges
 
 OutNorm = Literal["L2", "none"]
 
@@ -47,6 +50,21 @@ class DualEncoderModel(nn.Module):
             (B, E) float32.
         """
         return self.normalise(self.audio_encoder(features, lengths))
+
+    def embed_clip(self, features: Tensor, max_length: int) -> Tensor:
+        """Embed one clip, as the mean over its windows.
+
+        Args:
+            features: (T, F) float32 log-mels, or an (S,) wave.
+            max_length: of a window; see `window_edges`.
+        Returns:
+            (E,) float32.
+        """
+        edges = window_edges(len(features), max_length)
+        total = torch.zeros(self.out_dim, device=features.device)
+        for start, stop in itertools.pairwise(edges):
+            total += self.embed_audio(features[None, start:stop], torch.tensor([stop - start]))[0].float()
+        return self.normalise(total / (len(edges) - 1))
 
     def embed_text(self, *text: Tensor) -> Tensor:
         """Embed captions.

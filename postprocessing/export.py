@@ -124,6 +124,7 @@ def _facts(run: Run, spec: Mapping[str, Any], out_dim: int, front_end: Mapping[s
         "out_norm": run.model.out_norm,
         "input": run.model.audio_encoder.input,
         "front_end": dict(front_end),
+        "max_duration_s": run.data.max_duration_s,
     }
 
 

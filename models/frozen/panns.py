@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from models.audio_encoders.cnn6 import CNN6Spec
-from models.audio_encoders.cnn10 import CNN10Spec
-from models.audio_encoders.cnn14 import CNN14Spec
-from models.audio_encoders.panns import PANNsEncoder, PANNsSpec
+from models.audio_encoders.panns import PANNsEncoder
 from models.audio_encoders.panns_front_ends import check_front_end
 from models.audio_encoders.panns_published import read_published
 from models.backbones.base import WaveformBackbone
+from models.exported import read_exported
 from utils.audio_utils import FrontEnd, log_mel
-from utils.cli_utils import ArtefactError, UserError, command_for
-from utils.config_utils import read_json
-from utils.pretrained_utils import reason_of
-from utils.weight_utils import key_problems, load_exactly, read_weights
-
-_SPECS: dict[str, type[PANNsSpec]] = {spec.encoder.__name__: spec for spec in (CNN14Spec, CNN10Spec, CNN6Spec)}
+from utils.cli_utils import UserError, command_for
 
 
 class PANNsBackbone(WaveformBackbone):
@@ -71,16 +62,6 @@ class PANNsBackbone(WaveformBackbone):
         return padded.to(waves.device), torch.tensor([len(clip) for clip in clips])
 
 
-class _ExportedEncoder(BaseModel):
-    """audio_encoder.json, as far as it is needed here."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    audio_encoder: dict[str, Any]
-    out_dim: int = Field(gt=0, le=8192)
-    front_end: FrontEnd
-
-
 _WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
 
 
@@ -105,51 +86,18 @@ def load_panns(model: str, key: str, front_end: FrontEnd) -> PANNsBackbone:
     path, *weights = panns_files(model)
     try:
         if weights:
-            return _exported(path, weights[0], key)
-        return _weights_alone(path, key, front_end)
+            exported = read_exported(path, f"write it again: {command_for('postprocessing.export')}")
+            return PANNsBackbone(exported.encoder, exported.front_end).eval()
+        return _weights_alone(path, front_end)
+    except UserError as error:
+        raise type(error)(f"{key}: {error}") from error
     except ValueError as error:  # too few bands, or others than the front-end has
         raise UserError(f"{key}: {path}: {error}; correct data.front_end") from error
 
 
-def _exported(path: Path, weights: Path, key: str) -> PANNsBackbone:
-    repair = f"write it again: {command_for('postprocessing.export')}"
-    if not path.is_file():
-        raise ArtefactError(f"{key}: {path}: no such file; {repair}")
-    try:
-        facts = _ExportedEncoder.model_validate(read_json(path))
-        spec_class = _spec_class(str(facts.audio_encoder.get("name")), path, key)
-        spec = spec_class.model_validate({**facts.audio_encoder, "weights": None})
-    except (ValidationError, ValueError) as error:
-        raise ArtefactError(f"{key}: {path}: is no exported audio encoder: {reason_of(error)}; {repair}") from error
-    state = read_weights(weights, repair).state
-    with torch.device(
-        "meta"
-    ):  # names and shapes alone: a width in the JSON takes no memory that the file does not vouch for
-        wanted = spec.build(facts.out_dim, facts.front_end.n_mels).state_dict()
-    if problems := key_problems(wanted, state):
-        raise ArtefactError(
-            f"{key}: {weights}: does not fit the {spec.encoder.__name__} of {path.name}: {problems}; {repair}"
-        )
-    encoder = spec.build(facts.out_dim, facts.front_end.n_mels)
-    load_exactly(encoder, state, weights)
-    return PANNsBackbone(encoder, facts.front_end).eval()
-
-
-def _weights_alone(path: Path, key: str, front_end: FrontEnd) -> PANNsBackbone:
-    try:
-        published = read_published(path, None, f"write one: {command_for('preprocessing.cnn14_transfer')}")
-        check_front_end(published, front_end, "name other weights")
-    except ArtefactError as error:
-        raise ArtefactError(f"{key}: {error}") from error
+def _weights_alone(path: Path, front_end: FrontEnd) -> PANNsBackbone:
+    published = read_published(path, None, f"write one: {command_for('preprocessing.cnn14_transfer')}")
+    check_front_end(published, front_end, "name other weights")
     if "fc1.weight" not in published.state:
-        raise UserError(f"{key}: {path}: holds no embedding layer fc1; train with it: model.audio_encoder.weights")
+        raise UserError(f"{path}: holds no embedding layer fc1; train with it: model.audio_encoder.weights")
     return PANNsBackbone(published.build(published.out_dim or 1), front_end).eval()
-
-
-def _spec_class(name: str, path: Path, key: str) -> type[PANNsSpec]:
-    if name not in _SPECS:
-        raise UserError(
-            f"{key}: {path}: holds a network named {name}, expected {' or '.join(_SPECS)}; name another file, or make "
-            f"one: {command_for('preprocessing.cnn14_transfer')}"
-        )
-    return _SPECS[name]
