@@ -27,6 +27,7 @@ RESULTS = Path(__file__).parent / "results" / "results.json"
 _ORDER = [
     "bench_log_mel",
     "bench_log_mel_cores",
+    "bench_wave_windows",
     "bench_captions",
     "bench_info_nce",
     "bench_retrieval_metrics",

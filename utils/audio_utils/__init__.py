@@ -12,6 +12,7 @@ from utils.audio_utils.decoding import (
 )
 from utils.audio_utils.front_end import FrontEnd
 from utils.audio_utils.log_mel import LogMelStream, log_mel, mel_filters, prepare
+from utils.audio_utils.windows import read_window
 
 __all__ = [
     "DECODING_VERSION",
@@ -25,6 +26,7 @@ __all__ = [
     "prepare",
     "probe",
     "read_wave",
+    "read_window",
     "wave_blocks",
     "why_refused",
 ]

@@ -47,7 +47,7 @@ def probe(path: Path, block_s: float = 30.0) -> ClipFacts:
     samples = 0
     with open_sound(path) as sound:
         digest = _SoundDigest(sound.sample_rate_hz)
-        for block in _blocks(sound, block_s):
+        for block in checked_blocks(sound, block_s):
             samples += len(block)
             digest.update(block)
         if samples == 0:
@@ -122,7 +122,7 @@ def wave_blocks(path: Path, sample_rate_hz: int, block_s: float) -> Iterator[Arr
         AudioError: as `probe`.
     """
     with open_sound(path) as sound:
-        blocks = _blocks(sound, block_s)
+        blocks = checked_blocks(sound, block_s)
         first = next(blocks, None)
         if first is None:
             raise AudioError("holds no samples")
@@ -148,8 +148,8 @@ def is_sound(wave: Array) -> bool:
         return bool(np.dot(wave, wave) <= MAX_SAMPLE**2) or bool(np.abs(wave).max(initial=0) <= MAX_SAMPLE)
 
 
-def _blocks(sound: OpenSound, block_s: float) -> Iterator[Array]:
-    """The samples, checked.
+def checked_blocks(sound: OpenSound, block_s: float, start: int = 0) -> Iterator[Array]:
+    """The samples from `start` on, checked.
 
     Raises:
         AudioError: as `probe`.
@@ -159,8 +159,8 @@ def _blocks(sound: OpenSound, block_s: float) -> Iterator[Array]:
         raise AudioError(f"has a sample rate of {rate_hz} Hz, expected {MIN_RATE_HZ} to {MAX_RATE_HZ}")
     if sound.channels > MAX_CHANNELS:
         raise AudioError(f"has {sound.channels} channels, expected at most {MAX_CHANNELS}")
-    samples = 0
-    for block in sound.blocks(max(1, round(block_s * rate_hz))):
+    samples = start
+    for block in sound.blocks(max(1, round(block_s * rate_hz)), start):
         samples += len(block)
         if samples > MAX_DURATION_S * rate_hz:
             raise AudioError(f"is longer than {MAX_DURATION_S // 3600} hours; cut it")

@@ -26,6 +26,11 @@ Array = NDArray[np.float32]
 # What FFmpeg raises, and the file below it.
 _ERRORS = (av.error.FFmpegError, OSError)
 
+# Frames of MP3 that are decoded before a window, by the samples of one, so that its first sample is that of the whole
+# clip. A frame overlaps with the one before, and refers back to at most 511 bytes of audio data, of which the smallest
+# frame holds 60 (MPEG 1: 32 kbit/s, 48 kHz); in MPEG 2 to 255 bytes, and a frame of 8 kbit/s, 24 kHz holds 3.
+_FRAMES_BEFORE = {1152: 16, 576: 96}
+
 _DTYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
 
 
@@ -48,7 +53,8 @@ class FFmpegSound:
         self._info = mpeg_info(stream) if container == "mp3" else None
         self._size = stream.seek(0, 2)
         self._container = container
-        self._samples = 0
+        self._samples = 0  # decoded, or known to be there, so far
+        self._wanted = 0  # the first sample that is asked for
         # FFmpeg looks for the length and the delay of an MP3 where its tags end, not after the zeros that may follow
         sound = _View(stream, self._info.start if self._info else 0, self._size)
         sound.seek(0)
@@ -87,18 +93,23 @@ class FFmpegSound:
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
         self._file.close()
 
-    def blocks(self, samples: int) -> Iterator[Array]:
-        """The whole stream.
+    def blocks(self, samples: int, start: int = 0) -> Iterator[Array]:
+        """The stream, from a sample on, exactly as if it were decoded whole.
+
+        Frames of MP3 that end before `start` are counted, not decoded. In every other format a frame may depend on all
+        that come before (the noise of AAC and WMA, the predictions of Opus): they are decoded and dropped.
 
         Args:
             samples: of a block, about.
+            start: the first sample.
         Yields:
             (S,) float32, the mean of the channels.
         Raises:
             AudioError: truncated, damaged, or its sample rate changes.
         """
         waiting: list[Array] = []
-        wait_until = samples
+        wait_until = start + samples
+        self._wanted = start
         for frame in self._frames:
             if frame.sample_rate != self.sample_rate_hz:
                 # which of the two comes first is not known: a decoder says so one frame late
@@ -110,12 +121,14 @@ class FFmpegSound:
                 yield np.concatenate(waiting)
                 waiting = []
                 wait_until += samples
-            waiting.append(_mono(frame))
-            self._samples += len(waiting[-1])
+            self._samples += frame.samples
+            if self._samples > start:
+                wave = _mono(frame)
+                waiting.append(wave[max(0, len(wave) - (self._samples - start)) :])
         if waiting:
             excess = self._samples - self._length if self._length else 0
-            if 0 < excess < len(waiting[-1]):
-                waiting[-1] = waiting[-1][:-excess]
+            if 0 < excess < frame.samples:
+                waiting[-1] = waiting[-1][: max(0, len(waiting[-1]) - excess)]
             yield np.concatenate(waiting)
 
     def _decoded(self, audio: AudioStream) -> Iterator[AudioFrame]:
@@ -128,6 +141,9 @@ class FFmpegSound:
         packets, strange, last = 0, 0, b""  # strange: bytes since the last frame that are no frames
         try:
             for packet in self._file.demux(audio):
+                if packets and packet.size and self._skips(audio, bytes(packet)[:8], packet.size):
+                    packets += 1
+                    continue
                 try:
                     frames = packet.decode()
                 except _ERRORS:
@@ -151,6 +167,16 @@ class FFmpegSound:
         if last:
             raise AudioError("is truncated: it ends inside a frame")
         self._check_length(packets)
+
+    def _skips(self, audio: AudioStream, head: bytes, size: int) -> bool:
+        """Whether a packet is a frame of MP3 that lies before what is asked for; counts its samples then."""
+        frame_samples = audio.codec_context.frame_size
+        if self._container != "mp3" or frame_samples not in _FRAMES_BEFORE or frame_bytes(head) != size:
+            return False
+        if self._samples + (1 + _FRAMES_BEFORE[frame_samples]) * frame_samples > self._wanted:
+            return False
+        self._samples += frame_samples
+        return True
 
     def _check_length(self, frames: int) -> None:
         """Compare with what the header of an MP3 file says; some encoders count one frame too many.

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -23,6 +24,9 @@ Array = NDArray[np.float32]
 
 # Values that are decoded at once: a header may promise any number of samples and channels.
 _VALUES_AT_ONCE = 1 << 22
+# Encodings whose samples do not depend on the ones before, so that libsndfile seeks to any of them exactly. In the last
+# page of Ogg Vorbis it does not, and in some kinds of ADPCM it cannot.
+_SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 # libsndfile's number of samples where a FLAC header does not say.
 _UNKNOWN_SAMPLES = 1 << 60
 # libsndfile shortens a truncated file without an error; its log lines say so, for WAV, AIFF, AU, RF64 and W64.
@@ -35,7 +39,8 @@ class OpenSound(NamedTuple):
     sample_rate_hz: int
     channels: int
     header_s: float  # how long it says it is, unverified; 0.0 where it does not say
-    blocks: Callable[[int], Iterator[Array]]  # about so many samples at a time -> mono blocks (S,) float32; once
+    # about so many samples at a time, from this sample on -> mono blocks (S,) float32; can be called once
+    blocks: Callable[[int, int], Iterator[Array]]
 
 
 @contextlib.contextmanager
@@ -59,7 +64,7 @@ def open_sound(path: Path) -> Iterator[OpenSound]:
             if sound is not None:
                 stack.enter_context(sound)
                 header_s = sound.frames / sound.samplerate
-                yield OpenSound(sound.samplerate, sound.channels, header_s, lambda samples: _blocks(sound, samples))
+                yield OpenSound(sound.samplerate, sound.channels, header_s, partial(_blocks, sound))
                 return
         if missing := missing_bytes(stream, container):
             raise AudioError(f"is truncated: {missing} bytes are missing")
@@ -101,9 +106,14 @@ def _shortened_by(sound: soundfile.SoundFile) -> int:
     return max(0, int(found[1]) - int(found[2]))
 
 
-def _blocks(sound: soundfile.SoundFile, samples: int) -> Iterator[Array]:
+def _blocks(sound: soundfile.SoundFile, samples: int, start: int) -> Iterator[Array]:
     size = max(1, min(samples, sound.frames, _VALUES_AT_ONCE // sound.channels))
     done = 0
+    if 0 < start < sound.frames and sound.subtype.startswith(_SEEKABLE):
+        try:
+            done = sound.seek(start)
+        except soundfile.LibsndfileError as error:
+            raise AudioError(f"cannot be decoded from sample {start} on: {_reason(error)}") from error
     while True:
         try:
             block = sound.read(size, dtype="float32", always_2d=True)  # (S, channels)
@@ -114,7 +124,8 @@ def _blocks(sound: soundfile.SoundFile, samples: int) -> Iterator[Array]:
         done += len(block)
         with np.errstate(over="ignore", invalid="ignore"):  # whoever reads the blocks refuses such samples
             mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-        yield mono
+        if done > start:
+            yield mono[max(0, len(mono) - (done - start)) :]
     if done < sound.frames:
         raise AudioError(f"is truncated or damaged: {done} of {sound.frames} samples can be decoded")
 

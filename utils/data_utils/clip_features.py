@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from utils.artefact_utils import Clip, LogMelReader
-from utils.audio_utils import AudioError, read_wave
+from utils.audio_utils import AudioError, read_window
 from utils.cli_utils import ArtefactError, command_for
 from utils.data_utils.sampling import Ints
 from utils.data_utils.spec import AudioDataSpec
@@ -126,14 +126,14 @@ class WaveFeatures:
         """(B, S) float32."""
         windows = np.zeros((len(clips), lengths.max()), np.float32)
         for row, clip, start, samples in zip(windows, clips, starts, lengths, strict=True):
-            wave = self._read(self._clips[clip])[start : start + samples]  # the resampler may round a sample away
-            row[: len(wave)] = wave
+            wave = self._read(self._clips[clip], int(start), int(samples))
+            row[: len(wave)] = wave  # the resampler may round a sample away
         return torch.from_numpy(windows)
 
-    def _read(self, clip: Clip) -> Array:
+    def _read(self, clip: Clip, start: int, samples: int) -> Array:
         path = self._root / clip.path
         try:
-            return read_wave(path, self._sample_rate_hz)
+            return read_window(path, self._sample_rate_hz, start, samples)
         except AudioError as error:
             raise ArtefactError(
                 f"{path}: {error}; it could be decoded when the tables were made; repair it, or leave it out: "
