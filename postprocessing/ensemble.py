@@ -31,10 +31,10 @@ from utils.data_utils import read_tables
 from utils.metric_utils.ensembles import (
     ChosenWeights,
     Normalisation,
+    WeightedMean,
     Weights,
     choose_weights,
     cutoffs_of,
-    weighted_mean,
 )
 from utils.metric_utils.ranking import Relevance
 from utils.metric_utils.scores import NonFiniteScoreError, Scores, ScoreSource
@@ -267,7 +267,7 @@ def _write(path: Path, opened: Sequence[ScoredSplit], weights: Weights, args: ar
     write_scores(
         path,
         {"tid": [caption.tid for caption in first.captions], "fid": [clip.fid for clip in first.clips]},
-        weighted_mean([_Member(one) for one in opened], weights, args.normalise).blocks(),
+        WeightedMean([_Member(one) for one in opened], weights, args.normalise).blocks(),
         {},
         {
             "split": first.split,

@@ -1,4 +1,4 @@
-"""Where a metric comes from: queries sorted into bins by their rank, by length, by the number of relevant items."""
+"""Break a metric down: bin the queries by their rank, by length or by their number of relevant items."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from utils.metric_utils.scores import ScoreSource
 
 
 class Bin(NamedTuple):
-    """Whole numbers from `low` to `high`, both within."""
+    """The integers from `low` to `high`, both included."""
 
     low: int
     high: int
 
     @property
     def label(self) -> str:
-        """As an axis names it: `7`, `2–5`."""
+        """The label on an axis: `7`, `2–5`."""
         return str(self.low) if self.low == self.high else f"{self.low}–{self.high}"
 
     def holds(self, values: Indices) -> NDArray[np.bool_]:
-        """Which of the values lie within."""
+        """Return a mask of the values that are in the bin."""
         return (self.low <= values) & (values <= self.high)
 
 
 def rank_bins(last_rank: int) -> list[Bin]:
-    """1, 2–5, 6–10, 11–20, 21–50, 51–100, ... to the last rank: ever wider, as ranks are read."""
+    """Return the bins 1, 2–5, 6–10, 11–20, 21–50, 51–100, ... up to `last_rank`: finer where ranks are better."""
     powers = [10**n for n in range(1, len(str(last_rank)) + 1)]
     edges = [1, 5, 10, *(m * power for power in powers for m in (2, 5, 10))]
     highs = [edge for edge in edges if edge < last_rank] + [last_rank]
@@ -38,13 +38,13 @@ def rank_bins(last_rank: int) -> list[Bin]:
 
 
 def even_bins(values: Indices, most: int) -> list[Bin]:
-    """At most so many bins that hold about equally many of the values each, in ascending order; none is empty.
+    """Split values into quantile bins: ascending, about equally full, none empty.
 
-    Few distinct values get a bin each.
+    Where there are at most `most` distinct values, each gets a bin of its own.
 
     Args:
-        values: whole numbers, at least one.
-        most: bins, at least 1.
+        values: integers, at least one.
+        most: the largest number of bins, at least 1.
     """
     distinct = np.unique(values)
     if len(distinct) <= most:
@@ -52,17 +52,17 @@ def even_bins(values: Indices, most: int) -> list[Bin]:
     cuts = np.quantile(values, np.arange(1, most + 1) / most, method="inverted_cdf").astype(np.int64)
     highs = np.unique(cuts)
     lows = np.concatenate([[values.min()], highs[:-1] + 1])
-    # an edge names a value that is there: 8–9, not 8–12 where nothing lies between 9 and 13
+    # Labels show only values that occur: 8–9, not 8–12, where there is nothing between 9 and 13.
     lows = distinct[np.searchsorted(distinct, lows)]
     return [Bin(low, high) for low, high in zip(lows.tolist(), highs.tolist(), strict=True)]
 
 
 def chance_by_rank(bins: list[Bin], relevant_counts: Indices, number_of_candidates: int) -> list[float]:
-    """How many queries have their best rank in each bin, when every order is equally likely.
+    """Return the expected number of queries whose best rank is in each bin, if every order is equally likely.
 
     Args:
-        bins: of `rank_bins`.
-        relevant_counts: (Q,) relevant items of each query.
+        bins: from `rank_bins`.
+        relevant_counts: (Q,) number of relevant items of each query.
         number_of_candidates: N.
     """
     cutoffs = Cutoffs(recall=(), average_precision=(), hit=tuple(b.high for b in bins))
@@ -73,13 +73,14 @@ def chance_by_rank(bins: list[Bin], relevant_counts: Indices, number_of_candidat
 
 
 def scores_of(source: ScoreSource, query_index: Indices, item_index: Indices) -> Values:
-    """(P,) the scores of some pairs, in one pass over the source; memory does not grow with Q x C.
+    """Return the (P,) scores of some pairs, in one pass over the source; memory does not grow with Q x C.
 
     Args:
         source: the scores.
         query_index: (P,) rows, in any order.
         item_index: (P,) columns.
     """
+    # Blocks come in the order of the queries: sorting the pairs once finds those of a block by bisection.
     found = np.full(len(query_index), np.nan)
     order = np.argsort(query_index, kind="stable")
     ascending = query_index[order]

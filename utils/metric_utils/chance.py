@@ -1,4 +1,4 @@
-"""What a random order of the candidates scores, in closed form: the numbers to stand beside a result."""
+"""Expected metrics of a random order of the candidates, in closed form: the baseline of every result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def chance_metrics(
     gains: Values | None = None,
     query_index: Indices | None = None,
 ) -> dict[str, float]:
-    """Expected metrics when every order of the candidates is equally likely.
+    """Compute the expected metrics if every order of the candidates is equally likely.
 
     With m of N candidates relevant:
 
@@ -34,14 +34,14 @@ def chance_metrics(
     - nDCG@k: see `graded.chance_ndcg`.
 
     Args:
-        relevant_counts: (Q,) relevant items m of each query, in [1, N].
+        relevant_counts: (Q,) number m of relevant items of each query, in [1, N].
         number_of_candidates: N.
         cutoffs: as for `retrieval_metrics`.
-        gains: (R,) how relevant each item is, above 0; only nDCG@k asks. None: all alike.
+        gains: (R,) how relevant each item is, above 0; only nDCG@k uses them. None: all equal.
         query_index: (R,) the query of each gain.
     Returns:
-        The keys of `retrieval_metrics`. `median_rank` is the median of the best rank of a query drawn
-        at random; with one relevant item it is (N + 1) / 2.
+        The keys of `retrieval_metrics`. `median_rank` is the median of the best rank of a randomly drawn
+        query; with one relevant item it is (N + 1) / 2.
     Raises:
         ValueError: no query, a number of relevant items outside [1, N], or gains that do not match them.
     """
@@ -58,7 +58,7 @@ def chance_metrics(
 
 
 def _query_of_each_pair(relevant_counts: Indices, gains: Values | None, query_index: Indices | None) -> Indices:
-    """(R,) the query of each gain, or of each relevant item where all are alike."""
+    """Return the (R,) query of each gain, or of each relevant item if there are no gains."""
     if gains is None:
         return np.repeat(np.arange(len(relevant_counts)), relevant_counts)
     if query_index is None or not np.array_equal(np.bincount(query_index), relevant_counts):
@@ -67,6 +67,7 @@ def _query_of_each_pair(relevant_counts: Indices, gains: Values | None, query_in
 
 
 def _groups(relevant_counts: Indices, number_of_candidates: int) -> _Groups:
+    # The sums below cost as much as there are distinct m, not as there are queries.
     relevant_counts = np.asarray(relevant_counts)
     if not len(relevant_counts):
         raise ValueError("no queries: chance is undefined")
@@ -79,13 +80,13 @@ def _groups(relevant_counts: Indices, number_of_candidates: int) -> _Groups:
 
 
 def _mean(value: Callable[[int, int, int], float], groups: _Groups, n: int, k: int) -> float:
-    """Mean over queries of a value of m, n and k."""
+    """Return the mean over queries of a function of m, n and k."""
     return sum(queries * value(m, n, k) for m, queries in groups) / sum(queries for _, queries in groups)
 
 
 def _average_precision(m: int, n: int, k: int) -> float:
     rank = np.arange(1, min(k, n) + 1)
-    above = (m - 1) * (rank - 1) / max(n - 1, 1)  # with a single candidate nothing stands above it
+    above = (m - 1) * (rank - 1) / max(n - 1, 1)  # a single candidate has none above it
     return float(((1 + above) / rank).sum() / n)
 
 
@@ -94,15 +95,16 @@ def _hit(m: int, n: int, k: int) -> float:
 
 
 def _miss(m: int, n: int, k: int) -> Fraction:
-    """Probability that none of m relevant items is among the first k of n, exactly.
+    """Return the exact probability that none of m relevant items is among the first k of n.
 
-    C(n - k, m) / C(n, m), which equals C(n - m, k) / C(n, k) and stays small for a large k.
+    C(n - k, m) / C(n, m) equals C(n - m, k) / C(n, k), but its numbers stay small for a large k. A fraction, since
+    the median asks whether it is exactly one half.
     """
     return Fraction(comb(max(n - k, 0), m), comb(n, m))
 
 
 def _median_best_rank(groups: _Groups, n: int) -> float:
-    """Middle of the ranks k at which P(best rank <= k) reaches and passes one half."""
+    """Return the mean of the two ranks k at which P(best rank <= k) reaches one half and exceeds it."""
     total = sum(queries for _, queries in groups)
 
     def missed(k: int) -> Fraction:
@@ -115,7 +117,7 @@ def _median_best_rank(groups: _Groups, n: int) -> float:
 
 
 def _first(n: int, holds: Callable[[int], bool]) -> int:
-    """Smallest k in 1..n at which a condition holds that stays true once it is (and is true at n)."""
+    """Bisect for the smallest k in 1..n at which a monotone condition holds; it must hold at n."""
     low, high = 1, n
     while low < high:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""What every metric asks of its ranks before it computes: undefined input has no number."""
+"""Checks that every metric makes of its ranks: an undefined metric is an error, not a number."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ Values = NDArray[np.float64]
 
 
 def relevant_counts(ranks: Indices, query_index: Indices, number_of_queries: int, k: int = 1) -> Indices:
-    """(Q,) relevant items of each query, at least one.
+    """Check ranks, and count the relevant items of each query.
 
     Args:
         ranks: (R,) rank of each relevant item, from 1.
         query_index: (R,) its query.
         number_of_queries: Q.
-        k: a cut-off to check with them.
+        k: the cut-off of the metric, checked too.
+    Returns:
+        (Q,) int64, at least 1.
     Raises:
         ValueError: arrays that do not match, a rank or k below 1, no queries, or a query without relevant item.
     """
@@ -37,14 +39,16 @@ def relevant_counts(ranks: Indices, query_index: Indices, number_of_queries: int
 
 
 def place_in_query(order: Indices, query_index: Indices, counts: Indices) -> Indices:
-    """(R,) place 1, 2, ... of each pair among those of its query.
+    """Number the pairs of each query 1, 2, ..., best first.
 
     Args:
-        order: (R,) sorts the pairs by query and, within a query, best first.
+        order: (R,) the permutation that sorts the pairs by query and, within a query, best first.
         query_index: (R,) the query of each pair.
-        counts: (Q,) pairs of each query.
+        counts: (Q,) number of pairs of each query.
+    Returns:
+        (R,) int64.
     """
-    before = np.cumsum(counts) - counts  # pairs of the queries before
+    before = np.cumsum(counts) - counts  # number of pairs of all earlier queries
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(1, len(order) + 1) - before[query_index[order]]
     return place

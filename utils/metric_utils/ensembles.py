@@ -1,4 +1,4 @@
-"""Several systems' scores as one: a weighted mean of scores that are made comparable query by query."""
+"""Ensembles of systems: weighted means of their scores, normalised query by query."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from utils.metric_utils.scores import MatrixScores, Scores, ScoreSource, checked
 Normalisation = Literal["rank", "zscore", "none"]
 Weights = tuple[float, ...]
 
-_CHUNK_SCORES = 2**20  # normalised at a time
-_RANK_DECIMALS = 12  # of means of rank shares
+_CHUNK_SCORES = 2**20  # scores normalised at a time
+_RANK_DECIMALS = 12  # to which means of rank shares are rounded
 _UNITS = 20  # weights are multiples of 1 / 20
-_STEPS = (2, 1)  # first moved by 0.1, then by 0.05
-# Metrics that can choose weights, by name before the @; more of each is better.
+_STEPS = (2, 1)  # the search moves weight in steps of 0.1, then of 0.05
+# The metrics that weights can be chosen by, without their @k; higher is better for all of them.
 _CUTOFF_OF = {"R": "recall", "mAP": "average_precision", "hit": "hit"}
 
 
 class ChosenWeights(NamedTuple):
-    """What `choose_weights` found."""
+    """The result of `choose_weights`."""
 
-    weights: Weights  # one a member, >= 0, multiples of 0.05, their sum is 1
-    value: float  # of the metric, with these weights
-    member_values: list[float]  # of the metric, for each member alone
-    even_value: float  # of the metric, with nearly even weights: multiples of 0.1
+    weights: Weights  # one a member: multiples of 0.05, >= 0, with sum 1
+    value: float  # the metric with these weights
+    member_values: list[float]  # the metric of each member alone
+    even_value: float  # the metric with weights that are as even as multiples of 0.1 can be
 
 
 def normalised(scores: Scores, how: Normalisation) -> NDArray[np.float64]:
-    """Scores of several systems on one scale, each query by itself.
+    """Normalise the scores of each query, so that those of several systems can be averaged.
 
     Args:
         scores: (q, C), higher = more similar.
-        how: "rank": the share of the other candidates that score less, equal ones counted half, in [0, 1];
-            "zscore": less the query's mean, over its standard deviation (0 where all are equal);
-            "none": as they are.
+        how: "rank": the share of the other candidates with a lower score, equal ones counted half, in [0, 1];
+            "zscore": minus the query's mean, divided by its standard deviation (0 where all are equal);
+            "none": unchanged.
     Returns:
-        (q, C) float64; the order of a query's candidates, ties included, is that of `scores` in exact arithmetic.
+        (q, C) float64; in exact arithmetic the order of a query's candidates is unchanged, ties included.
     Raises:
         ValueError: an unknown `how`.
     """
@@ -58,22 +58,22 @@ def normalised(scores: Scores, how: Normalisation) -> NDArray[np.float64]:
 
 
 def check_normalisation(how: str) -> None:
-    """Make sure that `how` is one.
+    """Check the name of a normalisation.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is unknown.
     """
     if how not in get_args(Normalisation):
         raise ValueError(f"normalisation is {how!r}; choices: {', '.join(get_args(Normalisation))}")
 
 
 class WeightedMean:
-    """The weighted mean of several sources, as a `ScoreSource` of its own; no whole matrix is held.
+    """The weighted mean of several score sources: a `ScoreSource` that holds no whole matrix.
 
     Args:
-        members: K sources of one shape, whose queries and candidates are the same.
+        members: K sources of the same queries and candidates.
         weights: K numbers >= 0, not all 0; they are divided by their sum.
-        how: as in `normalised`.
+        how: see `normalised`.
     Raises:
         ValueError: no member, shapes that differ, weights that do not fit, or an unknown normalisation.
     """
@@ -86,9 +86,10 @@ class WeightedMean:
         total = float(np.sum(weights))
         if not np.isfinite(total) or min(weights) < 0 or total <= 0:
             raise ValueError(f"weights are {list(weights)}; expected finite numbers, none below 0, not all 0")
-        kept = [(member, weight / total) for member, weight in zip(members, weights, strict=True) if weight > 0]
-        self._members = [member for member, _ in kept]
-        self._weights = [weight for _, weight in kept]
+        # A member of weight 0 is not even read.
+        used = [(member, weight / total) for member, weight in zip(members, weights, strict=True) if weight > 0]
+        self._members = [member for member, _ in used]
+        self._weights = [weight for _, weight in used]
         self._how: Normalisation = how
 
     @property
@@ -97,37 +98,30 @@ class WeightedMean:
         return self._shape
 
     def blocks(self) -> Iterator[tuple[int, Scores]]:
-        """(first query, (q, C) float64 scores, in which small differences of members survive).
+        """Yield (first query, (q, C) scores); float64, so that small differences between members are not rounded away.
 
         Raises:
             NonFiniteScoreError: a member's score is NaN or infinite.
         """
-        for start, parts in _normalised_blocks(self._members, self._how):
-            yield start, _mean(parts, self._weights, self._how)
-
-
-def weighted_mean(
-    members: Sequence[ScoreSource], weights: Sequence[float], how: Normalisation = "zscore"
-) -> WeightedMean:
-    """The weighted mean of several sources; see `WeightedMean`."""
-    return WeightedMean(members, weights, how)
+        for start, of_members in _normalised_blocks(self._members, self._how):
+            yield start, _mean(of_members, self._weights, self._how)
 
 
 def choose_weights(
     members: Sequence[ScoreSource], relevance: Relevance, metric: str = "mAP@10", how: Normalisation = "zscore"
 ) -> ChosenWeights:
-    """Weights that make a metric highest; give it scores of validation only.
+    """Search for the weights that maximise a metric, on scores of the validation split.
 
-    From the best of nearly even weights and of each member alone, weight is moved from one member to another, any
-    multiple of 0.1, as long as that raises the metric; then any multiple of 0.05. Two members are thus searched
-    completely. Deterministic: of equal values the more even weights win. Each round reads the members once; memory does
-    not grow with Q x C.
+    Greedy: start from nearly even weights or from a single member, whichever is best; as long as it raises the metric,
+    move a multiple of 0.1 from one member to another; then a multiple of 0.05. For two members this tries all weights.
+    Deterministic: of equal values the more even weights win. Each round reads the members once; memory does not grow
+    with Q x C.
 
     Args:
         members: K sources of one shape.
         relevance: the relevant pairs, of the same shape.
         metric: R@k, mAP@k or hit@k.
-        how: as in `normalised`.
+        how: see `normalised`.
     Raises:
         ValueError: shapes that differ, another metric, or an unknown normalisation.
         NonFiniteScoreError: a member's score is NaN or infinite.
@@ -141,8 +135,8 @@ def choose_weights(
 
     def values(candidates: list[tuple[int, ...]]) -> list[float]:
         ranks = _ranks_of_all(members, relevance, [_weights(units) for units in candidates], how)
-        given = relevance.query_index, relevance.number_of_queries
-        return [retrieval_metrics(r, *given, cutoffs)[metric] for r in ranks]
+        queries = relevance.query_index, relevance.number_of_queries
+        return [retrieval_metrics(r, *queries, cutoffs)[metric] for r in ranks]
 
     starts = list(dict.fromkeys([_even_units(len(members)), *_single_units(len(members))]))
     first = dict(zip(starts, values(starts), strict=True))
@@ -150,20 +144,20 @@ def choose_weights(
     value = first[best]
     for step in _STEPS:
         while moved := _moves(best, step):
-            of_moved = dict(zip(moved, values(moved), strict=True))
-            challenger = _better(of_moved)
-            if of_moved[challenger] <= value:
+            moved_values = dict(zip(moved, values(moved), strict=True))
+            challenger = _better(moved_values)
+            if moved_values[challenger] <= value:
                 break
-            best, value = challenger, of_moved[challenger]
+            best, value = challenger, moved_values[challenger]
     singles = [first[units] for units in _single_units(len(members))]
     return ChosenWeights(_weights(best), value, singles, first[_even_units(len(members))])
 
 
 def cutoffs_of(metric: str) -> Cutoffs:
-    """The cut-offs that give one metric.
+    """Return the cut-offs with which `retrieval_metrics` computes one metric.
 
     Raises:
-        ValueError: it is none of R@k, mAP@k, hit@k.
+        ValueError: the metric is none of R@k, mAP@k, hit@k.
     """
     name, _, k = metric.partition("@")
     if name not in _CUTOFF_OF or not k.isdecimal() or int(k) < 1:
@@ -173,7 +167,11 @@ def cutoffs_of(metric: str) -> Cutoffs:
 
 
 def _rank_shares(scores: Scores) -> NDArray[np.float64]:
-    """(q, C) mean rank of each score from below, equal ones sharing theirs, scaled to [0, 1]."""
+    """Return the (q, C) ranks of each query's scores, lowest first, ties at their mean rank, scaled to [0, 1].
+
+    By hand: scipy's `rankdata` gives the same bits, but takes twice as long for 1000 candidates or more, and
+    `choose_weights` calls this in each of its rounds.
+    """
     width = scores.shape[1]
     order = np.argsort(scores, axis=1)
     ordered = np.take_along_axis(scores, order, axis=1)
@@ -192,7 +190,7 @@ def _rank_shares(scores: Scores) -> NDArray[np.float64]:
 def _normalised_blocks(
     members: Sequence[ScoreSource], how: Normalisation
 ) -> Iterator[tuple[int, list[NDArray[np.float64]]]]:
-    """(first query, the normalised scores of each member), whatever blocks the members come in."""
+    """Yield (first query, the normalised scores of each member); members may have blocks of different sizes."""
     number_of_queries, number_of_candidates = _common_shape(members)
     most = max(1, _CHUNK_SCORES // number_of_candidates)
     iterators = [checked_blocks(member) for member in members]
@@ -205,34 +203,36 @@ def _normalised_blocks(
         if start == number_of_queries:
             break
         for number, (first, block) in enumerate(current):
-            if first + len(block) == start:  # used up: the source may overwrite it now
+            if first + len(block) == start:  # only now: the source may overwrite a block when the next one is read
                 current[number] = next(iterators[number])
 
 
-def _mean(parts: Sequence[NDArray[np.float64]], weights: Sequence[float], how: Normalisation) -> NDArray[np.float64]:
-    total = parts[0] * weights[0]
-    for part, weight in zip(parts[1:], weights[1:], strict=True):
-        total += part * weight
-    # Means of rank shares are often equal, such as 0.7 x 3 + 0.3 x 4 and 0.3 x 11: rounding must not tell them
-    # apart, or the last bit of a weight would decide.
+def _mean(
+    of_members: Sequence[NDArray[np.float64]], weights: Sequence[float], how: Normalisation
+) -> NDArray[np.float64]:
+    total = of_members[0] * weights[0]
+    for scores, weight in zip(of_members[1:], weights[1:], strict=True):
+        total += scores * weight
+    # Means of rank shares are often equal, such as 0.7 x 3 + 0.3 x 4 and 0.3 x 11: without rounding, the last bit of
+    # a weight would break the tie.
     return total.round(_RANK_DECIMALS) if how == "rank" else total
 
 
 def _ranks_of_all(
     members: Sequence[ScoreSource], relevance: Relevance, weights: Sequence[Weights], how: Normalisation
 ) -> list[Indices]:
-    """(R,) ranks under each of several weights, in one pass over the members."""
+    """Return the (R,) ranks with each of several weights, in one pass over the members."""
     ranks = [np.zeros(len(relevance.query_index), np.int64) for _ in weights]
-    for start, parts in _normalised_blocks(members, how):
-        pairs, _ = relevance.pairs_of(start, start + len(parts[0]))
+    for start, of_members in _normalised_blocks(members, how):
+        pairs, _ = relevance.pairs_of(start, start + len(of_members[0]))
         rows, columns = relevance.query_index[pairs] - start, relevance.item_index[pairs]
-        for of_one, given in zip(ranks, weights, strict=True):
-            of_one[pairs] = ranks_of_relevant(MatrixScores(_mean(parts, given, how)), rows, columns)
+        for found, chosen in zip(ranks, weights, strict=True):
+            found[pairs] = ranks_of_relevant(MatrixScores(_mean(of_members, chosen, how)), rows, columns)
     return ranks
 
 
 def _moves(units: tuple[int, ...], step: int) -> list[tuple[int, ...]]:
-    """All weights that differ by a multiple of `step` moved from one member to another."""
+    """Return all weights that are reached by moving a multiple of `step` from one member to another."""
     moved: list[tuple[int, ...]] = []
     for giver, available in enumerate(units):
         for taker in range(len(units)):
@@ -245,7 +245,7 @@ def _moves(units: tuple[int, ...], step: int) -> list[tuple[int, ...]]:
 
 
 def _better(values: dict[tuple[int, ...], float]) -> tuple[int, ...]:
-    """The weights of the highest value; among equals the most even ones, then the first ones."""
+    """Return the weights of the highest value; of equal values the most even weights, then the first ones."""
     return min(values, key=lambda units: (-values[units], sum(u * u for u in units), [-u for u in units]))
 
 
@@ -254,7 +254,7 @@ def _weights(units: tuple[int, ...]) -> Weights:
 
 
 def _even_units(members: int) -> tuple[int, ...]:
-    """Multiples of the first step, as even as can be, the first ones larger."""
+    """Return weights in multiples of the first step, as even as possible; the remainder goes to the first members."""
     whole, rest = divmod(_UNITS // _STEPS[0], members)
     return tuple(_STEPS[0] * (whole + (number < rest)) for number in range(members))
 

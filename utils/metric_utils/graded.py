@@ -1,7 +1,7 @@
-"""nDCG@k: relevant items that are relevant to different degrees.
+"""nDCG@k: a metric for graded relevance.
 
-The gain of an item counts as it is (linear), divided by log2(rank + 1), and the sum is divided by that of the best
-order. Some codes take 2^gain - 1 instead: the two agree only for gains of 0 and 1.
+The gain of an item is linear, divided by log2(rank + 1), and the sum is divided by that of the best order. Some
+implementations use 2^gain - 1 instead: the two agree only for gains of 0 and 1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from utils.metric_utils.checks import Indices, Values, place_in_query, relevant_
 def ndcg_at_k(
     ranks: Indices, query_index: Indices, number_of_queries: int, k: int, gains: Values | None = None
 ) -> Values:
-    """(Q,) nDCG@k in [0, 1], higher is better; 1 is the best order of all relevant items, cut at k.
+    """Compute nDCG@k of each query.
 
     Sum over the relevant items with rank <= k of gain / log2(rank + 1), divided by the same sum for the order of
     falling gains. The best order takes all relevant items of the query, not only those retrieved.
@@ -24,9 +24,11 @@ def ndcg_at_k(
         query_index: (R,) its query.
         number_of_queries: Q.
         k: the cut-off.
-        gains: (R,) how relevant each one is, above 0, on any scale; None: all alike.
+        gains: (R,) how relevant each one is, above 0, on any scale; None: all equal.
+    Returns:
+        (Q,) float64 in [0, 1], higher is better; 1 is the best order of all relevant items, cut at k.
     Raises:
-        ValueError: what the head of `retrieval` says, or gains that are not (R,), finite and above 0.
+        ValueError: as for all metrics of `retrieval`, or gains that are not (R,), finite and above 0.
 
     Source: Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", TOIS 2002, with the discount
         log2(rank + 1), as in scikit-learn's `ndcg_score`.
@@ -42,9 +44,9 @@ def ndcg_at_k(
 def chance_ndcg(
     query_index: Indices, number_of_queries: int, k: int, number_of_candidates: int, gains: Values | None = None
 ) -> Values:
-    """(Q,) expected nDCG@k when every order of the N candidates is equally likely.
+    """Compute the expected nDCG@k of each query, if every order of the N candidates is equally likely.
 
-    Every place holds each item with probability 1/N, so that the expected sum is
+    An item has each rank with probability 1/N, so that the expected sum is
     (sum of the gains) / N * (sum over r = 1..min(k, N) of 1 / log2(r + 1)).
 
     Args:
@@ -53,6 +55,8 @@ def chance_ndcg(
         k: the cut-off.
         number_of_candidates: N.
         gains: (R,), as for `ndcg_at_k`.
+    Returns:
+        (Q,) float64 in [0, 1].
     Raises:
         ValueError: gains that are not (R,), finite and above 0.
     """
@@ -64,9 +68,10 @@ def chance_ndcg(
 
 
 def _dcg_of_best_order(gains: Values, query_index: Indices, number_of_queries: int, k: int, ranks: Indices) -> Values:
-    """(Q,) sum of gain / log2(place + 1) in the order of falling gains; equal gains keep the order of their ranks.
+    """Return the (Q,) sum of gain / log2(place + 1) in the order of falling gains; equal gains in the order of ranks.
 
-    So the best order found adds up to the same bits, whichever of equal gains came first.
+    Without the ranks as second key, a perfect ranking could sum its discounts in another order than this function
+    does, and miss 1 by a rounding error.
     """
     order = np.lexsort((ranks, -gains, query_index))
     counts = np.bincount(query_index, minlength=number_of_queries)
@@ -82,6 +87,6 @@ def _checked_gains(gains: Values | None, shape: tuple[int, ...]) -> Values:
     if gains.shape != shape:
         raise ValueError(f"gains are {gains.shape}, the relevant pairs are {shape}; expected one gain a pair")
     bad = np.flatnonzero(~(np.isfinite(gains) & (gains > 0)))
-    if len(bad):  # an item without gain would still count as relevant in R@k and AP@k
+    if len(bad):  # an item with gain 0 would still count as relevant in R@k and AP@k
         raise ValueError(f"the gain of pair {bad[0]} is {gains[bad[0]]:g}; expected above 0: leave out what has none")
     return gains

@@ -1,8 +1,9 @@
-"""How far a metric would move with other clips: 95 % intervals by jackknife and by bootstrap.
+"""Confidence intervals of metrics, by jackknife and by bootstrap.
 
-The five captions of a clip are not independent: what is hard to hear makes all five hard to find. So a clip leaves,
-or is drawn, with all its captions; `clusters` names the clip of each query. Intervals over single captions are too
-narrow. The candidates stay as they are: the intervals tell of the choice of queries, not of the size of the list.
+The five captions of a clip are not independent: a sound that is hard to recognise makes all five hard to match.
+Resampling single captions would give intervals that are too narrow, so a clip is left out, or drawn, with all its
+captions; `clusters` holds the clip of each query. The candidates are not resampled: the intervals are about the choice
+of queries, not about the number of candidates.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from numpy.typing import NDArray
 from utils.metric_utils.checks import Indices, Values
 from utils.metric_utils.retrieval import MEDIAN_RANK, summarise
 
-_BLOCK_NUMBERS = 2**20  # numbers held at a time of all resamples: 8 MB, whatever their number
+_BLOCK_NUMBERS = 2**20  # numbers of the resamples in memory at a time: 8 MB for any number of resamples
 
 
 class Interval(NamedTuple):
-    """Both ends belong to it."""
+    """A confidence interval, both ends included."""
 
     low: float
     high: float
@@ -34,7 +35,7 @@ class Clusters:
 
     Attributes:
         label: (Q,) the cluster of each query, 0 to n - 1.
-        sizes: (n,) queries of each cluster, at least one.
+        sizes: (n,) number of queries of each cluster, at least 1.
     """
 
     label: Indices
@@ -42,7 +43,7 @@ class Clusters:
 
     @classmethod
     def of(cls, labels: NDArray[np.int64], values: Mapping[str, Values]) -> Clusters:
-        """The clusters of (Q,) labels, any integers, checked against the values of the queries.
+        """Number the clusters of (Q,) labels, any integers, and check the values of the queries.
 
         Raises:
             ValueError: labels or values that are not (Q,), a value that is not finite, or fewer than two clusters.
@@ -62,32 +63,32 @@ class Clusters:
         return cls(label.astype(np.int64), sizes)
 
     def sums(self, values: Mapping[str, Values]) -> Values:
-        """(n, M) sum of each of M kinds of values over the queries of each cluster."""
+        """Sum each of M kinds of values over the queries of each cluster: (n, M)."""
         columns = [np.bincount(self.label, weights=value, minlength=len(self.sizes)) for value in values.values()]
         return np.stack(columns, axis=1) if columns else np.empty((len(self.sizes), 0))
 
 
 def jackknife_intervals(values: Mapping[str, Values], clusters: Indices, level: float = 0.95) -> dict[str, Interval]:
-    """Metric -+ z * se, the standard error from leaving out one clip, with all its captions, at a time.
+    """Compute metric -+ z * se, with the jackknife standard error: leave out one clip at a time, with its captions.
 
     se^2 = (n - 1) / n * sum over clips c of (metric without c - mean of these)^2, and z is the quantile of the normal
     distribution (1.96 for 95 %). For one caption a clip this is the textbook s / sqrt(n). Near 0 and 1, where the
-    distribution of a share is skewed, an end may lie outside [0, 1]: the bootstrap's does not.
+    distribution of a share is skewed, an end may be outside [0, 1], unlike that of the bootstrap.
 
     Args:
-        values: (Q,) each, from `per_query_values`. `median_rank` is passed over: the jackknife of a median does not
-            converge.
+        values: (Q,) values of each metric, from `per_query_values`. `median_rank` is ignored: the jackknife is
+            inconsistent for a median.
         clusters: (Q,) integers, the clip of each query.
-        level: of confidence, between 0 and 1.
+        level: confidence level, between 0 and 1.
     Returns:
-        An interval of each metric that is a mean over queries.
+        The interval of each metric that is a mean over queries.
     Raises:
         ValueError: values that are no (Q,) finite numbers, fewer than two clips, or a level outside (0, 1).
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 11. The results of DCASE 2022 task
         6B give 95 % intervals by jackknife.
     """
-    _check_level(level)
+    check_level(level)
     means = {key: value for key, value in values.items() if key != MEDIAN_RANK}
     groups = Clusters.of(clusters, means)
     sums, n = groups.sums(means), len(groups.sizes)  # (n, M)
@@ -100,18 +101,18 @@ def jackknife_intervals(values: Mapping[str, Values], clusters: Indices, level: 
 def bootstrap_intervals(
     values: Mapping[str, Values], clusters: Indices, resamples: int = 2000, seed: int = 0, level: float = 0.95
 ) -> dict[str, Interval]:
-    """Percentile bootstrap: the middle 95 % of each metric over resamples of the clips.
+    """Compute percentile bootstrap intervals: the middle 95 % of each metric over resamples of the clips.
 
-    A resample draws as many clips as there are, with replacement, each with all its captions.
+    A bootstrap resample draws as many clips as there are, with replacement, each with all its captions.
 
     Args:
-        values: (Q,) each, from `per_query_values`; `median_rank` too.
+        values: (Q,) values of each metric, from `per_query_values`; `median_rank` too.
         clusters: (Q,) integers, the clip of each query.
-        resamples: how many.
-        seed: of the draws.
-        level: of confidence, between 0 and 1.
+        resamples: number of resamples.
+        seed: of the resampling.
+        level: confidence level, between 0 and 1.
     Returns:
-        An interval of each metric.
+        The interval of each metric.
     Raises:
         ValueError: values that are no (Q,) finite numbers, fewer than two clips, no resamples, or a level outside
             (0, 1).
@@ -119,23 +120,24 @@ def bootstrap_intervals(
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; whole clusters as in Field and
         Welsh, "Bootstrapping clustered data", 2007.
     """
-    _check_level(level)
+    check_level(level)
     drawn = bootstrap_metrics(values, clusters, resamples, seed)
-    return {key: percentile_interval(of_resamples, level) for key, of_resamples in drawn.items()}
+    return {key: percentile_interval(values_of_key, level) for key, values_of_key in drawn.items()}
 
 
 def bootstrap_metrics(
     values: Mapping[str, Values], clusters: Indices, resamples: int = 2000, seed: int = 0
 ) -> dict[str, Values]:
-    """(resamples,) of each metric; the same clusters, resamples and seed draw the same clips.
+    """Compute each metric in each bootstrap resample; the same clusters, resamples and seed draw the same clips.
 
     Args:
-        values: as for `bootstrap_intervals`, like all others.
+        values: as for `bootstrap_intervals`, like the other arguments.
         clusters: (Q,).
-        resamples: how many.
-        seed: of the draws.
+        resamples: number of resamples.
+        seed: of the resampling.
     Returns:
-        A mean is the sum over the drawn clips divided by their captions, a median that of all drawn captions.
+        (resamples,) float64 of each metric: a mean is the sum over the drawn clips divided by the number of their
+        captions, a median is that of all drawn captions.
     """
     groups = Clusters.of(clusters, values)
     means = {key: value for key, value in values.items() if key != MEDIAN_RANK}
@@ -143,7 +145,7 @@ def bootstrap_metrics(
     ranks = values.get(MEDIAN_RANK)
     order = np.empty(0, np.int64) if ranks is None else np.argsort(ranks, kind="stable")
     found_means, found_medians = [], []
-    for weights in _draws(np.random.default_rng(seed), groups, resamples):
+    for weights in resampled_counts(np.random.default_rng(seed), groups, resamples):
         found_means.append(weights @ sums / (weights @ groups.sizes)[:, None])
         if ranks is not None:
             reached = np.cumsum(weights.take(groups.label[order], axis=1), axis=1, dtype=np.int32)  # (r, Q)
@@ -155,17 +157,22 @@ def bootstrap_metrics(
 
 
 def percentile_interval(drawn: Values, level: float) -> Interval:
-    """The middle part, `level` of it, of what the resamples gave."""
+    """Return the interval that holds the middle `level` of the values of all resamples."""
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]).tolist()
     return Interval(low, high)
 
 
 def weighted_medians(ascending: Values, reached: NDArray[np.int32]) -> Values:
-    """(r,) median of numbers that count several times, or not at all: `np.median` of them written out.
+    """Compute r medians of the same numbers, each with its own repetitions, without repeating the numbers.
+
+    Equal to `np.median(np.repeat(ascending, counts))` for each row of counts; `np.quantile` takes weights, but only
+    with a method that gives the lower of two middle numbers, not their mean.
 
     Args:
-        ascending: (N,) numbers.
-        reached: (r, N) how many there are up to each one, itself included; the last is their number, at least 1.
+        ascending: (N,) sorted numbers.
+        reached: (r, N) cumulative counts; the last of each row is the total, at least 1.
+    Returns:
+        (r,) medians.
     """
     total = reached[:, -1:]
     lower = np.count_nonzero(reached <= (total - 1) // 2, axis=1)
@@ -175,8 +182,8 @@ def weighted_medians(ascending: Values, reached: NDArray[np.int32]) -> Values:
     return (ascending[lower] + ascending[upper]) / 2
 
 
-def blocks_of(resamples: int, width: int) -> Iterator[int]:
-    """How many resamples to hold at a time when each takes `width` numbers.
+def block_sizes(resamples: int, width: int) -> Iterator[int]:
+    """Split resamples of `width` numbers each into blocks that fit in memory; yield the number of each block.
 
     Raises:
         ValueError: no resamples.
@@ -188,14 +195,20 @@ def blocks_of(resamples: int, width: int) -> Iterator[int]:
         yield min(rows, resamples - start)
 
 
-def _draws(rng: np.random.Generator, groups: Clusters, resamples: int) -> Iterator[NDArray[np.int32]]:
-    """(r, n) how often each of n clusters is drawn in each of r resamples."""
+def resampled_counts(rng: np.random.Generator, groups: Clusters, resamples: int) -> Iterator[NDArray[np.int32]]:
+    """Yield (r, n) counts: how often each of n clusters is drawn in each of r resamples."""
     n = len(groups.sizes)
-    for rows in blocks_of(resamples, width=len(groups.label)):
+    for rows in block_sizes(resamples, width=len(groups.label)):
+        # One bincount for all rows: each row draws from n numbers of its own.
         drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
         yield np.bincount(drawn.ravel(), minlength=rows * n).astype(np.int32).reshape(rows, n)
 
 
-def _check_level(level: float) -> None:
+def check_level(level: float) -> None:
+    """Check a confidence level.
+
+    Raises:
+        ValueError: it is not between 0 and 1.
+    """
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; expected between 0 and 1, such as 0.95")

@@ -1,4 +1,4 @@
-"""Accuracy of pairing: each clip chooses its own caption among one caption a clip."""
+"""Pairing accuracy: with one caption a clip, how often a clip's own caption is the most similar one."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ PAIRING_CUTOFFS = (1, 3, 10)
 
 
 class PairingAccuracy(NamedTuple):
-    """Numbers by name, such as `accuracy@1` and `batch_accuracy@1`, each in [0, 1] but the factors."""
+    """Values by name, such as `accuracy@1` and `batch_accuracy@1`; all but the factors are in [0, 1]."""
 
     measured: dict[str, float]
-    chance: dict[str, float]  # in closed form
+    chance: dict[str, float]  # expected, in closed form
     chance_drawn: dict[str, float]  # of one random order
     factor: dict[str, float]  # measured / chance
 
 
 class SelectedCandidates:
-    """Some columns of a score source, as a `ScoreSource` of its own."""
+    """A `ScoreSource` of some columns of another."""
 
     def __init__(self, source: ScoreSource, columns: Indices) -> None:
         self._source = source
@@ -36,12 +36,12 @@ class SelectedCandidates:
         return self._source.shape[0], len(self._columns)
 
     def blocks(self) -> Iterator[tuple[int, Scores]]:
-        """(first query, (q, columns) scores)."""
+        """Yield (first query, (q, columns) scores)."""
         return ((start, block[:, self._columns]) for start, block in self._source.blocks())
 
 
 def first_caption_of_each_clip(clip_of_caption: Indices, number_of_clips: int) -> Indices:
-    """(C,) row of the first caption of each clip.
+    """Return the (C,) row of the first caption of each clip.
 
     Args:
         clip_of_caption: (M,) the clip of each caption.
@@ -58,19 +58,19 @@ def first_caption_of_each_clip(clip_of_caption: Indices, number_of_clips: int) -
 def pairing_accuracy(
     source: ScoreSource, batch_size: int, seed: int = 0, cutoffs: Sequence[int] = PAIRING_CUTOFFS
 ) -> PairingAccuracy:
-    """accuracy@k of N pairs: the share of clips whose own caption is among the k most similar ones.
+    """Compute accuracy@k of N pairs: the share of clips whose own caption is among the k most similar ones.
 
-    Twice: among all N captions, and among those of a batch of distinct clips (`batch_accuracy@k`), as a training
-    step sees them; the batches are drawn with `seed`. Equal scores: the caption with the smaller index comes first.
+    Twice: among all N captions, and among those of a random batch of distinct clips (`batch_accuracy@k`), the
+    candidates of a training step. Of equal scores the caption with the smaller index comes first.
 
     Args:
         source: (N, N) scores; row i is clip i, column i its caption.
-        batch_size: clips a batch; nearly equal batches, none larger.
-        seed: of the batches, and of the drawn chance.
-        cutoffs: which k.
+        batch_size: largest number of clips of a batch; the batches are nearly equal in size.
+        seed: of the batches, and of the random order behind `chance_drawn`.
+        cutoffs: the values of k.
     Returns:
-        Measured numbers (higher is better); chance, k / N, in closed form and of one draw; and the factor over the
-        former.
+        Measured values (higher is better); chance, k / N, in closed form and of one random order; and the measured
+        value divided by chance.
     Raises:
         ValueError: the scores are not square.
         NonFiniteScoreError: a score is NaN or infinite.
@@ -83,7 +83,7 @@ def pairing_accuracy(
     batches = np.array_split(rng.permutation(queries), -(-queries // batch_size))
     for number, clips in enumerate(batches):
         batch_of[clips] = number
-    sizes = np.bincount(batch_of)[batch_of]  # (N,) of each clip's batch
+    sizes = np.bincount(batch_of)[batch_of]  # (N,) size of each clip's batch
     own = np.arange(queries)
     measured = {
         **_shares("accuracy", ranks_of_relevant(source, own, own), cutoffs),
@@ -91,7 +91,7 @@ def pairing_accuracy(
     }
     chance = {f"accuracy@{k}": min(k, queries) / queries for k in cutoffs}
     chance |= {f"batch_accuracy@{k}": float((np.minimum(k, sizes) / sizes).mean()) for k in cutoffs}
-    drawn = {  # among scores without meaning every rank is equally likely
+    drawn = {  # with random scores every rank is equally likely
         **_shares("accuracy", rng.integers(1, queries + 1, queries), cutoffs),
         **_shares("batch_accuracy", rng.integers(1, sizes + 1), cutoffs),
     }
@@ -103,7 +103,7 @@ def _shares(name: str, ranks: Indices, cutoffs: Sequence[int]) -> dict[str, floa
 
 
 def _ranks_in_batches(source: ScoreSource, batch_of: Indices) -> Indices:
-    """(N,) rank of each clip's own caption among the captions of its batch, from 1."""
+    """Return the (N,) rank, from 1, of each clip's own caption among the captions of its batch."""
     columns = np.arange(len(batch_of))
     ranks = []
     for start, block in checked_blocks(source):

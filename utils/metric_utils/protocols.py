@@ -1,4 +1,4 @@
-"""The protocols of the DCASE challenge's retrieval task, year by year: what is measured, and what leads."""
+"""The protocols of the DCASE challenge's retrieval task: the metrics of each year, and the one that ranks systems."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from utils.metric_utils.retrieval import AUDIO_TO_TEXT, Cutoffs
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a year's systems are ranked.
+    """The metrics of one year.
 
     Attributes:
-        name: as `--protocol` spells it.
-        leading: the metric that ranks systems, text to audio.
-        text_to_audio: what is measured of captions as queries.
-        audio_to_text: what is measured of clips as queries; not part of the challenge.
-        several_relevant: whether queries have lists of relevant clips, not one clip each.
-        interval: which of the two intervals stands in the table.
+        name: the value of `--protocol`.
+        leading: the text-to-audio metric that ranks systems.
+        text_to_audio: cut-offs with captions as queries.
+        audio_to_text: cut-offs with clips as queries; not part of the challenge.
+        several_relevant: whether a query has a list of relevant clips, not one.
+        interval: the kind of confidence interval in the table.
     """
 
     name: str

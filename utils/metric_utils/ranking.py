@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from utils.metric_utils.checks import Indices
 from utils.metric_utils.scores import Scores, ScoreSource, checked_blocks
 
-Indices = NDArray[np.int64]
-
-_CHUNK_SCORES = 2**20  # scores compared at a time: they stay in the cache for all relevant items of a query
+_CHUNK_SCORES = 2**20  # scores compared at a time: they stay in the CPU's cache for all relevant items of a query
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +31,8 @@ class Relevance:
         number_of_candidates: C.
 
     Raises:
-        ValueError: no or unequal numbers of indices, an index out of range, a pair that stands twice,
-            or a query without relevant item.
+        ValueError: no or unequal numbers of indices, an index out of range, a duplicate pair, or a query
+            without relevant item.
     """
 
     query_index: Indices
@@ -53,21 +52,22 @@ class Relevance:
 
     @cached_property
     def counts(self) -> Indices:
-        """(Q,) relevant items of each query, at least one."""
+        """(Q,) number of relevant items of each query, at least 1."""
         return np.bincount(self.query_index, minlength=self.number_of_queries)
 
     @cached_property
     def _by_query(self) -> tuple[Indices, Indices, Indices]:
-        """Order that sorts the pairs by query, each sorted pair's number within its query, offsets (Q + 1,)."""
+        """Order that sorts the pairs by query, slot of each sorted pair (see `pairs_of`), offsets (Q + 1,)."""
         order = np.argsort(self.query_index, kind="stable")
         offsets = np.concatenate([[0], np.cumsum(self.counts)])
         slot = np.arange(len(order)) - offsets[self.query_index[order]]
         return order, slot, offsets
 
     def pairs_of(self, start: int, stop: int) -> tuple[Indices, Indices]:
-        """Positions among the R pairs of those with start <= query < stop, and each one's slot.
+        """Return the positions of the pairs with start <= query < stop, and their slots.
 
-        The slot numbers the pairs of one query 0, 1, ...: at one slot a query stands at most once.
+        The pairs of one query have the slots 0, 1, ...: the pairs of one slot have distinct queries, so that a
+        vectorised comparison handles one slot of all queries at a time.
         """
         order, slot, offsets = self._by_query
         pairs = slice(offsets[start], offsets[stop])
@@ -76,11 +76,11 @@ class Relevance:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """What one pass over the scores gives.
+    """The result of one pass over the scores.
 
     Attributes:
-        ranks: (R,) int64 from 1, one for each relevant pair in the order given.
-        top_index: (Q, k) int64, each query's best candidates, best first; k is at most C.
+        ranks: (R,) int64 from 1, one for each relevant pair, in their order.
+        top_index: (Q, k) int64, the top-k candidates of each query, best first; k is at most C.
         top_scores: (Q, k), their scores.
     """
 
@@ -90,16 +90,19 @@ class Ranking:
 
 
 def tie_order(number_of_candidates: int) -> Indices:
-    """(C,) a fixed order of the candidates without meaning, to break ties by where neighbours belong together.
+    """Return a fixed random permutation of the C candidates, to break ties in place of the index.
 
-    The captions of a clip stand side by side in a table: broken by index, ties of clips that look for their captions
-    would put all of one clip's captions first, above chance. The same for equal C at every call.
+    The captions of a clip are neighbours in a table: with ties broken by index, a constant score matrix would rank all
+    captions of one clip first, and audio-to-text metrics would be above chance.
+
+    Returns:
+        (C,) int64, the same for equal C.
     """
     return np.random.default_rng(number_of_candidates).permutation(number_of_candidates)
 
 
 def ranks_of_relevant(source: ScoreSource, query_index: Indices, item_index: Indices) -> Indices:
-    """Rank of each relevant item among its query's candidates; memory does not grow with Q x C.
+    """Compute the rank of each relevant item among its query's candidates; memory does not grow with Q x C.
 
     The rank is 1 + the number of greater scores + the number of equal scores at a smaller index.
 
@@ -118,7 +121,7 @@ def ranks_of_relevant(source: ScoreSource, query_index: Indices, item_index: Ind
 
 
 def top_k(source: ScoreSource, k: int) -> tuple[Indices, Scores]:
-    """Each query's k best candidates, best first; among equal scores the smaller index.
+    """Return the top-k candidates of each query, best first; of equal scores the smaller index comes first.
 
     Returns:
         (Q, min(k, C)) int64 indices and their scores.
@@ -132,12 +135,12 @@ def top_k(source: ScoreSource, k: int) -> tuple[Indices, Scores]:
 
 
 def rank_and_top_k(source: ScoreSource, relevance: Relevance, k: int) -> Ranking:
-    """Ranks of all relevant items and the k best candidates, in one pass over the scores.
+    """Compute the ranks of all relevant items and the top-k candidates, in one pass over the scores.
 
     Args:
         source: the scores, read once.
-        relevance: the relevant pairs; its Q and C are those of the source.
-        k: candidates to keep for each query; 0 keeps none.
+        relevance: the relevant pairs; Q and C must be those of the source.
+        k: number of candidates to return for each query, 0 or more.
     Raises:
         NonFiniteScoreError: a score is NaN or infinite.
         ValueError: the source and the pairs differ in Q or C, or k is negative.
@@ -157,10 +160,10 @@ def rank_and_top_k(source: ScoreSource, relevance: Relevance, k: int) -> Ranking
 
 
 def _block_ranks(block: Scores, rows: Indices, columns: Indices, slots: Indices) -> Indices:
-    """(r,) ranks of the pairs (rows, columns), sorted by row; in chunks of rows that stay in the cache."""
+    """Return the (r,) ranks of the pairs (rows, columns), sorted by row; in chunks of rows that fit in the cache."""
     step = max(1, _CHUNK_SCORES // block.shape[1])
     ranks = np.zeros(len(rows), np.int64)
-    words = np.zeros((min(step, len(block)), -(-block.shape[1] // 8)), np.uint64)  # reused: fresh memory is slow
+    words = np.zeros((min(step, len(block)), -(-block.shape[1] // 8)), np.uint64)  # reused: allocating is slow
     for start in range(0, len(block), step):
         lo, hi = np.searchsorted(rows, [start, start + step])
         for slot in range(slots[lo:hi].max(initial=-1) + 1):
@@ -171,20 +174,29 @@ def _block_ranks(block: Scores, rows: Indices, columns: Indices, slots: Indices)
 
 
 def _take_rows(chunk: Scores, rows: Indices) -> Scores:
-    """The rows asked for; the chunk itself, uncopied, when it is all of them (rows ascend)."""
+    """Select ascending rows; without a copy where these are all rows."""
     return chunk if len(rows) == len(chunk) else chunk[rows]
 
 
 def _ranks_of_one_each(scores: Scores, columns: Indices, words: NDArray[np.uint64]) -> Indices:
-    """(q,) rank of one column in each row; `words` is room for one byte a score, its padding zero."""
+    """Return the (q,) rank of one column in each row.
+
+    Counting greater scores costs one comparison a score; sorting the row would cost log2(C) of them.
+
+    Args:
+        scores: (q, C).
+        columns: (q,).
+        words: (q, ceil(C / 8)) uint64, a buffer with one byte a score, and zero in the padding bytes.
+    """
     own = np.take_along_axis(scores, columns[:, None], axis=1)  # (q, 1)
-    flags = words.view(np.bool_)[:, : scores.shape[1]]  # eight flags a word, counted together
+    # A bool is a byte of 0 or 1: the popcount of a 64-bit word counts eight flags at once.
+    flags = words.view(np.bool_)[:, : scores.shape[1]]
     np.greater_equal(scores, own, out=flags)
     not_less = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
     np.greater(scores, own, out=flags)
     greater = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
     ranks = greater + 1
-    tied = np.flatnonzero(not_less > ranks)  # the item itself is the one expected
+    tied = np.flatnonzero(not_less > ranks)  # without a tie, only the item itself equals its score
     if len(tied):
         before = np.arange(scores.shape[1]) < columns[tied, None]
         ranks[tied] += np.count_nonzero((scores[tied] == own[tied]) & before, axis=1)
@@ -192,12 +204,12 @@ def _ranks_of_one_each(scores: Scores, columns: Indices, words: NDArray[np.uint6
 
 
 def _block_top_k(block: Scores, k: int) -> tuple[Indices, Scores]:
-    """(q, min(k, C)) columns and scores, best first, ties by the smaller column."""
+    """Return the (q, min(k, C)) best columns and their scores, best first, ties by the smaller column."""
     width = block.shape[1]
     k = min(k, width)
     if k == 0:
         return np.empty((len(block), 0), np.int64), block[:, :0].copy()
-    # torch.topk picks any of equal scores: look one further to see where the cut falls within a tie.
+    # torch.topk picks any of equal scores: the (k + 1)-th score shows whether the cut is within a tie.
     best = torch.topk(torch.from_numpy(block), min(k + 1, width), dim=1)
     values, columns = best.values.numpy(), best.indices.numpy()
     if k < width:
@@ -210,17 +222,17 @@ def _block_top_k(block: Scores, k: int) -> tuple[Indices, Scores]:
 
 
 def _columns_at_cut(scores: Scores, threshold: NDArray[Any], k: int) -> Indices:
-    """(q, k) columns above the threshold, filled up with the first ones that equal it."""
+    """Return the (q, k) columns above the threshold, and of those that equal it the first ones, k in all."""
     greater = scores > threshold[:, None]
     equal = scores == threshold[:, None]
-    room = k - np.count_nonzero(greater, axis=1)
-    kept = greater | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= room[:, None]))
-    return np.nonzero(kept)[1].reshape(len(scores), k)
+    missing = k - np.count_nonzero(greater, axis=1)
+    chosen = greater | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= missing[:, None]))
+    return np.nonzero(chosen)[1].reshape(len(scores), k)
 
 
 def _check_k(k: int) -> None:
     if k < 0:
-        raise ValueError(f"k is {k}; expected 0 or more candidates to keep")
+        raise ValueError(f"k is {k}; expected 0 or more candidates")
 
 
 def _index_array(index: NDArray[Any], name: str, size: int) -> Indices:

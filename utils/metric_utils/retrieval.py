@@ -1,8 +1,8 @@
 """Ranks of the relevant items -> R@k, AP@k, nDCG@k, median rank, accuracy@k.
 
-Every function takes the R ranks with the query of each, `number_of_queries` Q, and raises ValueError for
-undefined input: arrays that do not match, a rank below 1, or a query without relevant item. Those that
-return (Q,) give one value a query, whose mean is the metric: intervals by resampling need them.
+Every function takes the R ranks, the query of each, and `number_of_queries` Q, and raises ValueError where the
+metric is undefined: arrays that do not match, a rank below 1, or a query without relevant item. Those that return
+(Q,) return one value a query, whose mean is the metric: confidence intervals by resampling need these values.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import numpy as np
 from utils.metric_utils.checks import Indices, Values, place_in_query, relevant_counts
 from utils.metric_utils.graded import ndcg_at_k
 
-MEDIAN_RANK = "median_rank"  # the one metric that is no mean over queries
+MEDIAN_RANK = "median_rank"  # the only metric that is not a mean over queries
 
 
 @dataclass(frozen=True)
 class Cutoffs:
-    """Which cut-offs k to report of each metric.
+    """The cut-offs k of each metric.
 
     Attributes:
-        recall: of `R@k`, the share of all relevant items that are among the first k.
+        recall: of `R@k`, the share of all relevant items that are in the top k.
         average_precision: of `mAP@k`.
-        hit: of `hit@k`, whether any relevant item is among the first k.
-        ndcg: of `nDCG@k`, which weighs each relevant item with its gain.
+        hit: of `hit@k`, whether any relevant item is in the top k.
+        ndcg: of `nDCG@k`, which weights each relevant item by its gain.
     """
 
     recall: tuple[int, ...] = (1, 5, 10)
@@ -48,14 +48,14 @@ def retrieval_metrics(
     cutoffs: Cutoffs = TEXT_TO_AUDIO,
     gains: Values | None = None,
 ) -> dict[str, float]:
-    """All metrics of one direction.
+    """Compute all metrics of one direction.
 
     Args:
         ranks: (R,) rank of each relevant item, from 1.
         query_index: (R,) its query.
         number_of_queries: Q.
-        cutoffs: which k; `AUDIO_TO_TEXT` adds hit@k.
-        gains: (R,) how relevant each one is, above 0; only nDCG@k asks. None: all alike.
+        cutoffs: the values of k; `AUDIO_TO_TEXT` adds hit@k.
+        gains: (R,) how relevant each one is, above 0; only nDCG@k uses them. None: all equal.
     Returns:
         `R@k`, `mAP@k`, `nDCG@k`, `hit@k` in [0, 1], higher is better, and `median_rank` >= 1, lower is better.
     """
@@ -69,13 +69,13 @@ def per_query_values(
     cutoffs: Cutoffs = TEXT_TO_AUDIO,
     gains: Values | None = None,
 ) -> dict[str, Values]:
-    """What each query adds to each metric: intervals, comparisons and lists of hard queries start here.
+    """Compute the value of each metric at each query, for confidence intervals, comparisons and lists of hard queries.
 
     Args:
-        ranks: as for `retrieval_metrics`, like all others.
+        ranks: as for `retrieval_metrics`, like the other arguments.
         query_index: (R,).
         number_of_queries: Q.
-        cutoffs: which k.
+        cutoffs: the values of k.
         gains: (R,) or None.
     Returns:
         (Q,) float64 under each key of `retrieval_metrics`: AP@k under `mAP@k`, the best rank under `median_rank`.
@@ -91,24 +91,30 @@ def per_query_values(
 
 
 def summarise(values: Mapping[str, Values]) -> dict[str, float]:
-    """The metrics of `per_query_values`: the mean over queries, the median of `median_rank`."""
+    """Reduce `per_query_values` to the metrics: the mean over queries, for `median_rank` the median."""
     return {key: float(np.median(v) if key == MEDIAN_RANK else v.mean()) for key, v in values.items()}
 
 
 def recall_at_k(ranks: Indices, query_index: Indices, number_of_queries: int, k: int) -> Values:
-    """(Q,) share of each query's relevant items with rank <= k, in [0, 1]; higher is better.
+    """Compute R@k of each query: the share of its relevant items with rank <= k.
 
     With one relevant item it is 1 or 0; with m items it cannot exceed k / m.
+
+    Returns:
+        (Q,) float64 in [0, 1]; higher is better.
     """
     counts = relevant_counts(ranks, query_index, number_of_queries, k)
     return np.bincount(query_index, weights=ranks <= k, minlength=number_of_queries) / counts
 
 
 def average_precision_at_k(ranks: Indices, query_index: Indices, number_of_queries: int, k: int) -> Values:
-    """(Q,) AP@k in [0, 1], higher is better; its mean is mAP@k.
+    """Compute AP@k of each query; its mean is mAP@k.
 
     1/|Rel| * sum of i / rank_i over the relevant items with rank_i <= k, i = 1, 2, ... in rank order.
     |Rel| counts all relevant items, not min(|Rel|, k), nor only those retrieved.
+
+    Returns:
+        (Q,) float64 in [0, 1]; higher is better.
 
     Source: DCASE 2023 task 6B, postprocessing/xmodal_retrieval.py of the baseline (k = 10); DCASE 2025
         task 6 (k = 16).
@@ -120,7 +126,7 @@ def average_precision_at_k(ranks: Indices, query_index: Indices, number_of_queri
 
 
 def best_ranks(ranks: Indices, query_index: Indices, number_of_queries: int) -> Indices:
-    """(Q,) int64 rank of each query's best relevant item, from 1; lower is better."""
+    """Return the (Q,) int64 rank, from 1, of each query's best relevant item; lower is better."""
     relevant_counts(ranks, query_index, number_of_queries)
     best = np.full(number_of_queries, np.iinfo(np.int64).max)
     np.minimum.at(best, query_index, ranks)
@@ -128,6 +134,6 @@ def best_ranks(ranks: Indices, query_index: Indices, number_of_queries: int) -> 
 
 
 def hit_at_k(ranks: Indices, query_index: Indices, number_of_queries: int, k: int) -> Values:
-    """(Q,) 1.0 if any relevant item of the query has rank <= k, else 0.0; higher is better."""
+    """Compute hit@k of each query: (Q,) 1.0 if any of its relevant items has rank <= k, else 0.0; higher is better."""
     relevant_counts(ranks, query_index, number_of_queries, k)
     return (best_ranks(ranks, query_index, number_of_queries) <= k).astype(np.float64)

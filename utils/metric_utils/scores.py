@@ -1,4 +1,4 @@
-"""Where scores come from: blocks of queries, so that no whole matrix needs to fit in memory."""
+"""Sources of scores: they yield blocks of queries, so that the whole matrix need not fit in memory."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from utils.criterion_utils import NORM_FLOOR, Similarity
 
 Scores = NDArray[Any]  # (Q, C) float32 or float64, higher = more similar
 
-BLOCK_BYTES = 32 * 2**20  # large enough for a fast matrix product, small beside everything else
+BLOCK_BYTES = 32 * 2**20  # large enough for a fast matrix product, small beside imports and embeddings
 
-# The product of one to three queries takes another path through BLAS, which rounds equal candidates
-# differently: their tie would be broken by rounding, and the last block would not be like the others.
+# BLAS multiplies one to three queries with another kernel, which rounds the scores of equal candidates
+# differently: rounding would break their tie, in the last block but not in the others.
 _MIN_ROWS = 16
 
 
 class NonFiniteScoreError(ValueError):
-    """A score is NaN or infinite: sorting would rank NaN first.
+    """A score is NaN or infinite; a NaN score would be ranked first.
 
     Attributes:
-        query: row of the whole score matrix.
-        candidate: its column.
-        value: the score found.
+        query: row in the whole score matrix.
+        candidate: column.
+        value: the score.
     """
 
     def __init__(self, query: int, candidate: int, value: float) -> None:
@@ -36,7 +36,7 @@ class NonFiniteScoreError(ValueError):
         self.value = value
 
     def __reduce__(self) -> tuple[type, tuple[int, int, float]]:
-        """So that it can travel between processes."""
+        """Pickle by the arguments: an exception otherwise unpickles by its message alone, which is not one of them."""
         return type(self), (self.query, self.candidate, self.value)
 
 
@@ -45,8 +45,8 @@ class NonFiniteEmbeddingError(ValueError):
 
     Attributes:
         side: "query" or "candidate".
-        row: which one of that side.
-        value: the first such number found.
+        row: its row.
+        value: the first such number.
     """
 
     def __init__(self, side: str, row: int, value: float) -> None:
@@ -56,12 +56,12 @@ class NonFiniteEmbeddingError(ValueError):
         self.value = value
 
     def __reduce__(self) -> tuple[type, tuple[str, int, float]]:
-        """So that it can travel between processes."""
+        """Pickle by the arguments, as `NonFiniteScoreError`."""
         return type(self), (self.side, self.row, self.value)
 
 
 class ScoreSource(Protocol):
-    """Gives the scores of Q queries with C candidates, a few queries at a time."""
+    """Scores of Q queries with C candidates, a few queries at a time."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -69,21 +69,21 @@ class ScoreSource(Protocol):
         ...
 
     def blocks(self) -> Iterator[tuple[int, Scores]]:
-        """(first query, (q, C) scores) in the order of the queries, each query once.
+        """Yield (first query, (q, C) scores) in the order of the queries, each query once.
 
-        A block may be overwritten when the next one is asked for; copy what must stay.
+        The next block may overwrite this one: copy what you need for longer.
         """
         ...
 
 
 class EmbeddingScores:
-    """Scores computed from embeddings, block by block; each call of `blocks` computes them again.
+    """Scores of embeddings, computed block by block; each call of `blocks` computes them again.
 
     Args:
         queries: (Q, E) embeddings of any floating dtype.
         candidates: (C, E) embeddings.
         similarity: "dot", or "cosine", as in `utils.criterion_utils.similarity_logits`.
-        block_bytes: size to which a block of scores is held (never fewer than 16 queries).
+        block_bytes: largest size of a block of scores (but at least 16 queries).
     Raises:
         ValueError: shapes that do not match, no query or candidate, or an unknown similarity.
         NonFiniteEmbeddingError: an embedding holds NaN or an infinite number.
@@ -114,10 +114,10 @@ class EmbeddingScores:
         return len(self._queries), len(self._candidates)
 
     def blocks(self) -> Iterator[tuple[int, Scores]]:
-        """(first query, (q, C) float32 scores); the next block overwrites the last one."""
+        """Yield (first query, (q, C) float32 scores); the next block overwrites this one."""
         number_of_queries, number_of_candidates = self.shape
         rows = min(self._block_rows, max(number_of_queries, _MIN_ROWS))
-        # One buffer for all blocks: fresh memory for each took as long as the product itself.
+        # One buffer for all blocks: allocating one for each took as long as the product itself.
         buffer = torch.empty(rows, number_of_candidates)
         for start in range(0, number_of_queries, rows):
             queries = self._queries[start : start + rows]
@@ -128,11 +128,11 @@ class EmbeddingScores:
 
 
 class MatrixScores:
-    """Scores that exist already: an array in memory, `scores.T` for the other direction, or a memmap.
+    """Scores of a matrix: an array in memory, `scores.T` for the other direction, or a memmap.
 
     Args:
         scores: (Q, C) numbers; row = query, higher = more similar.
-        block_bytes: size to which a block of scores is held.
+        block_bytes: largest size of a block of scores.
     Raises:
         ValueError: not a matrix, or no query or candidate.
     """
@@ -150,13 +150,13 @@ class MatrixScores:
         return self._scores.shape[0], self._scores.shape[1]
 
     def blocks(self) -> Iterator[tuple[int, Scores]]:
-        """(first query, (q, C) scores): views of the matrix."""
+        """Yield (first query, (q, C) scores): views of the matrix."""
         for start in range(0, len(self._scores), self._block_rows):
             yield start, self._scores[start : start + self._block_rows]
 
 
 class SelectedQueries:
-    """Some rows of a score source, ascending, as a `ScoreSource` of its own.
+    """A `ScoreSource` of some rows of another.
 
     Args:
         source: the scores.
@@ -177,7 +177,7 @@ class SelectedQueries:
         return len(self._rows), self._source.shape[1]
 
     def blocks(self) -> Iterator[tuple[int, Scores]]:
-        """(first of the selected queries, (q, C) scores)."""
+        """Yield (first of the selected queries, (q, C) scores)."""
         for start, block in self._source.blocks():
             first, last = np.searchsorted(self._rows, [start, start + len(block)])
             if first < last:
@@ -185,11 +185,11 @@ class SelectedQueries:
 
 
 def checked_blocks(source: ScoreSource) -> Iterator[tuple[int, Scores]]:
-    """The blocks of `source`, every score finite and every query there once.
+    """Yield the blocks of `source`, and check that every score is finite and that no query is missing.
 
-    Returns:
-        As `ScoreSource.blocks`, C-contiguous and writable (as torch wants it), float32 or float64;
-        other types are read as the one that holds their numbers.
+    Yields:
+        As `ScoreSource.blocks`, C-contiguous and writable (`torch.from_numpy` needs both), float32 or
+        float64; other types are converted to the one that holds their numbers.
     Raises:
         NonFiniteScoreError: a score is NaN or infinite.
         ValueError: the source skips or repeats queries, or a block has another width.
@@ -209,8 +209,8 @@ def checked_blocks(source: ScoreSource) -> Iterator[tuple[int, Scores]]:
 
 
 def _check_finite(block: Scores, start: int) -> None:
-    # NaN and infinity survive in a sum, so one cheap pass clears a block; a sum of finite
-    # scores may overflow, and then the search finds nothing.
+    # A sum with NaN or infinity is not finite: one cheap pass checks a whole block. A sum of finite
+    # scores may overflow too, and then the search below finds nothing.
     if torch.from_numpy(block).sum().isfinite():
         return
     bad = np.argwhere(~np.isfinite(block))
@@ -220,7 +220,7 @@ def _check_finite(block: Scores, start: int) -> None:
 
 
 def _embeddings(embeddings: NDArray[Any], side: str, similarity: str) -> torch.Tensor:
-    """(N, E) float32, finite; unit vectors for the cosine."""
+    """Convert to (N, E) float32, checked to be finite; to unit vectors for the cosine."""
     result = torch.from_numpy(np.require(embeddings, np.float32, ["C", "W"]))
     if not result.sum().isfinite():
         bad = torch.argwhere(~result.isfinite())

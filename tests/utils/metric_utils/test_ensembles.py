@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from utils.metric_utils import ensembles as module
-from utils.metric_utils.ensembles import choose_weights, cutoffs_of, normalised, weighted_mean
+from utils.metric_utils.ensembles import WeightedMean, choose_weights, cutoffs_of, normalised
 from utils.metric_utils.ranking import Relevance, ranks_of_relevant
 from utils.metric_utils.retrieval import retrieval_metrics
 from utils.metric_utils.scores import MatrixScores, NonFiniteScoreError
@@ -68,8 +68,8 @@ def test_a_constant_row_stays_constant_whatever_its_rounding():
 @pytest.mark.parametrize("how", ["rank", "zscore"])
 def test_scale_and_offset_of_a_member_do_not_count(how):
     one, two = scores_of(seed=1), scores_of(seed=2)
-    mixed = matrix_of(weighted_mean([MatrixScores(one), MatrixScores(two)], [1, 2], how))
-    scaled = matrix_of(weighted_mean([MatrixScores(one * 64 + 8), MatrixScores(two / 32)], [1, 2], how))
+    mixed = matrix_of(WeightedMean([MatrixScores(one), MatrixScores(two)], [1, 2], how))
+    scaled = matrix_of(WeightedMean([MatrixScores(one * 64 + 8), MatrixScores(two / 32)], [1, 2], how))
     np.testing.assert_allclose(mixed, scaled, atol=1e-5)
 
 
@@ -80,7 +80,7 @@ def test_blocks_of_any_size_give_the_same_mean(monkeypatch, how, chunk):
     members = [scores_of(seed=seed) for seed in range(3)]
     expected = sum(w * normalised(m, how) for w, m in zip((0.5, 0.3, 0.2), members, strict=True))
     sources = [Blocks(m, sizes) for m, sizes in zip(members, ([7], [40], [1, 5, 2]), strict=True)]
-    mean = weighted_mean(sources, (5, 3, 2), how)
+    mean = WeightedMean(sources, (5, 3, 2), how)
     assert mean.shape == (40, 13)
     starts = [start for start, _ in mean.blocks()]
     assert starts == sorted(set(starts))
@@ -91,7 +91,7 @@ def test_blocks_of_any_size_give_the_same_mean(monkeypatch, how, chunk):
 @pytest.mark.parametrize("how", ["rank", "zscore", "none"])
 def test_small_differences_of_float64_survive(how):
     one = np.array([[0.5, 0.5 + 1e-9, 0.5 - 1e-9, -3.0]])
-    mean = matrix_of(weighted_mean([MatrixScores(one), MatrixScores(one.copy())], [0.3, 0.7], how))
+    mean = matrix_of(WeightedMean([MatrixScores(one), MatrixScores(one.copy())], [0.3, 0.7], how))
     assert np.argsort(-mean[0]).tolist() == [1, 0, 2, 3]
     assert len(np.unique(mean)) == 4
 
@@ -101,7 +101,7 @@ def test_equal_means_of_ranks_stay_equal_whatever_the_weights_rounding():
     one = np.array([[0.0, 3.0, 1, 2, 4, 5, 6, 7]])
     two = np.array([[7.0, 0.0, 1, 2, 3, 4, 5, 6]])
     for weights in ((0.7, 0.3), (7, 3), (1 - 0.3, 0.3), (2.1, 0.9)):
-        mean = matrix_of(weighted_mean([MatrixScores(one), MatrixScores(two)], weights, "rank"))
+        mean = matrix_of(WeightedMean([MatrixScores(one), MatrixScores(two)], weights, "rank"))
         assert mean[0, 0] == mean[0, 1]
 
 
@@ -111,7 +111,7 @@ def test_a_member_without_weight_is_not_read():
             raise AssertionError
 
     one = scores_of()
-    mean = weighted_mean([MatrixScores(one), Untouched(one)], [2, 0], "none")
+    mean = WeightedMean([MatrixScores(one), Untouched(one)], [2, 0], "none")
     np.testing.assert_array_equal(matrix_of(mean), one)
 
 
@@ -126,22 +126,22 @@ def test_a_member_without_weight_is_not_read():
 )
 def test_weights_that_do_not_fit_are_refused(weights, message):
     with pytest.raises(ValueError, match=message):
-        weighted_mean([MatrixScores(scores_of())] * 2, weights)
+        WeightedMean([MatrixScores(scores_of())] * 2, weights)
 
 
 def test_members_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"members are \(40, 13\), \(40, 12\); expected one shape"):
-        weighted_mean([MatrixScores(scores_of()), MatrixScores(scores_of((40, 12)))], [1, 1])
+        WeightedMean([MatrixScores(scores_of()), MatrixScores(scores_of((40, 12)))], [1, 1])
     with pytest.raises(ValueError, match="no members"):
-        weighted_mean([], [])
+        WeightedMean([], [])
     with pytest.raises(ValueError, match="normalisation is 'max'; choices: rank, zscore, none"):
-        weighted_mean([MatrixScores(scores_of())], [1], "max")
+        WeightedMean([MatrixScores(scores_of())], [1], "max")
     with pytest.raises(ValueError, match="normalisation is 'max'"):
         normalised(scores_of(), "max")
     bad = scores_of()
     bad[30, 2] = np.nan
     with pytest.raises(NonFiniteScoreError) as error:
-        matrix_of(weighted_mean([MatrixScores(scores_of()), MatrixScores(bad)], [1, 1]))
+        matrix_of(WeightedMean([MatrixScores(scores_of()), MatrixScores(bad)], [1, 1]))
     assert (error.value.query, error.value.candidate) == (30, 2)
 
 
@@ -188,7 +188,7 @@ def test_three_members_beat_each_alone_and_the_file_gives_the_same_number():
     assert all(weight * 20 == pytest.approx(round(weight * 20)) for weight in found.weights)
     assert found.value >= max([*found.member_values, found.even_value])
     assert found.value > max(found.member_values)
-    ranks = ranks_of_relevant(weighted_mean(sources, found.weights), relevance.query_index, relevance.item_index)
+    ranks = ranks_of_relevant(WeightedMean(sources, found.weights), relevance.query_index, relevance.item_index)
     assert found.value == retrieval_metrics(ranks, relevance.query_index, 200)["mAP@10"]
     assert choose_weights(sources, relevance) == found
 

@@ -69,14 +69,14 @@ def test_each_resample_is_the_metric_of_the_clips_drawn(monkeypatch):
     clips = np.array([0, 0, 0, 1, 2, 2, 3, 3, 3, 3])
     values = {"R@1": rng.random(10), "median_rank": rng.integers(1, 6, 10).astype(float)}
     seen = []
-    draws = intervals._draws
+    resampled_counts = intervals.resampled_counts
 
-    def watch(*given_):
-        for weights in draws(*given_):
+    def watch(*arguments):
+        for weights in resampled_counts(*arguments):
             seen.append(weights)
             yield weights
 
-    monkeypatch.setattr(intervals, "_draws", watch)
+    monkeypatch.setattr(intervals, "resampled_counts", watch)
     drawn = bootstrap_metrics(values, clips, resamples=300, seed=3)
     weights = np.concatenate(seen)
     assert weights.shape == (300, 4)

@@ -243,7 +243,7 @@ def test_pairs_of_other_scores_and_a_negative_k_are_refused():
     message = r"^the scores are \(3, 4\), the relevant pairs are of \(3, 3\)$"
     with pytest.raises(ValueError, match=message):
         rank_and_top_k(MatrixScores(np.zeros((3, 4))), relevance, 1)
-    with pytest.raises(ValueError, match=r"^k is -1; expected 0 or more candidates to keep$"):
+    with pytest.raises(ValueError, match=r"^k is -1; expected 0 or more candidates$"):
         top_k(MatrixScores(np.zeros((3, 4))), -1)
 
 
