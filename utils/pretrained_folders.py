@@ -1,8 +1,8 @@
-"""A model's folder from anywhere: what it may ask for, before any library opens it.
+"""Checks of the folder of a pretrained model from any source, before a library opens it.
 
-Refused, in one line each: configurations that ask for quantisation, another kernel of attention, or more layers than
-any model has; adapters; modules and shards outside the folder; weights that are no plain files, or pickles that name
-more than tensors. Code that a folder carries is never run, since no library is allowed to (`trust_remote_code`).
+Refused, in one line each: configurations with quantisation, another attention implementation, or more layers than any
+model has; adapters; modules and shards outside the folder; weights that are not regular files, or whose pickles import
+more than tensors need. Code in a folder is never run: every library is called with `trust_remote_code=False`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 _ATTENTION = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 _PLAIN_ATTENTION = (None, "eager", "sdpa")
-# Of sentence-transformers, what makes one vector of a text.
+# The modules of sentence-transformers that map a text to one vector.
 _MODULES = frozenset(
     {
         *("Transformer", "Pooling", "Normalize", "Dense", "Dropout", "LayerNorm", "WeightedLayerPooling", "Router"),
@@ -29,45 +29,46 @@ _MODULES = frozenset(
     }
 )
 _MAX_LAYERS = 1000
-_MAX_LABELS = 10**6  # transformers makes a name of each
-_MAX_SIZE = 2**28  # of any other whole number: vocabularies reach 10^6, positions 10^7
+_MAX_LABELS = 10**6  # transformers makes a string for each
+_MAX_SIZE = 2**28  # largest other integer: vocabularies reach 10^6, positions 10^7
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of weights in a folder."""
+    """List the files of weights in a folder."""
     return sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern))
 
 
 def check_folder(folder: Path, model: str, key: str) -> None:
-    """Refuse what a model's folder must not ask for.
+    """Check the folder of a pretrained model, and the folders of its modules.
 
     Args:
         folder: of transformers or of sentence-transformers.
-        model: as the YAML names it, for messages.
+        model: the value in the YAML, for messages.
         key: of the YAML, for messages.
     Raises:
-        UserError: see the module.
+        UserError: the folder has something that the head of this file lists.
     """
     start = f"{key}: {model}"
+    # Twice for the folder itself: its modules.json must be a regular file before it is read.
     _check_files(folder, start)
     folders = [folder, *_module_folders(folder, start)]
-    for part in folders:
-        _check_files(part, start)
-        if (part / "adapter_config.json").exists():
-            raise UserError(f"{start}: holds an adapter, which is only a part of a model; merge it into its base model")
-        if (part / "config.json").is_file():
-            _check_config(_read(part / "config.json", start), start)
-        if (part / "tokenizer.json").is_file():
-            _check_tokenizer(part / "tokenizer.json", start)
+    for checked in folders:
+        _check_files(checked, start)
+        if (checked / "adapter_config.json").exists():
+            raise UserError(f"{start}: holds an adapter, not a whole model; merge it into its base model")
+        if (checked / "config.json").is_file():
+            _check_config(_read(checked / "config.json", start), start)
+        if (checked / "tokenizer.json").is_file():
+            _check_tokenizer(checked / "tokenizer.json", start)
         for name in _INDEXES:
-            if (part / name).is_file():
-                _check_shards(part, _read(part / name, start), f"{start}: {name}")
-        for path in weight_files(part):
+            if (checked / name).is_file():
+                _check_shards(checked, _read(checked / name, start), f"{start}: {name}")
+        for path in weight_files(checked):
             _check_weights(path, start)
 
 
 def _check_files(folder: Path, start: str) -> None:
-    """Refuse pipes and devices, whoever would read them: one is waited for, the other never ends."""
+    """Refuse pipes and devices: a reader of a pipe waits forever, and a device such as /dev/zero never ends."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.exists() and not path.is_file() and not path.is_dir():
             raise UserError(f"{start}: {path.name} is a pipe, a socket or a device; get the model's files again")
@@ -84,7 +85,7 @@ def _read(path: Path, start: str) -> dict[str, Any]:
 
 
 def _module_folders(folder: Path, start: str) -> Iterator[Path]:
-    """The folders of the modules of a sentence-transformers model."""
+    """Yield the folders of the modules of a sentence-transformers model."""
     path = folder / "modules.json"
     if not path.is_file():
         return
@@ -97,9 +98,9 @@ def _module_folders(folder: Path, start: str) -> Iterator[Path]:
         raise UserError(f"{start}: cannot be loaded: modules.json: {error}; get the model's files again") from error
     for kind, part in entries:
         if kind and not kind.startswith("sentence_transformers."):
-            raise UserError(f"{start}: modules.json asks for the code of {kind}, which is not run; name another model")
+            raise UserError(f"{start}: modules.json names the code {kind}, which is not run; name another model")
         if kind and kind.rpartition(".")[2] not in _MODULES:
-            raise UserError(f"{start}: modules.json asks for {kind}, which embeds no text; name another model")
+            raise UserError(f"{start}: modules.json names {kind}, which embeds no text; name another model")
         if not _is_inside(part):
             raise UserError(f"{start}: modules.json names {part}, outside the folder; get the model's files again")
         if part:
@@ -112,39 +113,40 @@ def _check_config(config: dict[str, Any], start: str) -> None:
     for name in _ATTENTION:
         if config.get(name) not in _PLAIN_ATTENTION:
             raise UserError(
-                f"{start}: config.json asks for {config[name]!r} in {name}, expected sdpa or eager; remove the key"
+                f"{start}: config.json sets {name} to {config[name]!r}, expected sdpa or eager; remove the key"
             )
     if config.get("chunk_size_feed_forward"):
         raise UserError(
-            f"{start}: config.json asks for chunk_size_feed_forward, which few lengths of a text fit; remove the key"
+            f"{start}: config.json sets chunk_size_feed_forward, which fails on most lengths of a text; remove the key"
         )
     for name, value in _numbers(config):
         limit = _MAX_LAYERS if "layers" in name or "depth" in name else _MAX_SIZE
         if name == "num_labels":
             limit = _MAX_LABELS
         if abs(value) > limit:
-            raise UserError(f"{start}: config.json says {name}: {value}, expected at most {limit}; name another model")
+            found = f"{name} to {value}, expected at most {limit}"
+            raise UserError(f"{start}: config.json sets {found}; name another model")
 
 
 def _check_tokenizer(path: Path, start: str) -> None:
-    """Refuse a table of characters on which the tokenizers library ends the whole process."""
+    """Refuse a broken character map: the tokenizers library aborts the whole process on it, without an exception."""
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
-        return  # the library says so itself
-    waiting = [content.get("normalizer")] if isinstance(content, dict) else []
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, list):
-            waiting += part
-        elif isinstance(part, dict):
-            if "precompiled_charsmap" in part and not _is_charsmap(part["precompiled_charsmap"]):
+        return  # the library raises an error of its own on a file that is not JSON
+    unchecked = [content.get("normalizer")] if isinstance(content, dict) else []
+    while unchecked:
+        value = unchecked.pop()
+        if isinstance(value, list):
+            unchecked += value
+        elif isinstance(value, dict):
+            if "precompiled_charsmap" in value and not _is_charsmap(value["precompiled_charsmap"]):
                 raise UserError(f"{start}: tokenizer.json holds a broken precompiled_charsmap; get the file again")
-            waiting += part.values()
+            unchecked += value.values()
 
 
 def _is_charsmap(text: object) -> bool:
-    """Whether a text is, in base64, the size of a trie, the trie in units of four bytes, and strings of UTF-8."""
+    """Return whether a text is base64 of the size of a trie, the trie in units of four bytes, and UTF-8 strings."""
     try:
         table = base64.b64decode(str(text), validate=True)
         size = int.from_bytes(table[:4], "little")
@@ -155,7 +157,7 @@ def _is_charsmap(text: object) -> bool:
 
 
 def _numbers(value: object, name: str = "") -> Iterator[tuple[str, int]]:
-    """All whole numbers in a configuration, each with its key."""
+    """Yield the key and the value of all integers in a configuration; of a list of depths its length."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _numbers(inner, str(key))
@@ -175,7 +177,7 @@ def _check_shards(folder: Path, index: dict[str, Any], start: str) -> None:
         if PurePath(shard).name != shard or shard in ("", ".."):
             raise UserError(f"{start}: names {shard}, outside the folder; get the model's files again")
         if not (folder / shard).is_file():
-            raise UserError(f"{start}: names {shard}, which is not there; get the model's files again")
+            raise UserError(f"{start}: names {shard}, which is missing; get the model's files again")
 
 
 def _check_weights(path: Path, start: str) -> None:
@@ -186,7 +188,7 @@ def _check_weights(path: Path, start: str) -> None:
         if path.suffix == ".bin":
             check_names(path, "get them as model.safetensors")
         else:
-            with safe_open(path, framework="pt"):  # reads the header, and compares the file's length with it
+            with safe_open(path, framework="pt"):  # reads the header, and checks the file's length against it
                 pass
     except ArtefactError as error:
         raise UserError(f"{start}: cannot be loaded: {error}") from error

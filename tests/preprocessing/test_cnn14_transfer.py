@@ -149,8 +149,7 @@ def test_files_that_are_no_checkpoint_of_panns(folder, capsys):
     assert _refused(capsys, "none.pth") == f"none.pth: no such file; {ANOTHER}"
     Path("text.pth").write_text("<html>")
     assert _refused(capsys, "text.pth") == (
-        "text.pth: is an HTML page, not weights: a link that answered with a page; download the file itself; "
-        f"or: {ANOTHER}"
+        f"text.pth: is an HTML page, not weights: the link led to a web page; download the file itself; or: {ANOTHER}"
     )
     _write("cut.pth")
     Path("cut.pth").write_bytes(Path("cut.pth").read_bytes()[:-50])
@@ -167,7 +166,7 @@ def test_a_checkpoint_with_code_is_refused(folder, capsys):
     content = checkpoint("CNN10Encoder", 2)
     torch.save(content | {"sampler": _Code()}, "code.pth")
     message = _refused(capsys, "code.pth")
-    assert message == f"code.pth: refused: it names print; expected tensors and plain values alone; {ANOTHER}"
+    assert message == f"code.pth: refused: it names print; expected only tensors and plain values; {ANOTHER}"
     assert "code ran" not in capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""Models' folders from anywhere: each asks for something that it must not get, and is refused in one line."""
+"""Folders of pretrained models from any source: each forbidden content is refused in one line."""
 
 import base64
 import json
@@ -50,20 +50,20 @@ def _refused(folder: Path) -> str:
         ),
         (
             {"_attn_implementation": "flash_attention_2"},
-            "config.json asks for 'flash_attention_2' in _attn_implementation, expected sdpa or eager; remove the key",
+            "config.json sets _attn_implementation to 'flash_attention_2', expected sdpa or eager; remove the key",
         ),
         (
             {"attn_implementation": "kernels-community/flash-attn"},
-            "config.json asks for 'kernels-community/flash-attn' in attn_implementation, expected sdpa or eager; "
+            "config.json sets attn_implementation to 'kernels-community/flash-attn', expected sdpa or eager; "
             "remove the key",
         ),
         (
             {"num_hidden_layers": 10**6},
-            "config.json says num_hidden_layers: 1000000, expected at most 1000; name another model",
+            "config.json sets num_hidden_layers to 1000000, expected at most 1000; name another model",
         ),
         (
             {"vocab_size": 10**12},
-            "config.json says vocab_size: 1000000000000, expected at most 268435456; name another model",
+            "config.json sets vocab_size to 1000000000000, expected at most 268435456; name another model",
         ),
     ],
 )
@@ -112,7 +112,7 @@ def test_values_of_the_wrong_kind_are_one_line_or_of_no_concern(folder, settings
 
 def test_an_adapter_is_refused(folder):
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "elsewhere", "peft_type": "LORA"}')
-    assert _refused(folder) == "holds an adapter, which is only a part of a model; merge it into its base model"
+    assert _refused(folder) == "holds an adapter, not a whole model; merge it into its base model"
 
 
 @pytest.mark.parametrize("shard", ["../stolen.safetensors", "/etc/passwd", "..", "sub/part.safetensors", ""])
@@ -132,7 +132,7 @@ def test_whole_shards_are_read(folder):
     again = load_pretrained(BertModel, str(folder), KEY)
     assert all(torch.equal(value, weights[key]) for key, value in again.state_dict().items())
     next(folder.glob("model-*.safetensors")).unlink()
-    assert "which is not there; get the model's files again" in _refused(folder)
+    assert "which is missing; get the model's files again" in _refused(folder)
 
 
 def test_pipes_and_pointers_among_the_weights(folder):
@@ -160,11 +160,11 @@ def test_nan_weights_are_refused(folder):
     [
         (
             {"type": "shutil.rmtree", "path": ""},
-            "modules.json asks for the code of shutil.rmtree, which is not run; name another model",
+            "modules.json names the code shutil.rmtree, which is not run; name another model",
         ),
         (
             {"type": "sentence_transformers.util.http_get", "path": ""},
-            "modules.json asks for sentence_transformers.util.http_get, which embeds no text; name another model",
+            "modules.json names sentence_transformers.util.http_get, which embeds no text; name another model",
         ),
         (
             {"type": "sentence_transformers.models.Transformer", "path": "../other"},

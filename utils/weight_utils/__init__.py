@@ -1,4 +1,4 @@
-"""Weights on disk: the one writer and reader of `pretrained_models/*.pth`, and a reader of other programs' files."""
+"""Files of weights: write and read `pretrained_models/*.pth`, and read checkpoints of other programs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Files of tensors that anyone may have made: named for what they are, bounded by their size, and never run.
+"""Untrusted files of tensors: identified by their content, limited by their size, and never executed.
 
-PyTorch files are read with `weights_only=True`, safetensors by their own library. What stands beside the tensors of a
-published checkpoint, such as the numpy arrays of a sampler, is passed over: numpy never builds it, since a crafted
-dtype of numpy's makes pointers of the bytes of a file.
+PyTorch files are read with `weights_only=True`, safetensors by their own library. Numpy arrays beside the tensors of a
+published checkpoint, such as the state of a sampler, are ignored: numpy never builds them, since a crafted numpy dtype
+would turn bytes of the file into pointers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor
 from utils.artefact_utils.files import check_is_file
 from utils.cli_utils import ArtefactError, printable, shortened
 
-# What torch.load raises on bytes that are no checkpoint, or only part of one.
+# What torch.load raises on bytes that are not a checkpoint, or not a whole one.
 _BROKEN = (
     RuntimeError,
     UnpicklingError,
@@ -39,20 +39,20 @@ _BROKEN = (
     MemoryError,
     struct.error,
 )
-# What a file is whose first bytes these are, and what to do about it.
+# First bytes of files that are often mistaken for weights: what such a file is, and what to do about it.
 _SIGNATURES = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves; run `git lfs pull` where it lies"),
-    (b"<!doctype html", "an HTML page, not weights: a link that answered with a page; download the file itself"),
-    (b"<html", "an HTML page, not weights: a link that answered with a page; download the file itself"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves; run `git lfs pull` in its folder"),
+    (b"<!doctype html", "an HTML page, not weights: the link led to a web page; download the file itself"),
+    (b"<html", "an HTML page, not weights: the link led to a web page; download the file itself"),
     (b"\x89HDF\r\n", "an HDF5 file, not weights of PyTorch"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
 )
-_LEGACY_PICKLES = 5  # magic number, protocol, machine, the object, keys of storages
-_PICKLE_BYTES = 1 << 28  # of the description of tensors in a zip file
-_INSTRUCTIONS = 10_000_000  # of one pickle: a few seconds; a state dict of 10 000 tensors has 400 000
+_LEGACY_PICKLES = 5  # pickles of the old format: magic number, protocol, machine, the object, keys of storages
+_PICKLE_BYTES = 1 << 28  # largest data.pkl of the zip format, which describes the tensors
+_INSTRUCTIONS = 10_000_000  # most of one pickle: a few seconds; a state dict of 10 000 tensors has 400 000
 
-# The names that a file of tensors may hold, by module. Narrower than what torch.load takes: a bytearray or an empty
-# tensor of any size would take memory that no byte of the file vouches for.
+# The names that a pickle of tensors may import, by module. Stricter than torch.load, which also allows bytearray and
+# torch.empty: a few bytes of a file could then allocate any amount of memory.
 _NAMES = {
     "builtins": {"set", "complex"},
     "collections": {"OrderedDict", "Counter"},
@@ -65,7 +65,7 @@ _NAMES = {
     },
     "torch.nn.parameter": {"Parameter"},
     "torch.storage": {"UntypedStorage", "TypedStorage"},
-    "_codecs": {"encode"},  # how protocol 2 spells bytes
+    "_codecs": {"encode"},  # how pickle protocol 2 writes bytes
     "numpy": {"ndarray", "dtype"},
 }
 _NAMES_OF_TORCH = re.compile(r"(\w+Storage|Size|device|b?float\d+\w*|u?int\d+|bool|complex\d+)$")
@@ -75,47 +75,51 @@ _NUMPY_FUNCTIONS = [
 
 
 class _RefusedError(ValueError):
-    """A file that is whole, and holds what a file of weights must not; the text goes on from "refused: it "."""
+    """A complete file with forbidden content; the message continues the words "refused: it "."""
 
 
-class _PassedOver:
-    """Stands for a part of numpy that a file describes; swallows the description."""
+class _IgnoredObject:
+    """Takes the place of a numpy object while a pickle is loaded, and drops its content."""
 
-    def __init__(self, *parts: Any) -> None:
+    def __init__(self, *arguments: Any) -> None:
         pass
 
     def __setstate__(self, state: Any) -> None:
         pass
 
 
-class _PassedOverDtype(_PassedOver):
-    """The same for a dtype: booleans, numbers, strings and times alone."""
+class _IgnoredDtype(_IgnoredObject):
+    """Takes the place of a numpy dtype; accepts booleans, numbers, strings and times, but no objects."""
 
-    def __init__(self, *parts: Any) -> None:
-        kind = parts[0].decode("ascii", "replace") if parts and isinstance(parts[0], bytes) else parts and parts[0]
+    def __init__(self, *arguments: Any) -> None:
+        kind = arguments[0] if arguments else None
+        if isinstance(kind, bytes):
+            kind = kind.decode("ascii", "replace")
         if not isinstance(kind, str) or not re.fullmatch(r"[<>=|]?[?biufcSUMm]\d*", kind):
             raise _RefusedError(f"holds a numpy array of type {kind!r}")
 
 
-_PASSED_OVER = [
-    (_PassedOver, "numpy.ndarray"),
-    (_PassedOverDtype, "numpy.dtype"),
-    *((_PassedOver, name) for name in _NUMPY_FUNCTIONS),
+_IGNORED = [
+    (_IgnoredObject, "numpy.ndarray"),
+    (_IgnoredDtype, "numpy.dtype"),
+    *((_IgnoredObject, name) for name in _NUMPY_FUNCTIONS),
 ]
 
 
 def check_file(path: Path, repair: str) -> None:
-    """Make sure that a file of weights can be opened, and is no file of another kind.
+    """Check that a file of weights can be opened, and is not of another kind.
 
     Args:
         path: the file.
-        repair: what to do about a bad one, for messages.
+        repair: what to do about a bad file, for messages.
     Raises:
         ArtefactError: no such file; a folder, pipe or device; an empty file, a Git LFS pointer, an HTML page ...
-        OSError: the disk or its permissions refuse.
+        OSError: the file cannot be read from the disk, or may not be.
     """
     check_is_file(path, repair)
-    with path.open("rb") as stream:  # a disk that refuses is no broken file: resume must not take an older one for it
+    # An OSError is not turned into an ArtefactError: on a broken checkpoint, resuming continues from an older one, and
+    # it must not do so because of a disk that is briefly unavailable.
+    with path.open("rb") as stream:
         head = stream.read(512)
     if not head:
         raise ArtefactError(f"{path}: is empty; {repair}")
@@ -125,15 +129,16 @@ def check_file(path: Path, repair: str) -> None:
 
 
 def save_file(content: Any, path: Path) -> None:
-    """Write what `load_file` reads; the same content gives the same bytes, whatever the name.
+    """Write what `load_file` reads; equal contents give equal bytes.
 
     Raises:
-        OSError: the disk refused; torch itself ends in an error about positions in the file.
+        OSError: the file cannot be written, for example because the disk is full.
     """
     try:
-        with path.open("wb") as stream:  # given a path, torch writes the file's name into it
+        with path.open("wb") as stream:  # a stream, since torch.save writes the name of a path into the file
             torch.save(content, stream)
     except (RuntimeError, OSError) as error:
+        # On a full disk torch raises a RuntimeError about positions in the file; the OSError is in its context.
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, OSError):
             cause = cause.__context__
@@ -143,34 +148,34 @@ def save_file(content: Any, path: Path) -> None:
 
 
 def load_file(path: Path, repair: str) -> Any:
-    """What a file of weights holds, on the CPU; numpy's parts are passed over, and no code is run.
+    """Load a file of weights to the CPU; numpy arrays in it are ignored, and no code is run.
 
     Args:
-        path: a file of torch.save, old or new, or safetensors, whatever its name.
-        repair: what to do about a bad one, for messages.
+        path: a file of torch.save (old or new format) or safetensors, with any suffix.
+        repair: what to do about a bad file, for messages.
     Returns:
         The content of torch.save; of safetensors the tensors by name.
     Raises:
-        ArtefactError: see `check_file`; or not a checkpoint, or cut short; or one that holds code, or tensors that are
-            larger than the file.
+        ArtefactError: see `check_file`; or the file is no checkpoint, is truncated, holds code, or holds tensors that
+            are larger than the file.
     """
     check_file(path, repair)
     with _refusing(path, repair):
         if _is_safetensors(path, path.stat().st_size):
             return _load_safetensors(path)
         _check_names(path)
-        with torch.serialization.safe_globals(list(_PASSED_OVER)):
+        with torch.serialization.safe_globals(list(_IGNORED)):
             return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def check_names(path: Path, repair: str) -> None:
-    """Make sure that a PyTorch file which another library will read describes tensors, and names nothing else.
+    """Check that the pickle of a PyTorch file imports only what tensors need, before another library loads it.
 
     Args:
         path: a file of torch.save.
-        repair: what to do about a bad one, for messages.
+        repair: what to do about a bad file, for messages.
     Raises:
-        ArtefactError: it names more, or is no such file.
+        ArtefactError: it imports anything else, or is no such file.
     """
     with _refusing(path, repair):
         _check_names(path)
@@ -178,22 +183,23 @@ def check_names(path: Path, repair: str) -> None:
 
 @contextlib.contextmanager
 def _refusing(path: Path, repair: str) -> Iterator[None]:
-    """Tell what is wrong with a file, whatever its reader raises."""
+    """Turn the errors of all readers of a broken file into one ArtefactError."""
     try:
         yield
     except (*_BROKEN, OSError, zipfile.BadZipFile) as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: a zip file has no end
+        # An error number means that the disk failed, not the file; EINVAL alone comes from seeking in a truncated zip.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise ArtefactError(f"{path}: {_reason(error)}; {repair}") from error
 
 
 def check_tensor(tensor: Tensor, name: str, file_size: int) -> str:
-    """What keeps a tensor of a file from being used, in words; empty when nothing does.
+    """Return what is wrong with a tensor of a file, in words; empty: nothing.
 
     Args:
-        tensor: as it was read.
-        name: of the tensor.
-        file_size: in bytes; no tensor can hold more.
+        tensor: as it was loaded.
+        name: of the tensor, for the text.
+        file_size: in bytes. A tensor may not hold more: one with strides of 0 takes terabytes when it is copied.
     """
     if type(tensor) not in (Tensor, torch.nn.Parameter) or tensor.layout != torch.strided:
         return f"{name} is a {type(tensor).__name__} of layout {tensor.layout}, expected a plain tensor"
@@ -206,7 +212,7 @@ def check_tensor(tensor: Tensor, name: str, file_size: int) -> str:
 
 
 def _is_safetensors(path: Path, size: int) -> bool:
-    """Whether a file begins as safetensors does: the length of a JSON header, and the header."""
+    """Return whether a file begins as safetensors does: the length of a JSON header, and the header."""
     with path.open("rb") as stream:
         head = stream.read(9)
     return len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] <= size - 8
@@ -223,23 +229,26 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _check_names(path: Path) -> None:
-    """Refuse a PyTorch file that names more than tensors are described with, or unpacks to more than it is.
+    """Refuse a PyTorch file whose pickle imports more than tensors need, or that unpacks to more than its size.
+
+    Before `torch.load` with `weights_only=True`, since that allows more names (see `_NAMES`), and has no limit of the
+    size of what is unpacked.
 
     Raises:
-        _RefusedError: it does.
-        ValueError: it is no pickle.
+        _RefusedError: the file does one of these.
+        ValueError: the file is not a pickle.
     """
     with path.open("rb") as stream:
-        if stream.read(4) != b"PK\x03\x04":  # how torch.load tells the two formats apart
+        if stream.read(4) != b"PK\x03\x04":  # as torch.load recognises the zip format
             stream.seek(0)
             _refuse_names(stream, _LEGACY_PICKLES)
             return
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise _RefusedError("holds compressed parts, which torch.save never writes")
+            raise _RefusedError("holds compressed entries, which torch.save never writes")
         if sum(entry.file_size for entry in entries) > path.stat().st_size:
-            raise _RefusedError("holds parts that are larger than the file")
+            raise _RefusedError("holds entries that are larger than the file")
         names = {entry.filename.rpartition("/")[2] for entry in entries}
         if "constants.pkl" in names:
             raise _RefusedError("is a TorchScript program; save its state_dict")
@@ -254,7 +263,7 @@ def _check_names(path: Path) -> None:
 def _refuse_names(stream: BinaryIO, pickles: int) -> None:
     for _ in range(pickles):
         for module, name in _names_in(stream):
-            module = "builtins" if module == "__builtin__" else module  # as Python 2 spelled it
+            module = "builtins" if module == "__builtin__" else module  # its name in Python 2
             known = name in _NAMES.get(module, ()) or f"{module}.{name}" in _NUMPY_FUNCTIONS
             if not known and not (module == "torch" and _NAMES_OF_TORCH.match(name)):
                 named = printable(shortened(f"{module}.{name}".removeprefix("builtins."), 100))
@@ -262,7 +271,7 @@ def _refuse_names(stream: BinaryIO, pickles: int) -> None:
 
 
 def _names_in(stream: BinaryIO) -> Iterator[tuple[str, str]]:
-    """Modules and names that the next pickle of a stream mentions."""
+    """Yield the (module, name) pairs that the next pickle of a stream imports."""
     for number, (code, argument, _) in enumerate(pickletools.genops(stream)):
         if number > _INSTRUCTIONS:
             raise _RefusedError(f"holds more than {_INSTRUCTIONS} instructions")
@@ -270,13 +279,13 @@ def _names_in(stream: BinaryIO) -> Iterator[tuple[str, str]]:
             module, _, name = str(argument).partition(" ")
             yield module, name
         elif code.name == "STACK_GLOBAL":
-            raise ValueError("a pickle of protocol 4, torch.save writes 2")
+            raise ValueError("a pickle of protocol 4, but torch.save writes protocol 2")
 
 
 def _reason(error: Exception) -> str:
-    """Why a file was refused, without torch's advice to load it unsafely."""
+    """Return why a file was refused, without torch's advice to load it with weights_only=False."""
     foreign = re.search(r"GLOBAL (\S+) (?:was not|whose module)", str(error))
     what = f"names {foreign[1]}" if foreign else str(error) if isinstance(error, _RefusedError) else ""
     if what:
-        return f"refused: it {what}; expected tensors and plain values alone"
+        return f"refused: it {what}; expected only tensors and plain values"
     return f"not a complete checkpoint ({type(error).__name__} while reading)"

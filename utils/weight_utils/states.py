@@ -1,7 +1,7 @@
-"""Initial weights of a network: the one writer and reader of `pretrained_models/*.pth`.
+"""State dicts with initial weights: write and read `pretrained_models/*.pth`.
 
-A file is what `torch.save` makes of {"format_version", "model": names -> tensors, and notes on how it was made};
-a published checkpoint has the same `model` and other notes. `read_foreign` takes what other programs write.
+A file is `torch.save` of {"format_version", "model": state dict, and notes on how it was made}; a published checkpoint
+has the same `model`, and other notes. `read_foreign` reads the layouts of other programs.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from utils.weight_utils.files import check_tensor, load_file, save_file
 
 FORMAT_VERSION = 1
 
-# Where other programs keep the weights in what they save: PANNs and CLAP, Lightning, and habits of single projects.
+# The key of the state dict in checkpoints of other programs: PANNs and CLAP, Lightning, and single projects.
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state", "network", "net")
 
 
 class WeightsFile(NamedTuple):
-    """What a weights file holds: the tensors by name, and the notes beside them."""
+    """The content of a weights file: the state dict, and the notes beside it."""
 
     state: dict[str, Tensor]
     notes: dict[str, Any]
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
-    """Write a weights file, complete or not at all; the same weights and notes give the same bytes.
+    """Write a weights file, complete or not at all; equal weights and notes give equal bytes.
 
     Raises:
         ForeignFileError: a file of another program is there.
@@ -43,14 +43,13 @@ def write_weights(path: Path, state: Mapping[str, Tensor], notes: Mapping[str, A
 
 
 def read_weights(path: Path, repair: str) -> WeightsFile:
-    """The tensors and the notes of a weights file, or of a published checkpoint of the same layout.
+    """Read the state dict and the notes of a weights file, or of a published checkpoint of the same layout.
 
     Args:
         path: the file.
-        repair: what to do about a bad one, for messages.
+        repair: what to do about a bad file, for messages.
     Raises:
-        ArtefactError: no such file; not a checkpoint, or cut short; one that holds code; another layout or
-            format version.
+        ArtefactError: no such file; not a checkpoint, truncated, or with code in it; another layout or format version.
     """
     content = load_file(path, repair)
     state = content.get("model") if isinstance(content, dict) else None
@@ -66,16 +65,16 @@ def read_weights(path: Path, repair: str) -> WeightsFile:
 
 
 def read_foreign(path: Path, repair: str) -> WeightsFile:
-    """The tensors of a file that any program may have written, by name, as they are in it, and what stands beside them.
+    """Read the state dict of another program's checkpoint, with its own key names, and the notes beside it.
 
-    Taken are a state dict, one under a name such as `model` or `state_dict`, one that is the first of several (the
-    checkpoints of the DCASE 2023 baseline: model, optimizer), and safetensors.
+    The state dict may be the whole file, be under a key such as `model` or `state_dict`, or be the first of several
+    objects (the checkpoints of the DCASE 2023 baseline: model, optimizer); or the file may be safetensors.
 
     Args:
         path: the file.
-        repair: what to do about a bad one, for messages.
+        repair: what to do about a bad file, for messages.
     Raises:
-        ArtefactError: see `load_file`; or no tensors by name.
+        ArtefactError: see `load_file`; or the file has no state dict.
     """
     content = load_file(path, repair)
     if isinstance(content, tuple | list) and content:
@@ -95,15 +94,17 @@ def read_foreign(path: Path, repair: str) -> WeightsFile:
 
 
 def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Load `state` into `module`; nothing is left out and nothing is left over.
+    """Load `state` into `module`; the keys and shapes must be exactly the same.
+
+    By hand before `load_state_dict(strict=True)`, whose error is many lines long and names neither file nor repair.
 
     Args:
         module: the network.
-        state: tensors by name.
-        path: where they come from, for messages.
+        state: its state dict.
+        path: the file that `state` comes from, for messages.
     Raises:
-        ArtefactError: keys that are missing, unexpected, or of another shape, or values that no training leaves; they
-            are named.
+        ArtefactError: missing or unexpected keys, another shape, NaN, infinite values, or negative variances; the
+            keys are named.
     """
     name = type(module).__name__
     problems = key_problems(module.state_dict(), state)
@@ -114,7 +115,7 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
 
 
 def key_problems(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """What keeps `found` from being loaded as `wanted`, in words; empty when nothing does."""
+    """Return how the keys and shapes of `found` differ from those of `wanted`, in words; empty: they are the same."""
     kinds = {
         "missing": [key for key in wanted if key not in found],
         "unexpected": [key for key in found if key not in wanted],
@@ -128,14 +129,14 @@ def key_problems(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> s
 
 
 def check_values(state: Mapping[str, Tensor], path: Path, repair: str) -> None:
-    """Make sure that weights are numbers, and variances not negative.
+    """Check that all weights are finite, and that no running variance is negative.
 
     Args:
-        state: tensors by name.
-        path: where they come from, for messages.
-        repair: what to do about bad ones, for messages.
+        state: a state dict.
+        path: the file that it comes from, for messages.
+        repair: what to do about bad values, for messages.
     Raises:
-        ArtefactError: some are not; they are named.
+        ArtefactError: some are not; their keys are named.
     """
     odd = [key for key, tensor in state.items() if tensor.is_floating_point() and not bool(tensor.isfinite().all())]
     if odd:
@@ -153,21 +154,21 @@ def _check_tensors(state: Mapping[str, Tensor], path: Path, repair: str) -> None
 
 
 def _keys_of(content: object) -> str:
-    """What was found in place of tensors by name."""
+    """Describe the content that is not a state dict."""
     return f"the keys {_some([str(key) for key in content])}" if isinstance(content, dict) else "no keys"
 
 
 def _some(names: Collection[str], limit: int = 3) -> str:
-    """The first few names, and how many more there are."""
+    """List the first few names, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(shortened(printable(name), 100) for name in list(names)[:limit]) + more
 
 
 def repair_of(encoder: str | None) -> str:
-    """What to do about a bad file of initial weights: the command that writes it.
+    """Return the repair of a bad file of initial weights: the command that writes it again.
 
     Args:
-        encoder: name of the encoder that wants them; None: any.
+        encoder: name of the encoder whose weights these are; None: any.
     """
     arguments = ["--encoder", encoder] if encoder else []
     return f"write it again: {command_for('preprocessing.cnn14_transfer', *arguments)}"

@@ -98,7 +98,7 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path):
     vouch_for(tmp_path)
     with pytest.raises(
         ArtefactError,
-        match=r"checkpoint\.pt: refused: it names (os|posix)\.mkdir; expected tensors and plain values alone; use",
+        match=r"checkpoint\.pt: refused: it names (os|posix)\.mkdir; expected only tensors and plain values; use",
     ):
         read_checkpoint(tmp_path)
     assert not (tmp_path / "marker").exists()

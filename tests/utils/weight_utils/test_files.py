@@ -69,7 +69,7 @@ def test_numpy_builds_nothing_of_a_file(tmp_path, monkeypatch):
 def test_arrays_of_objects_are_refused(tmp_path, zipped):
     path = tmp_path / "w.pth"
     torch.save(_published({"more": np.array([{}, None])}), path, _use_new_zipfile_serialization=zipped)
-    assert _error(path) == ("refused: it holds a numpy array of type 'O8'; expected tensors and plain values alone")
+    assert _error(path) == ("refused: it holds a numpy array of type 'O8'; expected only tensors and plain values")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_no_other_name_is_let_in(tmp_path, name):
     for zipped in (True, False):
         path = fake_globals(tmp_path / f"{zipped}.pth", name, zipped)
         named = name.removeprefix("builtins.")
-        assert _error(path) == f"refused: it names {named}; expected tensors and plain values alone"
+        assert _error(path) == f"refused: it names {named}; expected only tensors and plain values"
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_no_other_name_is_let_in(tmp_path, name):
     [
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:22\nsize 321244196\n",
-            "is a Git LFS pointer, not the weights themselves; run `git lfs pull` where it lies; or: get another",
+            "is a Git LFS pointer, not the weights themselves; run `git lfs pull` in its folder; or: get another",
         ),
         (
             b"\n <!DOCTYPE HTML><html><title>Sign in</title>",
-            "is an HTML page, not weights: a link that answered with a page; download the file itself; or: get another",
+            "is an HTML page, not weights: the link led to a web page; download the file itself; or: get another",
         ),
         (b"", "is empty"),
         (b"\x89HDF\r\n\x1a\n" + bytes(100), "is an HDF5 file, not weights of PyTorch; or: get another"),
@@ -141,7 +141,7 @@ def test_a_program_of_torchscript_is_named(tmp_path):
         for name in ("w/data.pkl", "w/constants.pkl", "w/version"):
             archive.writestr(name, b"3")
     assert _error(tmp_path / "w.pth") == (
-        "refused: it is a TorchScript program; save its state_dict; expected tensors and plain values alone"
+        "refused: it is a TorchScript program; save its state_dict; expected only tensors and plain values"
     )
 
 
@@ -154,7 +154,7 @@ def test_compressed_parts_are_refused_before_they_are_unpacked(tmp_path):
         for name, data in parts.items():
             archive.writestr(name, data)
     assert path.stat().st_size < 5000
-    assert "holds compressed parts, which torch.save never writes" in _error(path)
+    assert "holds compressed entries, which torch.save never writes" in _error(path)
 
 
 def _larger_than_its_file(path: Path, kind: str) -> Path:

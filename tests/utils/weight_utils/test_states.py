@@ -83,7 +83,7 @@ def test_code_is_refused_and_not_run(tmp_path, monkeypatch, zipped):
     path = tmp_path / "weights.pth"
     torch.save({"model": _Code()}, path, _use_new_zipfile_serialization=zipped)
     expected = (
-        f"{path}: refused: it names {os.mkdir.__module__}.mkdir; expected tensors and plain values alone; {REPAIR}"
+        f"{path}: refused: it names {os.mkdir.__module__}.mkdir; expected only tensors and plain values; {REPAIR}"
     )
     assert _error(read_weights, path, REPAIR) == expected
     assert not (tmp_path / "trap").exists()
@@ -113,8 +113,7 @@ def test_files_of_another_kind(tmp_path):
     path = tmp_path / "weights.pth"
     path.write_text("<html>not found</html>")
     assert _error(read_weights, path, REPAIR) == (
-        f"{path}: is an HTML page, not weights: a link that answered with a page; download the file itself; "
-        f"or: {REPAIR}"
+        f"{path}: is an HTML page, not weights: the link led to a web page; download the file itself; or: {REPAIR}"
     )
     torch.save(_state() | {"third": 1, "fourth": 2}, path)
     assert _error(read_weights, path, REPAIR) == (
