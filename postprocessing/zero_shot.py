@@ -40,8 +40,7 @@ from utils.metric_utils.classification import (
 )
 from utils.metric_utils.scores import EmbeddingScores, NonFiniteEmbeddingError
 from utils.process_utils import all_cores
-from utils.report_utils import print_table, progress_bar
-from utils.report_utils.plots import plot_confusion
+from utils.report_utils import plot_confusion, print_table, progress_bar
 from utils.text_utils.prompts import DEFAULT_TEMPLATES, check_templates, prompts_of, read_templates, spoken
 
 SCRIPT = "postprocessing.zero_shot"

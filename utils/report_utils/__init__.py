@@ -8,17 +8,15 @@ from utils.report_utils.pages import (
     Details,
     Figure,
     Grid,
-    Html,
     Note,
     Number,
     Page,
     Paragraph,
-    Picture,
     Player,
     Table,
     Thumbnail,
 )
-from utils.report_utils.plots import Panel, plot_curves
+from utils.report_utils.plots import Panel, plot_confusion, plot_curves
 from utils.report_utils.terminal import print_table, progress_bar
 
 __all__ = [
@@ -29,16 +27,15 @@ __all__ = [
     "Details",
     "Figure",
     "Grid",
-    "Html",
     "Note",
     "Number",
     "Page",
     "Panel",
     "Paragraph",
-    "Picture",
     "Player",
     "Table",
     "Thumbnail",
+    "plot_confusion",
     "plot_curves",
     "print_table",
     "progress_bar",

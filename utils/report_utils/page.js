@@ -1,5 +1,6 @@
 "use strict";
-// Of every page: tables sort by a click on a header, one player plays at a time, a file that does not open is told.
+// On every page: a click on a header sorts its table, only one player plays at a time, and a file that does not open is
+// reported below its place.
 
 const collator = new Intl.Collator(undefined, { numeric: true });
 
@@ -13,7 +14,7 @@ function sortBy(header) {
 
   const sign = order === "ascending" ? 1 : -1;
   const key = (cell) => (numeric ? parseFloat(cell.dataset.value) : cell.textContent.trim());
-  const empty = (value) => value === "" || Number.isNaN(value); // these stay below, whatever the order
+  const empty = (value) => value === "" || Number.isNaN(value); // below the others in both orders
   const rows = Array.from(body.rows, (row) => [key(row.cells[header.cellIndex]), row]);
   const compare = numeric ? (a, b) => Math.sign(a - b) || 0 : collator.compare;
   rows.sort(([a], [b]) => empty(a) - empty(b) || sign * compare(a, b));
@@ -24,7 +25,7 @@ for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => sortBy(button.closest("th")));
 }
 
-// These events do not rise through the document, so they are caught on their way down.
+// The events of media do not bubble up to the document: `true` listens in the capturing phase.
 document.addEventListener("play", (event) => {
   for (const audio of document.querySelectorAll("audio")) if (audio !== event.target) audio.pause();
 }, true);
@@ -32,8 +33,8 @@ document.addEventListener("play", (event) => {
 document.addEventListener("error", (event) => {
   const media = event.target;
   if (!(media instanceof HTMLAudioElement || media instanceof HTMLImageElement)) return;
-  const told = document.createElement("span");
-  told.className = "gone";
-  told.textContent = `does not open: ${media.getAttribute("src")}`;
-  media.after(told);
+  const report = document.createElement("span");
+  report.className = "gone";
+  report.textContent = `does not open: ${media.getAttribute("src")}`;
+  media.after(report);
 }, true);

@@ -1,21 +1,19 @@
-"""The one HTML page builder: what the page of every system is made of.
+"""HTML pages of results, built from blocks; every system uses these.
 
     page = Page("What it heard", "demo, split 'evaluation'")
     page.section("Numbers", Table(["metric", "value"], [["R@1", 0.25]]), Note("higher is better"))
     page.section("Sounds", Grid([Player(root / clip.path, "a dog barks")]))
     page.write(run.folder / "heard.html")
 
-A page is one file that opens from disk: styles, script and charts are in it, and nothing comes from a network. Sounds
-and large images stay where they are; their links are relative to the folder that the page is written to, so that one
-page can be written to several folders.
+A page is one file that opens from disk: it contains its styles, script and charts, and loads nothing from a network.
+Sounds and images are linked, not copied; links are relative to the folder that the page is written to, so that one page
+can be written to several folders.
 
-Every string that a block is given is text, and is escaped. Markup comes from blocks alone; `Html` lets markup through
-that another program made (the SVG of a plotting library, say). A block is anything with `html(folder)`.
+Every string is text, and is escaped; only blocks write markup. A block is anything with a method `html(folder)`.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 from collections.abc import Sequence
@@ -31,84 +29,74 @@ from utils.artefact_utils import replacing
 
 
 class Block(Protocol):
-    """A part of a page."""
+    """An element of a page."""
 
     def html(self, folder: Path) -> str:
-        """Its markup, in a page that lies in `folder`."""
+        """Return the markup, for a page in `folder`."""
         ...
 
 
 Content = Block | str  # a string is text
 Cell = Content | float | None  # of a table; None: empty
 _NUMBER = (int, float, np.integer, np.floating)
-_UNBROKEN = 20  # letters of a cell that stay on one line
+_UNBROKEN = 20  # cells of at most so many letters are not wrapped
 
 
 def relative_url(path: Path, folder: Path) -> str:
-    """The percent-encoded link from a page in `folder` to a file, wherever it lies.
+    """Return the percent-encoded relative link from a page in `folder` to any file.
 
-    Links are worked out from the paths as they are written, as a browser does: symbolic links are not followed.
+    Symbolic links are not resolved, since a browser does not resolve them either: it removes `..` from the text of a
+    link.
     """
     relative = os.path.relpath(path.absolute(), folder.absolute())
     return quote(os.fsencode(Path(relative).as_posix()))
 
 
 @dataclass(frozen=True)
-class Html:
-    """Markup that goes into the page as it stands: whoever makes it has escaped what is in it."""
-
-    markup: str
-
-    def html(self, folder: Path) -> str:
-        """The markup."""
-        return self.markup
-
-
-@dataclass(frozen=True)
 class Paragraph:
-    """Text and inline blocks, one after the other."""
+    """Text and inline blocks, one after the other; `quiet`: in a fainter colour."""
 
-    parts: Sequence[Content]
+    contents: Sequence[Content]
     quiet: bool = False
 
     def html(self, folder: Path) -> str:
-        """A paragraph."""
+        """Return the paragraph."""
         kind = ' class="quiet"' if self.quiet else ""
-        return f"<p{kind}>{_join(self.parts, folder)}</p>"
+        return f"<p{kind}>{_join(self.contents, folder)}</p>"
 
 
 @dataclass(frozen=True)
 class Note:
-    """How something is to be read."""
+    """An explanation, set apart from the rest of the page."""
 
     text: Content
 
     def html(self, folder: Path) -> str:
-        """A paragraph set apart."""
+        """Return the note as a paragraph."""
         return f'<p class="note">{_html(self.text, folder)}</p>'
 
 
 @dataclass(frozen=True)
 class Number:
-    """A cell of a table that shows a text and is sorted by a number: an interval, a percentage."""
+    """A cell of a table that shows a text, such as an interval or a percentage, and is sorted by a number."""
 
     value: float
     shown: str
 
     def html(self, folder: Path) -> str:
-        """The text."""
+        """Return the text."""
         return escape(self.shown)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that is sorted by a click on a header.
+    """A table that a click on a header sorts.
 
     Attributes:
         columns: the headers.
-        rows: their cells; a fraction is shown with `decimals`, and sorted with all its digits.
-        texts: as of `print_table`: so many columns are text, the others numbers, right-aligned.
-        decimals: digits behind the point.
+        rows: the cells; a float is shown with `decimals` digits, and sorted with all of them.
+        texts: as in `print_table`: the first `texts` columns are text, the others numbers, right-aligned.
+        decimals: digits after the decimal point.
     """
 
     columns: Sequence[str]
@@ -117,7 +105,7 @@ class Table:
     decimals: int = 4
 
     def html(self, folder: Path) -> str:
-        """A table that scrolls sideways where the screen is narrow."""
+        """Return the table; it scrolls sideways on a narrow screen."""
         kinds = ["" if n < self.texts else ' class="number"' for n in range(len(self.columns))]
         head = "".join(
             f'<th scope="col"{kind}><button type="button">{escape(name)}</button></th>'
@@ -146,41 +134,29 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart (`BarChart`), a `Picture` or an SVG as `Html`, with what it shows."""
+    """A chart (`BarChart`) or an image with a caption."""
 
     picture: Block
     caption: Content = ""
 
     def html(self, folder: Path) -> str:
-        """A figure."""
+        """Return the figure."""
         caption = f"<figcaption>{_html(self.caption, folder)}</figcaption>" if self.caption else ""
         return f"<figure>{self.picture.html(folder)}{caption}</figure>"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A PNG within the page; for plots. Photographs stay files: `Thumbnail`."""
-
-    png: bytes
-    alt: str
-
-    def html(self, folder: Path) -> str:
-        """An image that holds its own bytes."""
-        return f'<img alt="{escape(self.alt)}" src="data:image/png;base64,{base64.b64encode(self.png).decode()}">'
-
-
-@dataclass(frozen=True)
 class Thumbnail:
-    """An image file, shown small; a click opens it."""
+    """An image file, shown small; a click opens it in full size."""
 
     path: Path
     alt: str
     width_px: int = 200
 
     def html(self, folder: Path) -> str:
-        """A linked image, loaded when it comes near the screen."""
+        """Return the linked image; the browser loads it when it is scrolled near."""
         if not self.path.is_file():
-            return _gone(self.path)
+            return _missing_file(self.path)
         url = relative_url(self.path, folder)
         image = f'<img loading="lazy" src="{url}" alt="{escape(self.alt)}" width="{self.width_px}">'
         return f'<a class="thumbnail" href="{url}">{image}</a>'
@@ -188,12 +164,14 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class Player:
-    """A sound with a player, and what is to be read below it; a page may hold hundreds: none loads before it plays.
+    """A player of a sound file, with text below it.
+
+    A page may have hundreds: no sound is loaded before it is played.
 
     Attributes:
-        path: the file; one that is not there is named in place of a player.
+        path: the file; if it is missing, its name is shown in place of the player.
         below: text and blocks, each on a line of its own.
-        good: marked with a green edge: what was sought.
+        good: marked with a green edge, such as the relevant clip of a query.
     """
 
     path: Path
@@ -201,72 +179,72 @@ class Player:
     good: bool = False
 
     def html(self, folder: Path) -> str:
-        """A player above what belongs to it."""
+        """Return the player and the text below it."""
         if self.path.is_file():
             name = escape(_readable(self.path.name))
             url = relative_url(self.path, folder)
             sound = f'<audio controls preload="none" src="{url}" aria-label="{name}"></audio>'
         else:
-            sound = _gone(self.path)
+            sound = _missing_file(self.path)
         kind = "player good" if self.good else "player"
-        below = "\n".join(f"<div>{_html(part, folder)}</div>" for part in self.below)
+        below = "\n".join(f"<div>{_html(content, folder)}</div>" for content in self.below)
         return f'<div class="{kind}">{sound}{below}</div>'
 
 
 @dataclass(frozen=True)
 class Details:
-    """A line that unfolds."""
+    """A line that a click unfolds to a list."""
 
     summary: str
     items: Sequence[Content]
 
     def html(self, folder: Path) -> str:
-        """A list below a line; closed at first."""
+        """Return the line with its list, folded."""
         items = "".join(f"<li>{_html(item, folder)}</li>" for item in self.items)
         return f"<details><summary>{escape(self.summary)}</summary><ul>{items}</ul></details>"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Blocks side by side, as many in a row as there is room for."""
+    """Blocks side by side, as many in a row as fit."""
 
     blocks: Sequence[Content]
     least_width_px: int = 240
 
     def html(self, folder: Path) -> str:
-        """A grid of equal columns."""
+        """Return the grid, with columns of equal width."""
         cells = "".join(f"<div>{_html(block, folder)}</div>" for block in self.blocks)
         return f'<div class="grid-of" style="--least:{self.least_width_px}px">{cells}</div>'
 
 
 @dataclass(frozen=True)
 class Card:
-    """One example: a title, a quiet line below it, and blocks."""
+    """One example: a title, a line below it, and blocks."""
 
     title: str
     line: str
     blocks: Sequence[Content]
 
     def html(self, folder: Path) -> str:
-        """A framed part; far from the screen it costs no layout."""
+        """Return the card in a frame; the browser computes its layout when it is scrolled near."""
         head = f'<h3>{escape(self.title)}</h3><p class="quiet">{escape(self.line)}</p>'
         return f'<article class="card">{head}{_join(self.blocks, folder)}</article>'
 
 
 @dataclass
 class Page:
-    """Sections below a title, with a line of links to them."""
+    """A page: a title, links to the sections, and the sections."""
 
     title: str
     subtitle: str = ""
     sections: list[tuple[str, Sequence[Content]]] = field(default_factory=list)
 
     def section(self, title: str, *blocks: Content) -> None:
-        """Add a section at the end."""
+        """Append a section."""
         self.sections.append((title, blocks))
 
     def html(self, folder: Path) -> str:
-        """The whole page, as it is in `folder`."""
+        """Return the whole page, with links for a page in `folder`."""
         ids = _ids([title for title, _ in self.sections])
         links = "".join(
             f'<li><a href="#{id_}">{escape(title)}</a></li>' for id_, (title, _) in zip(ids, self.sections, strict=True)
@@ -285,8 +263,8 @@ class Page:
         )
 
     def write(self, path: Path) -> None:
-        """Write the page, complete or not at all; its links are right for the folder of `path`."""
-        # a name may hold bytes that are not UTF-8
+        """Write the page, complete or not at all, with links relative to the folder of `path`."""
+        # File names may contain bytes that are not UTF-8, which Python holds as lone surrogates.
         with replacing(path) as beside, beside.open("w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(self.html(path.parent))
 
@@ -300,24 +278,24 @@ def _join(contents: Sequence[Content], folder: Path) -> str:
 
 
 def _sort_key(value: float) -> str:
-    """As JavaScript's parseFloat reads it; NaN is no number there either."""
+    """Write a number for JavaScript's parseFloat, which gives NaN for "nan"."""
     return repr(value).replace("inf", "Infinity")
 
 
-def _gone(path: Path) -> str:
+def _missing_file(path: Path) -> str:
     return f'<span class="gone">no such file: {escape(_readable(str(path)))}</span>'
 
 
 def _readable(name: str) -> str:
-    """A file name in which bytes that are not UTF-8 are spelled out."""
+    """Escape the bytes of a file name that are not UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _ids(titles: Sequence[str]) -> list[str]:
-    """A distinct id for each title: its number and its words."""
+    """Return a unique HTML id for each title: its number and its words."""
     return [f"{n}-{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}" for n, title in enumerate(titles, 1)]
 
 
 def _asset(name: str) -> str:
-    """A file that lies beside this one."""
+    """Read a file of this module's folder."""
     return Path(__file__).with_name(name).read_text(encoding="utf-8")

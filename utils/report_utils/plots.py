@@ -1,4 +1,7 @@
-"""Plots as PNG, drawn without a screen."""
+"""Plots as PNG files.
+
+They use matplotlib's Figure and canvas, not pyplot, which needs a display on some machines and keeps every figure.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +15,26 @@ from numpy.typing import NDArray
 from utils.artefact_utils import replacing
 
 _WIDTH_INCH, _HEIGHT_INCH, _DPI = 5.2, 3.8, 130
-# A confusion matrix: a cell with its number and one without; the most that the cells may take; how many numbers and
-# labels can still be read.
+# A confusion matrix: size of a cell with and without its count, largest side of all cells, and the largest number of
+# labels with which counts and labels are still readable.
 _CELL_INCH, _SMALL_CELL_INCH, _MOST_INCH, _MOST_NUMBERS, _MOST_LABELS = 0.32, 0.17, 14.0, 30, 100
 
 
 class Panel(NamedTuple):
-    """One set of axes: a line for each name, over epochs."""
+    """One set of axes, with a line for each name over the epochs."""
 
     title: str
     lines: Mapping[str, Sequence[float]]
 
 
 def plot_curves(path: Path, title: str, epochs: Sequence[int], panels: Sequence[Panel], chosen: int) -> None:
-    """Write a row of panels over epochs as PNG, complete or not at all.
+    """Plot a row of panels over epochs; write the PNG complete or not at all.
 
     Args:
         path: the PNG.
         title: above all panels.
-        epochs: of each value of every line.
-        panels: those without a line are left out.
+        epochs: x of every line.
+        panels: those without lines are left out.
         chosen: the epoch of the checkpoint; it is marked.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -55,16 +58,16 @@ def plot_curves(path: Path, title: str, epochs: Sequence[int], panels: Sequence[
 
 
 def plot_confusion(path: Path, title: str, labels: Sequence[str], counts: NDArray[np.int64]) -> None:
-    """Write a confusion matrix as PNG, complete or not at all.
+    """Plot a confusion matrix; write the PNG complete or not at all.
 
-    The colour of a cell is its share of the row, since classes may differ in size; up to 30 labels the count stands in
-    it, up to 100 the labels stand beside.
+    The colour of a cell is its share of the row, since classes may differ in size. Counts are written into the cells
+    of up to 30 labels; the labels themselves are shown if there are up to 100.
 
     Args:
         path: the PNG.
         title: above the matrix.
         labels: of the K rows and columns.
-        counts: (K, K) clips by right label (rows) and chosen label (columns); a row may be empty.
+        counts: (K, K) clips by right label (rows) and predicted label (columns); a row may be empty.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -76,7 +79,7 @@ def plot_confusion(path: Path, title: str, labels: Sequence[str], counts: NDArra
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the row", shrink=0.8, aspect=30)
-    axes.set(xlabel="chosen label", ylabel="right label")
+    axes.set(xlabel="predicted label", ylabel="right label")
     places = range(len(labels)) if len(labels) <= _MOST_LABELS else []
     size = 8 if len(labels) <= _MOST_NUMBERS else 6
     axes.set_xticks(places, [labels[n] for n in places], rotation=90, fontsize=size)

@@ -10,12 +10,19 @@ from tqdm import tqdm
 
 from utils.cli_utils import behind, printable, showable
 
-# A bar redraws itself on a terminal; in a log file each state stays, so that few are enough.
+# A terminal overwrites the last state of the bar, but a log file gets a new line for each.
 _LOG_INTERVAL_S = 15.0
 
 
 def progress_bar(total: int | None, title: str, unit: str, **settings: Any) -> tqdm[Any]:
-    """A tqdm bar on stderr, moved by `update` or by the `iterable` that it counts; in a log file a line every 15 s."""
+    """Return a tqdm bar on stderr; in a log file it writes a line every 15 s.
+
+    Args:
+        total: number of steps; None: unknown.
+        title: shown before the bar.
+        unit: of a step.
+        settings: of tqdm, such as `iterable`; without one, call `update`.
+    """
     interval_s = 0.1 if sys.stderr.isatty() else _LOG_INTERVAL_S
     return tqdm(
         total=total,
@@ -30,7 +37,7 @@ def progress_bar(total: int | None, title: str, unit: str, **settings: Any) -> t
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], texts: int = 1) -> None:
     """Print a table; the first `texts` columns are text, the others numbers, right-aligned.
 
-    What the terminal cannot show is escaped before the columns are laid out.
+    Characters that the terminal cannot show are escaped first, since escapes are wider than what they replace.
     """
     from rich.console import Console
     from rich.table import Table
@@ -42,12 +49,13 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         return showable(printable(text), console.encoding)
 
     table = Table()
-    overflow: Literal["ellipsis", "fold"] = "ellipsis" if shown("…") == "…" else "fold"  # rich writes that sign itself
+    # rich itself writes "…" into cells that are too long, which `shown` cannot escape.
+    overflow: Literal["ellipsis", "fold"] = "ellipsis" if shown("…") == "…" else "fold"
     for number, column in enumerate(columns):
         side: Literal["left", "right"] = "left" if number < texts else "right"
         no_wrap = texts > 1 and number != 1
         table.add_column(Text(shown(column)), justify=side, no_wrap=no_wrap, overflow=overflow)
     for row in rows:
-        table.add_row(*(Text(shown(str(value))) for value in row))  # a Text: '[dog]' is no markup
+        table.add_row(*(Text(shown(str(value))) for value in row))  # Text: rich takes '[dog]' in a str for markup
     console.print(f"\n{shown(title)}", style="bold", markup=False, highlight=False, soft_wrap=True)
     console.print(table)

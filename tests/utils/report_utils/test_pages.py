@@ -16,12 +16,10 @@ from utils.report_utils import (
     Details,
     Figure,
     Grid,
-    Html,
     Note,
     Number,
     Page,
     Paragraph,
-    Picture,
     Player,
     Table,
     Thumbnail,
@@ -68,7 +66,7 @@ def evil_page(folder: Path) -> Page:
     page = Page(EVIL, EVIL)
     page.section(EVIL, EVIL, Paragraph([EVIL]), Note(EVIL), Figure(chart, EVIL))
     cells = Table([EVIL, "n"], [[EVIL, Number(1, EVIL)], [Paragraph([EVIL]), 2]])
-    page.section("second", cells, Card(EVIL, EVIL, [Details(EVIL, [EVIL])]), Grid([EVIL]), Picture(png(), EVIL))
+    page.section("second", cells, Card(EVIL, EVIL, [Details(EVIL, [EVIL])]), Grid([EVIL]))
     page.section("files", Player(folder / EVIL.replace("/", ""), [EVIL]), Thumbnail(folder / "<i>.png", EVIL))
     return page
 
@@ -81,10 +79,7 @@ def test_every_text_is_escaped(tmp_path):
     assert not tree.all("b") + tree.all("i")
     assert tree.one("head").one("title").text == tree.one("h1").text == EVIL
     assert tree.text.count(EVIL) == 28
-    names = [
-        node.attributes.get("alt", node.attributes.get("aria-label")) for node in tree.all("img") + tree.all("svg")
-    ]
-    assert names == [EVIL, EVIL]
+    assert tree.one("svg").attributes["aria-label"] == EVIL
 
 
 @needs_browser
@@ -96,12 +91,6 @@ def test_a_browser_takes_no_text_for_markup(tmp_path):
     assert not dom.all("b")
     assert len(dom.all("audio")) == 1
     assert console == []
-
-
-def test_html_goes_in_as_it_stands(tmp_path):
-    tree = written(tmp_path, Figure(Html('<svg viewBox="0 0 1 1"><circle r="1"></circle></svg>'), "a circle"))
-    assert tree.one("figure").one("circle").attributes == {"r": "1"}
-    assert tree.one("figcaption").text == "a circle"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +147,7 @@ def test_files_that_are_not_there_are_named(tmp_path):
 def test_a_page_needs_no_network_and_loads_nothing_by_itself(tmp_path):
     sound = write_sound(tmp_path / "a.wav")
     (tmp_path / "b.png").write_bytes(png())
-    page_of(Player(sound), Thumbnail(tmp_path / "b.png", "b"), Picture(png(), "c")).write(tmp_path / "page.html")
+    page_of(Player(sound), Thumbnail(tmp_path / "b.png", "b")).write(tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "//" not in text.replace("\n//", "").replace("; //", "")  # no address; comments of the script aside
     assert "@import" not in text
@@ -166,8 +155,7 @@ def test_a_page_needs_no_network_and_loads_nothing_by_itself(tmp_path):
     tree = read(tmp_path / "page.html")
     assert not tree.all("link")
     assert tree.one("audio").attributes["preload"] == "none"
-    assert [node.attributes.get("loading") for node in tree.all("img")] == ["lazy", None]
-    assert tree.all("img")[1].attributes["src"].startswith("data:image/png;base64,")
+    assert tree.one("img").attributes["loading"] == "lazy"
 
 
 def test_the_sections_are_linked(tmp_path):
@@ -225,9 +213,9 @@ for (const column of [1, 1, 0, 0, 2]) {
   document.querySelectorAll("th button")[column].click();
   order.push(`${names()} | ${sorts()}`);
 }
-const told = document.createElement("pre");
-told.textContent = order.join("\\n");
-document.body.append(told);
+const report = document.createElement("pre");
+report.textContent = order.join("\\n");
+document.body.append(report);
 """
 
 
@@ -254,16 +242,16 @@ def test_tables_sort_in_a_browser(tmp_path):
 
 
 MEDIA = """
-const told = document.createElement("pre");
-document.body.append(told);
+const report = document.createElement("pre");
+document.body.append(report);
 for (const audio of document.querySelectorAll("audio")) {
-  audio.addEventListener("loadedmetadata", () => told.append(`${audio.ariaLabel}: ${audio.duration.toFixed(2)}\\n`));
+  audio.addEventListener("loadedmetadata", () => report.append(`${audio.ariaLabel}: ${audio.duration.toFixed(2)}\\n`));
   audio.preload = "metadata";
   audio.load();
 }
 for (const image of document.images) image.loading = "eager";
 window.addEventListener("load", () => {
-  for (const image of document.images) told.append(`${image.alt}: ${image.naturalWidth} x ${image.naturalHeight}\\n`);
+  for (const image of document.images) report.append(`${image.alt}: ${image.naturalWidth} x ${image.naturalHeight}\\n`);
 });
 """
 
@@ -282,23 +270,23 @@ def test_a_browser_finds_the_media(tmp_path):
 
 
 @needs_browser
-def test_a_browser_tells_of_a_file_that_does_not_open(tmp_path):
+def test_a_browser_reports_a_file_that_does_not_open(tmp_path):
     for name in ("a b.wav", "b.png"):
         (tmp_path / name).write_bytes(b"neither sound nor image")
     page = page_of(Player(tmp_path / "a b.wav"), Thumbnail(tmp_path / "b.png", "b"))
     page.write(tmp_path / "page.html")
     dom, _ = opened(tmp_path / "page.html", MEDIA)
-    told = [node.text for node in dom.all("span", "gone")]
-    assert sorted(told) == ["does not open: a%20b.wav", "does not open: b.png"]
+    report = [node.text for node in dom.all("span", "gone")]
+    assert sorted(report) == ["does not open: a%20b.wav", "does not open: b.png"]
 
 
 PLAY = """
 const [one, two] = document.querySelectorAll("audio");
-const told = document.createElement("pre");
-document.body.append(told);
+const report = document.createElement("pre");
+document.body.append(report);
 one.muted = two.muted = true;
 one.preload = two.preload = "auto";
-one.play().then(() => two.play()).then(() => told.append(`${one.paused} ${two.paused}`));
+one.play().then(() => two.play()).then(() => report.append(`${one.paused} ${two.paused}`));
 """
 
 
@@ -314,13 +302,13 @@ def test_one_player_plays_at_a_time(tmp_path):
 NARROW = """
 window.addEventListener("load", () => {
   const audios = Array.from(document.querySelectorAll("audio"));
-  const told = document.createElement("pre");
-  told.textContent = [
+  const report = document.createElement("pre");
+  report.textContent = [
     document.documentElement.scrollWidth <= window.innerWidth,
     audios.every((audio) => audio.readyState === audio.HAVE_NOTHING && audio.networkState === audio.NETWORK_IDLE),
     performance.now() < 10000,
   ].join();
-  document.body.append(told);
+  document.body.append(report);
 });
 """
 
