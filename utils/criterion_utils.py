@@ -1,4 +1,4 @@
-"""Losses: pure functions of embeddings, each beside the module and the Spec that hold its settings."""
+"""Losses: pure functions of embeddings, each with the module and the Spec that hold its settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_SCALE = 100.0  # CLIP's limit of 1 / temperature; beyond it training become
 
 
 def similarity_logits(audio: Tensor, text: Tensor, similarity: Similarity = "dot") -> Tensor:
-    """Similarity of every clip with every caption, before the temperature.
+    """Compute the similarity of every clip with every caption, not yet divided by the temperature.
 
     Args:
         audio: (B, E) clip embeddings, any floating dtype.
@@ -36,7 +36,7 @@ def similarity_logits(audio: Tensor, text: Tensor, similarity: Similarity = "dot
     if similarity not in _SIMILARITIES:
         raise ValueError(f"similarity is {similarity!r}; choices: {', '.join(_SIMILARITIES)}")
     dtype = torch.promote_types(torch.promote_types(audio.dtype, text.dtype), torch.float32)
-    # bfloat16 has 8 bits: at temperature 0.07 its rounding alone would move a logit by 0.06.
+    # bfloat16 has 8 significant bits: at temperature 0.07, rounding a similarity would change a logit by up to 0.06.
     with torch.autocast(audio.device.type, enabled=False):
         return _SIMILARITIES[similarity](audio.to(dtype), text.to(dtype))
 
@@ -50,25 +50,24 @@ def info_nce(
     similarity: Similarity = "dot",
     same_clip: SameClip = "mask",
 ) -> Tensor:
-    """Bidirectional InfoNCE of B audio-text pairs; a clip may stand in a batch with several captions.
+    """Compute the bidirectional InfoNCE loss of B audio-text pairs; a batch may have several captions of a clip.
 
-    Each pair i is an anchor twice: its caption chooses among the clips, its clip among the captions.
-    The loss is the mean over anchors of the SUM of both cross entropies, as in the DCASE baseline:
-    twice the mean of both directions that CLIP reports. `same_clip` says what a pair j != i of the
-    same clip is:
+    Each pair i is an anchor twice: its caption is the query for the clips of the batch, its clip that for the captions.
+    The loss is the mean over anchors of the SUM of both cross entropies, as in the DCASE baseline: twice the
+    mean of both directions that CLIP reports. `same_clip` decides how a pair j != i of the same clip counts:
 
-    - "mask": neither right nor wrong; it is left out of the candidates of i. This is the baseline.
-    - "positive": right as well; the anchor's loss is the mean of -log p(j | i) over all its positives
-      (i among them), with the softmax over the whole batch (the form L_out of Khosla et al.).
+    - "mask": neither as positive nor as negative; it is removed from the candidates of i. This is the baseline.
+    - "positive": as another positive; the anchor's loss is the mean of -log p(j | i) over all its positives
+      (i included), with the softmax over the whole batch (the form L_out of Khosla et al.).
 
-    Without repeated clips both are the same number. With them, "mask" can reach 0, while "positive"
-    cannot fall below log(number of positives), because its positives share one softmax.
+    Without repeated clips both give the same loss. With them, "mask" can reach 0, while "positive" cannot fall below
+    log(number of positives), because its positives share one softmax.
 
     Args:
         audio: (B, E) clip embeddings.
-        text: (B, E) caption embeddings; row i belongs to row i of `audio`.
-        clip_ids: (B,) integers; equal numbers are the same clip.
-        temperature: the similarities are divided by it; > 0, a number or a 0-d (learnable) tensor.
+        text: (B, E) caption embeddings; rows i of `audio` and `text` are a pair.
+        clip_ids: (B,) integers; equal for pairs of the same clip.
+        temperature: divides the similarities; > 0, a number or a 0-d (learnable) tensor.
         similarity: see `similarity_logits`.
         same_clip: see above.
     Returns:
@@ -81,21 +80,21 @@ def info_nce(
     """
     _check_pairs(audio, text, clip_ids)
     _check_temperature(temperature)
-    if same_clip not in _BOTH_WAYS:
-        raise ValueError(f"same_clip is {same_clip!r}; choices: {', '.join(_BOTH_WAYS)}")
+    if same_clip not in _LOSSES:
+        raise ValueError(f"same_clip is {same_clip!r}; choices: {', '.join(_LOSSES)}")
     logits = similarity_logits(audio, text, similarity) / temperature  # (B, B)
-    return _BOTH_WAYS[same_clip](logits, clip_ids)
+    return _LOSSES[same_clip](logits, clip_ids)
 
 
 class InfoNCE(nn.Module):
-    """`info_nce` with its settings; the temperature may be learned.
+    """`info_nce` as a module; the temperature may be learned.
 
-    A learned temperature is kept as `log_scale`, the logarithm of 1 / temperature, so that it stays
-    positive; as in CLIP the scale is at most 100 (temperature >= 0.01).
+    The parameter of a learned temperature is `log_scale`, the logarithm of 1 / temperature, so that the temperature
+    stays positive; as in CLIP the scale is at most 100 (temperature >= 0.01).
 
     Args:
-        temperature: fixed, or where learning starts; > 0 (learned: a start below 0.01 counts as 0.01).
-        learnable_temperature: whether `log_scale` is a parameter; a fixed temperature has no state.
+        temperature: fixed, or the initial value; > 0 (learned: initial values below 0.01 become 0.01).
+        learnable_temperature: whether `log_scale` is a parameter; a fixed temperature is not in the state dict.
         similarity: see `similarity_logits`.
         same_clip: see `info_nce`.
     Raises:
@@ -122,13 +121,13 @@ class InfoNCE(nn.Module):
 
     @property
     def temperature(self) -> float:
-        """The temperature in use, as a number."""
+        """The current temperature, as a number."""
         if self.log_scale is None:
             return self._fixed_temperature
         return 1.0 / min(math.exp(self.log_scale.item()), _MAX_SCALE)
 
     def forward(self, audio: Tensor, text: Tensor, clip_ids: Tensor) -> Tensor:
-        """The loss of a batch; shapes and errors as in `info_nce`."""
+        """Compute the loss of a batch; shapes and errors as in `info_nce`."""
         return info_nce(
             audio,
             text,
@@ -141,23 +140,23 @@ class InfoNCE(nn.Module):
     def _temperature_tensor(self) -> float | Tensor:
         if self.log_scale is None:
             return self._fixed_temperature
-        # The parameter itself is pulled back: a clamp of its value alone has no gradient beyond the
-        # limit, and the scale could never come down again.
+        # The parameter is clamped in place: clamping only the value in the forward pass has no gradient
+        # beyond the limit, and the scale could never decrease again.
         with torch.no_grad():
             self.log_scale.clamp_(max=math.log(_MAX_SCALE))
         return torch.exp(-self.log_scale)
 
     def extra_repr(self) -> str:
-        """What `print(model)` shows of the settings."""
+        """Return the settings, for `print(model)`."""
         kind = "fixed" if self.log_scale is None else "learnable"
         return f"{self.similarity}, temperature={self.temperature:.4g} ({kind}), same_clip={self.same_clip}"
 
 
 def _can_be_learned(learnable: bool, info: ValidationInfo) -> bool:
-    """Refuse a start that the limit of the scale would change without a word."""
+    """Refuse an initial value that the limit of the scale would silently change."""
     temperature = info.data.get("temperature", 1.0)
     if learnable and temperature < 1.0 / _MAX_SCALE:
-        raise ValueError(f"a learnable temperature starts at 0.01 or above, here it is {temperature:g}")
+        raise ValueError(f"temperature is {temperature:g}; expected at least 0.01 if it is learnable")
     return learnable
 
 
@@ -171,7 +170,7 @@ class InfoNCESpec(Spec):
     same_clip: SameClip = "mask"
 
     def build(self) -> InfoNCE:
-        """The criterion; give its parameters (if any) to the optimizer."""
+        """Build the criterion; its parameters (if any) belong to the optimizer."""
         return InfoNCE(
             temperature=self.temperature,
             learnable_temperature=self.learnable_temperature,
@@ -180,7 +179,7 @@ class InfoNCESpec(Spec):
         )
 
 
-# The table of choices of `criterion.name`; a second criterion makes it a union discriminated by `name`.
+# The choices of `criterion.name`; with a second criterion this becomes a union discriminated by `name`.
 CriterionSpec = InfoNCESpec
 
 
@@ -193,7 +192,7 @@ def _cosine(audio: Tensor, text: Tensor) -> Tensor:
 
 
 def _masked_loss(logits: Tensor, clip_ids: Tensor) -> Tensor:
-    """Mean cross entropy of rows plus that of columns, the diagonal right, others of the same clip left out."""
+    """Return the mean cross entropy of rows plus that of columns: diagonal positive, other pairs of the clip masked."""
     if _may_repeat(clip_ids):
         others = (clip_ids[:, None] == clip_ids[None, :]).fill_diagonal_(False)  # (B, B), symmetric
         logits = logits.masked_fill(others, float("-inf"))
@@ -202,37 +201,40 @@ def _masked_loss(logits: Tensor, clip_ids: Tensor) -> Tensor:
 
 
 def _may_repeat(clip_ids: Tensor) -> bool:
-    """Whether a clip may stand in the batch twice; to look would make a GPU wait, where masking costs little."""
+    """Return whether the batch may have two pairs of a clip.
+
+    On an accelerator always True: reading the ids would synchronise it with the CPU, and masking costs little there.
+    """
     return clip_ids.device.type != "cpu" or len(clip_ids.unique()) < len(clip_ids)
 
 
 def _multi_positive_loss(logits: Tensor, clip_ids: Tensor) -> Tensor:
-    """Mean over rows of the mean cross entropy of the columns of the same clip, plus that of columns over rows."""
+    """Return the mean cross entropy of all positives in rows, plus that in columns."""
     same = clip_ids[:, None] == clip_ids[None, :]  # (B, B), symmetric
     positives = same.sum(dim=1)
 
-    def one_way(one: Tensor) -> Tensor:
-        return -(one.log_softmax(dim=1).masked_fill(~same, 0.0).sum(dim=1) / positives).mean()
+    def mean_of_rows(rows: Tensor) -> Tensor:
+        return -(rows.log_softmax(dim=1).masked_fill(~same, 0.0).sum(dim=1) / positives).mean()
 
-    return one_way(logits) + one_way(logits.T)
+    return mean_of_rows(logits) + mean_of_rows(logits.T)
 
 
 _SIMILARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"dot": _dot, "cosine": _cosine}
-_BOTH_WAYS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mask": _masked_loss, "positive": _multi_positive_loss}
+_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mask": _masked_loss, "positive": _multi_positive_loss}
 
 
 def _check_pairs(audio: Tensor, text: Tensor, clip_ids: Tensor) -> None:
     if audio.ndim != 2 or audio.shape != text.shape:
         raise ValueError(f"audio is {_shape(audio)}, text is {_shape(text)}; expected (B, E) for both")
     if len(audio) < 1:
-        raise ValueError("the batch holds no pair")
+        raise ValueError("the batch is empty")
     if clip_ids.shape != audio.shape[:1]:
         raise ValueError(f"clip_ids is {_shape(clip_ids)}; expected ({len(audio)},), one for each pair")
 
 
 def _check_temperature(temperature: float | Tensor) -> None:
     if isinstance(temperature, Tensor):
-        # Its value is not read: that would make a GPU wait for every batch.
+        # Its value is not checked: reading it would synchronise the GPU in every step.
         if temperature.ndim != 0:
             raise ValueError(f"temperature is {_shape(temperature)}; expected a 0-d tensor or a number")
     elif not 0 < temperature < math.inf:

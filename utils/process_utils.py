@@ -1,4 +1,4 @@
-"""Work shared out among processes of one thread each, which end with their parent however it ends."""
+"""Pools of worker processes with one thread each; workers exit when their parent does, even if it is killed."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ T = TypeVar("T")
 R = TypeVar("R")
 P = ParamSpec("P")
 
-_IN_FLIGHT = 4  # tasks a worker: enough to keep it busy, few enough to hold their results
+_IN_FLIGHT = 4  # submitted tasks per worker: enough to keep it busy, few enough to hold their results in memory
 
 
 class WorkerError(Exception):
-    """An error of a worker process whose own class cannot travel; its text is kind, message and traceback."""
+    """An error of a worker process that cannot be pickled; the text is its class and message."""
 
 
 def all_cores() -> int:
-    """The cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 @contextlib.contextmanager
 def worker_pool(workers: int, start: Literal["fork", "spawn"] = "fork") -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes; what still waits is not started when the block raises.
+    """Open a pool of processes; if the block raises, pending tasks are cancelled.
 
     Args:
-        workers: processes.
-        start: fork inherits what is imported and computed; spawn starts clean, without this process's libraries.
+        workers: number of processes.
+        start: "fork" inherits imported modules and data; "spawn" starts a fresh interpreter, for libraries whose
+            threads do not survive a fork.
     Raises:
         UserError: a worker was killed.
     """
@@ -49,16 +50,19 @@ def worker_pool(workers: int, start: Literal["fork", "spawn"] = "fork") -> Itera
             yield pool
         except BrokenProcessPool:
             raise UserError(
-                "a worker process was killed, most likely for want of memory; "
-                "run again with fewer --workers: it goes on from here"
+                "a worker process was killed, probably because memory ran out; run again with fewer --workers: "
+                "finished work is not repeated"
             ) from None
-        except BaseException:  # a full disk or Ctrl-C
+        except BaseException:  # also Ctrl-C: without this the pool would first finish all pending tasks
             pool.shutdown(cancel_futures=True)
             raise
 
 
 def ordered_map(function: Callable[[T], R], tasks: Iterable[T], workers: int) -> Generator[R]:
-    """The results of `function`, in the order of `tasks`, few of them in flight; one worker is this process itself.
+    """Yield `function(task)` in the order of `tasks`.
+
+    Only a few tasks are submitted at a time: `Executor.map` would read all of `tasks` and hold all results. With one
+    worker, everything runs in this process.
 
     Raises:
         UserError: a worker process was killed.
@@ -77,31 +81,31 @@ def ordered_map(function: Callable[[T], R], tasks: Iterable[T], workers: int) ->
 
 
 class _Pool(ProcessPoolExecutor):
-    """A pool whose workers hand on every error; the standard one takes a class that cannot travel for a kill."""
+    """A pool that reports errors which cannot be unpickled; the standard one breaks, as if a worker was killed."""
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        return super().submit(_handing_on_errors, fn, *args, **kwargs)
+        return super().submit(_with_picklable_errors, fn, *args, **kwargs)
 
 
-def _handing_on_errors(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+def _with_picklable_errors(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     try:
         return function(*args, **kwargs)
     except Exception as error:
         try:
             ForkingPickler.loads(ForkingPickler.dumps(error))
-        except Exception:  # noqa: BLE001 - whatever its class raises on the way
+        except Exception:  # noqa: BLE001 - pickling calls the error's own methods, which may raise anything
             raise WorkerError(f"{type(error).__name__}: {error}") from error
         raise
 
 
 def _start_worker() -> None:
-    if "torch" in sys.modules:
+    if "torch" in sys.modules:  # there is a worker for each core already
         sys.modules["torch"].set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; only the parent reacts to it
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -87,7 +87,7 @@ def documented() -> dict[Key, Row]:
         for cells in section.rows:
             for tag in tags:
                 key = Key(code(cells[0])[0], tag)
-                assert key not in rows, f"{key} stands twice"
+                assert key not in rows, f"{key} occurs twice"
                 rows[key] = Row(*cells[1:])
     return rows
 

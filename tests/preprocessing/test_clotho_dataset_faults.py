@@ -32,7 +32,7 @@ def error_of(corpus, capsys, *arguments):
         (b"file_name,caption_1\nok.wav,\xff\n", "not a CSV table in UTF-8 (the row of line"),
         (b'fname,raw_text\nok.wav,"A dog\nb.wav,rain\n', "not a CSV table in UTF-8 (the row of line 2: unexpected end"),
         (b'fname,raw_text\nok.wav,a\nb.wav,"a" b\n', "not a CSV table in UTF-8 (the row of line 3: "),
-        (b"file_name,caption_1,caption_1\nok.wav,a,b\n", "the column caption_1 stands twice; rename one"),
+        (b"file_name,caption_1,caption_1\nok.wav,a,b\n", "the column caption_1 occurs twice; rename one"),
     ],
 )
 def test_a_csv_that_is_none_is_refused(corpus, capsys, content, message):
@@ -108,4 +108,4 @@ def test_a_worker_that_is_killed_is_one_line(corpus, monkeypatch, capsys):
 
     monkeypatch.setattr(clips_module, "probe", killed)
     assert corpus.run("--workers", "2") == 2
-    assert "error: a worker process was killed, most likely for want of memory" in capsys.readouterr().err
+    assert "error: a worker process was killed, probably because memory ran out" in capsys.readouterr().err

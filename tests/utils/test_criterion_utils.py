@@ -191,7 +191,7 @@ def test_large_logits_stay_finite():
         ((3, 4), (2, 4), 3, r"^audio is \(3, 4\), text is \(2, 4\); expected \(B, E\) for both$"),
         ((4,), (4,), 4, r"^audio is \(4,\), text is \(4,\); expected \(B, E\) for both$"),
         ((3, 4), (3, 4), 2, r"^clip_ids is \(2,\); expected \(3,\), one for each pair$"),
-        ((0, 4), (0, 4), 0, r"^the batch holds no pair$"),
+        ((0, 4), (0, 4), 0, r"^the batch is empty$"),
     ],
 )
 def test_shapes_that_do_not_match_are_refused(audio, text, ids, message):
@@ -280,7 +280,7 @@ def test_spec_builds_what_the_yaml_says():
         ({"temprature": 1}, "temprature: unknown key; did you mean 'temperature'?"),
         (
             {"temperature": 0.005, "learnable_temperature": True},
-            "learnable_temperature: a learnable temperature starts at 0.01 or above, here it is 0.005 (got True)",
+            "learnable_temperature: temperature is 0.005; expected at least 0.01 if it is learnable (got True)",
         ),
     ],
 )

@@ -74,14 +74,14 @@ def check_columns(path: Path, columns: Sequence[str]) -> None:
     """Make sure that the columns of a table of captions or labels can be told apart.
 
     Raises:
-        ArtefactError: a name stands twice, or there are more columns than such a table has: a header of 10^5 columns
+        ArtefactError: a name occurs twice, or there are more columns than such a table has: a header of 10^5 columns
             would make as many empty cells of every short row.
     """
     if len(columns) > MAX_COLUMNS:
         raise ArtefactError(f"{path}: {len(columns)} columns, expected at most {MAX_COLUMNS}; leave out the others")
     twice = sorted(column for column, count in Counter(columns).items() if column and count > 1)
     if twice:
-        raise ArtefactError(f"{path}: the column {', '.join(twice)} stands twice; rename one")
+        raise ArtefactError(f"{path}: the column {', '.join(twice)} occurs twice; rename one")
 
 
 def not_utf8(cells: list[str]) -> str | None:

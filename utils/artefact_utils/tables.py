@@ -113,7 +113,7 @@ def _clips_of(rows: Any, path: Path, repair: str) -> list[Clip]:
         clips.append(Clip(*row))
     if len({clip.fid for clip in clips}) < len(clips):
         twice = next(fid for fid, count in Counter(clip.fid for clip in clips).items() if count > 1)
-        raise ArtefactError(f"{path}: fid {twice} stands twice; write it again: {repair}")
+        raise ArtefactError(f"{path}: fid {twice} occurs twice; write it again: {repair}")
     return clips
 
 
@@ -159,7 +159,7 @@ def read_text_table(path: Path, repair: str) -> list[Caption]:
     tids = Counter(caption.tid for caption in captions)
     if len(tids) < len(captions):
         twice = next(tid for tid, count in tids.items() if count > 1)
-        raise ArtefactError(f"{path}: tid {twice} stands twice; write it again: {repair}")
+        raise ArtefactError(f"{path}: tid {twice} occurs twice; write it again: {repair}")
     return captions
 
 

@@ -1,4 +1,4 @@
-"""YAML -> checked run: the only reader of conf.yaml, of a trial's params.json, and of any other JSON."""
+"""Settings: read YAML and JSON (conf.yaml, a trial's params.json), and check them against Specs."""
 
 from utils.config_utils.json_files import parse_json, read_json
 from utils.config_utils.keys import override, read_settings, set_key, value_at

@@ -1,6 +1,6 @@
-"""JSON read as JSON: strictly, and within bounds, since a file may come from anybody.
+"""A strict JSON reader with limits, for untrusted files.
 
-Python's own reader keeps the last of two equal keys, takes NaN, and nests until the interpreter's stack ends.
+Python's own reader accepts duplicate keys (the last one wins) and NaN, and has no limit of size or depth.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-# Far above what a file of settings or facts holds, far below what fills the memory.
+# Far larger than any file of settings or notes, far smaller than memory.
 _MAX_BYTES = 16 * 2**20
 _MAX_DEPTH = 64
 _MAX_DIGITS = 20  # of a whole number: 64 bits
@@ -21,10 +21,10 @@ def read_json(path: Path, *, allow_nan: bool = False) -> Any:
 
     Args:
         path: a file in UTF-8.
-        allow_nan: also take NaN and Infinity, as Python writes numbers that are not finite.
+        allow_nan: also accept NaN and Infinity, with which Python writes numbers that are not finite.
     Raises:
         OSError: the file cannot be opened.
-        ValueError: it is no plain file, too large, not UTF-8, or what `parse_json` refuses.
+        ValueError: it is not a regular file, too large, not UTF-8, or `parse_json` refuses it.
     """
     return parse_json(read_text_file(path, _MAX_BYTES), allow_nan=allow_nan)
 
@@ -34,7 +34,7 @@ def read_text_file(path: Path, max_bytes: int) -> str:
 
     Raises:
         OSError: the file cannot be opened.
-        ValueError: it is no plain file (a pipe would be waited for), larger than `max_bytes`, or not UTF-8.
+        ValueError: it is not a regular file (reading a pipe would wait), larger than `max_bytes`, or not UTF-8.
     """
     if path.exists() and not path.is_file():
         raise ValueError(f"is {'a folder' if path.is_dir() else 'a pipe or a device'}, expected a file")
@@ -49,11 +49,11 @@ def read_text_file(path: Path, max_bytes: int) -> str:
 
 
 def parse_json(text: str, *, allow_nan: bool = False) -> Any:
-    """Build the plain value that a JSON text holds.
+    """Parse a JSON text.
 
     Raises:
-        ValueError: not JSON, a key that occurs twice, a number beyond 64 bits, text that no file can hold (half of
-            a surrogate pair), more than 64 levels, or, without `allow_nan`, NaN and Infinity.
+        ValueError: not JSON, a duplicate key, a number beyond 64 bits, a lone surrogate (text that cannot be written
+            as UTF-8), more than 64 levels, or, without `allow_nan`, NaN and Infinity.
     """
     try:
         value = json.loads(
@@ -96,14 +96,14 @@ def _refuse_constant(name: str) -> float:
 
 
 def check_plain(value: Any) -> None:
-    """Make sure that plain values can be walked, and written again.
+    """Check that plain values can be traversed by recursion, and written again.
 
     Raises:
-        ValueError: more than 64 levels, or half of a surrogate pair in a text.
+        ValueError: more than 64 levels, or a lone surrogate in a text.
     """
-    waiting = [(value, 1)]
-    while waiting:
-        found, depth = waiting.pop()
+    unchecked = [(value, 1)]  # a stack of our own, since the recursion limit is what is checked here
+    while unchecked:
+        found, depth = unchecked.pop()
         if depth > _MAX_DEPTH:
             raise ValueError(f"nested more than {_MAX_DEPTH} levels deep")
         if isinstance(found, str) and not found.isascii():
@@ -112,6 +112,6 @@ def check_plain(value: Any) -> None:
             except UnicodeEncodeError:
                 raise ValueError(f"half of a surrogate pair in {found[:80]!a}") from None
         elif isinstance(found, dict):
-            waiting += [(part, depth + 1) for pair in found.items() for part in pair]
+            unchecked += [(inner, depth + 1) for pair in found.items() for inner in pair]
         elif isinstance(found, list):
-            waiting += [(part, depth + 1) for part in found]
+            unchecked += [(inner, depth + 1) for inner in found]

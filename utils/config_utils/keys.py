@@ -1,4 +1,4 @@
-"""Settings as plain mappings: read from a file, changed by dotted keys."""
+"""Settings as plain mappings: read them from a file, and read or change values by dotted keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     """Read the mapping in a file: JSON where its name ends in .json, otherwise YAML.
 
     Raises:
-        ConfigError: no such file, not what its name says, not a mapping, or beyond the bounds of either format.
+        ConfigError: no such file, not in the format of its suffix, not a mapping, or beyond the limits of its reader.
     """
     if not path.exists():
         raise ConfigError(f"{path}: no such file; name a YAML file with --conf")
@@ -33,10 +33,10 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def override(mapping: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
-    """A copy of `mapping` with each `dotted.key=value` of `settings` applied; values are YAML.
+    """Return a copy of `mapping` with each `dotted.key=value` of `settings` applied; values are YAML.
 
     Raises:
-        ConfigError: a setting without `=`, or one that reaches into a plain value.
+        ConfigError: a setting without `=`, or with a key inside a plain value.
     """
     result = copy.deepcopy(dict(mapping))
     for setting in settings:
@@ -53,14 +53,14 @@ def override(mapping: Mapping[str, Any], settings: Sequence[str]) -> dict[str, A
 
 
 def set_key(mapping: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key in place, making the sections on the way.
+    """Set a dotted key in place, creating missing sections.
 
     Raises:
-        ConfigError: a part of the key names a plain value, not a section, or it has more parts than any key.
+        ConfigError: a section of the key is a plain value, or it has more sections than any key.
     """
     *sections, last = key.split(".")
     if len(sections) > _MAX_SECTIONS:
-        raise ConfigError(f"{shortened(key)}: a key of {len(sections) + 1} parts; there is none")
+        raise ConfigError(f"{shortened(key)}: unknown key; it has {len(sections) + 1} levels")
     for number, section in enumerate(sections):
         inner = mapping.get(section)
         if inner is None:
@@ -73,14 +73,14 @@ def set_key(mapping: dict[str, Any], key: str, value: Any) -> None:
 
 
 def value_at(mapping: Mapping[str, Any], key: str) -> Any:
-    """The value of a dotted key.
+    """Return the value of a dotted key.
 
     Raises:
-        ConfigError: there is no such key, or a part of it holds a plain value or null.
+        ConfigError: there is no such key, or one of its sections is a plain value or null.
     """
     value: Any = mapping
-    for part in key.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            raise ConfigError(f"{shortened(key)}: unknown key; nothing is known as '{shortened(part)}' there")
-        value = value[part]
+    for name in key.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            raise ConfigError(f"{shortened(key)}: unknown key; there is no '{shortened(name)}' in that section")
+        value = value[name]
     return value

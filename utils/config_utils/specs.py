@@ -1,6 +1,6 @@
-"""Sections of the YAML: each is a `Spec`, closed, frozen, with its ranges in the fields.
+"""Specs: the schema of each section of the YAML, and the parser that checks a mapping against it.
 
-All bad keys are reported at once, by their path as written in the file.
+All bad keys are reported at once, with their path in the file.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from utils.cli_utils import ConfigError, printable, short_repr, shortened
 
 T = TypeVar("T")
 
-_MAX_LINES = 20  # of bad keys; a file that is none of ours may have thousands
+_MAX_LINES = 20  # bad keys to report; a file of another program may have thousands
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def _no_address(value: Any) -> Any:
-    """Refuse s3://bucket, which would become a folder `s3:` here."""
+    """Refuse s3://bucket, which as a path would create a folder `s3:`."""
     if isinstance(value, str) and _ADDRESS.match(value):
         raise ValueError("expected a path on this machine or a shared disk, found an address")
     return value
@@ -35,22 +35,20 @@ UserPath = Annotated[Path, BeforeValidator(_no_address), AfterValidator(Path.exp
 
 
 class Spec(BaseModel):
-    """Base of every section of the YAML: unknown keys are refused, values cannot change."""
+    """Base class of the sections of the YAML: unknown keys are refused, values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def parse(mapping: Mapping[str, Any], spec: type[T] | Any, source: str) -> T:
-    """Check `mapping` against a Spec (or a union of Specs).
+    """Check `mapping` against a Spec (or a union of Specs), and build it.
 
     Args:
-        mapping: what the YAML holds.
+        mapping: the content of the YAML.
         spec: the Spec class, or an annotated union of Specs.
         source: the file's name, for messages.
-    Returns:
-        The Spec, built.
     Raises:
-        ConfigError: bad keys, all of them, one a line.
+        ConfigError: all bad keys, one a line.
     """
     try:
         result: T = TypeAdapter(spec).validate_python(mapping)
@@ -65,15 +63,15 @@ def parse(mapping: Mapping[str, Any], spec: type[T] | Any, source: str) -> T:
 
 
 def to_mapping(spec: Spec) -> dict[str, Any]:
-    """The Spec as plain values, as YAML and JSON can hold them; `parse` reads it back."""
+    """Convert a Spec to plain values for YAML or JSON; `parse` is the inverse."""
     return spec.model_dump(mode="json")
 
 
 def _describe(problem: Mapping[str, Any], mapping: Mapping[str, Any], spec: Any) -> str:
-    """One line for one of pydantic's errors: path as in the file, what is wrong, what was found."""
+    """Describe one of pydantic's errors in one line: path in the file, what is wrong, and the value."""
     path, known = _locate(problem["loc"], mapping, spec)
-    path = [shortened(printable(part), 80) for part in path]
-    if not path and problem["type"] == "value_error":  # of keys that do not go together, which the message names
+    path = [shortened(printable(name), 80) for name in path]
+    if not path and problem["type"] == "value_error":  # from a validator of several keys, whose message names them
         return shortened(problem["msg"].removeprefix("Value error, "), 400)
     key = ".".join(path) or "(the whole file)"
     if problem["type"] == "extra_forbidden":
@@ -88,14 +86,14 @@ def _describe(problem: Mapping[str, Any], mapping: Mapping[str, Any], spec: Any)
         at = ".".join([*path, tag])
         return f"{at}: unknown name {short_repr(context['tag'])}; choices: {context['expected_tags']}"
     if problem["type"] == "union_tag_not_found":
-        return f"{key}: has no {problem['ctx']['discriminator']}; it says which kind this is"
+        return f"{key}: has no {problem['ctx']['discriminator']}; this key is required"
     return f"{key}: {shortened(problem['msg'].removeprefix('Value error, '), 400)} (got {short_repr(problem['input'])})"
 
 
 def _locate(loc: Iterable[int | str], mapping: Any, spec: Any) -> tuple[list[str], list[str]]:
-    """Path of an error as the file spells it, and the keys known at its section.
+    """Return the path of an error in the file, and the known keys of its section.
 
-    pydantic puts the tag of a union (`CNN14Encoder`) into the path; the file has no such key.
+    pydantic puts the tag of a union (`CNN14Encoder`) into the path, which is not a key of the file.
     """
     path: list[str] = []
     known: list[str] = []
@@ -116,7 +114,7 @@ def _locate(loc: Iterable[int | str], mapping: Any, spec: Any) -> tuple[list[str
 
 
 def _spec_classes(annotation: Any) -> list[type[Spec]]:
-    """The Spec classes inside an annotation: itself, or the members of a union."""
+    """Return the Spec classes in an annotation: itself, or the members of a union."""
     if isinstance(annotation, type) and issubclass(annotation, Spec):
         return [annotation]
     if get_origin(annotation) in (Annotated, Union, types.UnionType):
@@ -125,12 +123,12 @@ def _spec_classes(annotation: Any) -> list[type[Spec]]:
 
 
 def _tags(spec: type[Spec]) -> set[str]:
-    """The values that a union may know this Spec by: the Literals of `name` and `task`."""
+    """Return the tags of a Spec in unions: the Literals of its fields `name` and `task`."""
     fields = [spec.model_fields[key] for key in ("name", "task") if key in spec.model_fields]
     return {str(value) for field in fields for value in get_args(field.annotation)}
 
 
 def _item_type(annotation: Any) -> Any:
-    """What a list or a dict holds."""
+    """Return the annotation of the items of a list, or of the values of a dict."""
     arguments = get_args(annotation)
     return arguments[-1] if arguments else None

@@ -1,8 +1,8 @@
-"""YAML read by the core schema of YAML 1.2, within bounds.
+"""A YAML reader for the core schema of YAML 1.2, with limits, for untrusted files.
 
-PyYAML reads YAML 1.1, where `1e-3` is a text, `010` is eight, `1:30` is ninety, `no` is false and `2023-05-01` a date.
-The core schema knows null, true and false, decimal, 0o and 0x integers, and floats with or without a dot; the rest is
-text, and the Specs say what a key takes.
+PyYAML implements YAML 1.1, where `1e-3` is a text, `010` is eight, `1:30` is ninety, `no` is false and `2023-05-01` a
+date. The core schema has null, true and false, decimal, 0o and 0x integers, and floats with or without a dot;
+everything else is text, and the Specs check the type of each key.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import yaml
 
 from utils.config_utils.json_files import check_plain
 
-# A file of settings has some hundred lines; pure Python reads this many bytes in some seconds.
+# A file of settings has a few hundred lines; PyYAML's pure Python reads this many bytes in seconds.
 MAX_YAML_BYTES = 256 * 2**10
 _MAX_DEPTH = 64
-_MAX_NODES = 200_000  # with every alias written out
+_MAX_NODES = 200_000  # after expanding aliases: ten lines of nested aliases can expand to billions of values
 _MAX_DIGITS = 20  # of a whole number: 64 bits
 _TAG = "tag:yaml.org,2002:"
 
@@ -29,11 +29,11 @@ _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": 
 
 
 def parse_yaml(text: str) -> Any:
-    """Build the plain value that a YAML text holds; None where it holds nothing.
+    """Parse a YAML text; None if it is empty.
 
     Raises:
-        ValueError: not YAML; a tag for anything but plain values; a key that is no text or occurs twice; a number
-            beyond 64 bits; more than 64 levels; aliases that stand for more than 200,000 values.
+        ValueError: not YAML; a tag other than those of plain values; a key that is not text, or a duplicate key; a
+            number beyond 64 bits; more than 64 levels; aliases that expand to more than 200,000 values.
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_YAML_BYTES:
         raise ValueError(f"more than {MAX_YAML_BYTES} bytes")
@@ -53,7 +53,7 @@ def parse_yaml(text: str) -> Any:
 
 
 class _CoreLoader(yaml.SafeLoader):
-    """Builds the plain values of the core schema, and refuses equal keys."""
+    """Builds the plain values of the core schema, and refuses duplicate keys, which PyYAML accepts."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - filled below, as the constructors
     yaml_constructors: ClassVar[dict[str | None, Any]] = {}
@@ -69,35 +69,35 @@ class _CoreLoader(yaml.SafeLoader):
                 found = key.value[:80] if isinstance(key, yaml.ScalarNode) else "a list or a mapping"
                 raise ValueError(f"line {line}: found the key {found}, expected text; put it in quotes")
             if name in seen:
-                raise ValueError(f"line {line}: key {name[:80]!r} stands twice; keep one")
+                raise ValueError(f"line {line}: key {name[:80]!r} occurs twice; keep one")
             seen.add(name)
         return super().construct_mapping(node, deep)
 
 
 def _measure(node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """Values below a node with every alias written out, and levels.
+    """Count the values of a node after expanding aliases, and its levels.
 
-    An alias points back, so that its node is known by then, or still open: it holds itself.
+    An alias refers to an earlier node: that is in `known` with its size, or, if the alias is inside of it, with 0.
     """
     if id(node) in known:
         nodes, levels = known[id(node)]
         if nodes == 0:
-            raise ValueError(f"line {node.start_mark.line + 1}: an anchor that holds itself")
+            raise ValueError(f"line {node.start_mark.line + 1}: an anchor that contains itself")
         return nodes, levels
     known[id(node)] = (0, 0)
-    parts: list[yaml.Node] = []
+    children: list[yaml.Node] = []
     if isinstance(node, yaml.MappingNode):
-        parts = [part for pair in node.value for part in pair]
+        children = [child for pair in node.value for child in pair]
     elif isinstance(node, yaml.SequenceNode):
-        parts = node.value
+        children = node.value
     nodes, levels = 1, 1
-    for part in parts:
-        below, deep = _measure(part, known)
+    for child in children:
+        below, deep = _measure(child, known)
         nodes, levels = nodes + below, max(levels, deep + 1)
     if levels > _MAX_DEPTH:
         raise ValueError(f"nested more than {_MAX_DEPTH} levels deep")
     if nodes > _MAX_NODES:
-        raise ValueError(f"its aliases stand for more than {_MAX_NODES} values; write out what is needed")
+        raise ValueError(f"its aliases expand to more than {_MAX_NODES} values; replace them by the values needed")
     known[id(node)] = (nodes, levels)
     return nodes, levels
 
@@ -124,7 +124,7 @@ def _float(loader: _CoreLoader, node: yaml.ScalarNode) -> float:
 
 
 def _matched(loader: _CoreLoader, node: yaml.ScalarNode, expected: str, match: Any) -> str:
-    """The text of a scalar; a tag such as !!int may have been put on any."""
+    """Return the text of a scalar, checked: a file may put a tag such as !!int before any text."""
     text = str(loader.construct_scalar(node))
     if match(text) is None:
         raise ValueError(f"line {node.start_mark.line + 1}: found {text[:80]!r}, expected {expected}")

@@ -67,14 +67,14 @@ class LabelledClips:
         """The same clips among other labels: all that they have, in any order, and perhaps more.
 
         Raises:
-            UserError: a clip has another label, or one stands twice.
+            UserError: a clip has another label, or one occurs twice.
         """
         missing = [label for label in self.labels if label not in set(labels)]
         if missing:
             raise UserError(f"{source}: lacks {_some(missing)}, which clips have; add what is missing")
         twice = [label for number, label in enumerate(labels) if label in labels[:number]]
         if twice:
-            raise UserError(f"{source}: label '{twice[0]}' stands twice; keep one")
+            raise UserError(f"{source}: label '{twice[0]}' occurs twice; keep one")
         return replace(self, labels=tuple(labels))
 
     def truth(self) -> NDArray[np.bool_]:

@@ -69,7 +69,7 @@ def read_loose_table(path: Path, form: TableForm) -> LooseTable:
     Returns:
         Every row that has its fields, those that have not, and the repairs.
     Raises:
-        UserError: not UTF-8, or a column is missing or stands twice.
+        UserError: not UTF-8, or a column is missing or occurs twice.
     """
     lines = _lines(path)
     columns = _columns(path, lines[0], form)

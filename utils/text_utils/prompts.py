@@ -24,7 +24,7 @@ def check_templates(templates: Sequence[str], source: str) -> list[str]:
         templates: each with `{label}`.
         source: what they stand in, for messages.
     Raises:
-        UserError: there is none, one has no place for the label, or one stands twice.
+        UserError: there is none, one has no place for the label, or one occurs twice.
     """
     stripped = [template.strip() for template in templates]
     if not stripped:
@@ -33,7 +33,7 @@ def check_templates(templates: Sequence[str], source: str) -> list[str]:
         if PLACE not in template:
             raise UserError(f"{source}: template '{template}' has no {PLACE}; write {PLACE} where the label belongs")
         if template in stripped[:number]:
-            raise UserError(f"{source}: template '{template}' stands twice; keep one")
+            raise UserError(f"{source}: template '{template}' occurs twice; keep one")
     return stripped
 
 

@@ -55,7 +55,7 @@ def test_what_is_no_utf8_csv_is_refused(tmp_path, content, message):
 
 def test_columns_that_cannot_be_told_apart_or_are_too_many(tmp_path):
     check_columns(tmp_path, ["a", "b", "", ""])
-    with pytest.raises(ArtefactError, match="the column a, b stands twice; rename one"):
+    with pytest.raises(ArtefactError, match="the column a, b occurs twice; rename one"):
         check_columns(tmp_path, ["b", "a", "b", "a", "c"])
     with pytest.raises(ArtefactError, match="100000 columns, expected at most 1000; leave out the others"):
         check_columns(tmp_path, ["a"] * 100_000)

@@ -78,7 +78,7 @@ def test_a_table_without_source_ids_is_that_of_the_baseline(tmp_path):
         (b"tid,fid,fname,raw_text,text\n\xff,f,n,r,t\n", "not a CSV table"),
         (b"tid,fid,fname,raw_text,text\n", "holds no captions; add captions, then: again"),
         (b"tid,fname,raw_text\nt,f,n\n", "column fid, text is missing; write it again: again"),
-        (b"tid,fid,fname,raw_text,text\nt7,f,n,r,t\nt7,f,n,r,t\n", "tid t7 stands twice; write it again: again"),
+        (b"tid,fid,fname,raw_text,text\nt7,f,n,r,t\nt7,f,n,r,t\n", "tid t7 occurs twice; write it again: again"),
     ],
 )
 def test_tables_that_are_none_are_refused(tmp_path, content, message):

@@ -36,7 +36,7 @@ def test_bad_overrides(setting, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3\n", r"line 3: key 'a' stands twice"),
+        ("a: 1\nb: 2\na: 3\n", r"line 3: key 'a' occurs twice"),
         ("a: [1\n", "not valid YAML"),
         ("- 1\n- 2\n", "found list, expected keys and values"),
         ("", "found NoneType"),
@@ -95,7 +95,7 @@ def test_settings_are_shown_short_where_they_are_wrong():
         override(house(), ["rooms=" + "[" * 2000])
     with pytest.raises(ConfigError, match=r"rooms=!!int '': the value is not YAML: line 1: found '', expected a whole"):
         override(house(), ["rooms=!!int ''"])
-    with pytest.raises(ConfigError, match=r"a key of 101 parts; there is none"):
+    with pytest.raises(ConfigError, match=r"unknown key; it has 101 levels"):
         override(house(), ["a" + ".a" * 100 + "=1"])
 
 
@@ -104,5 +104,5 @@ def test_the_value_of_a_dotted_key():
     for key in ("pet.age", "roof.colour", "rooms.kitchen", "pet.name.first"):
         with pytest.raises(ConfigError, match=rf"{key}: unknown key"):
             value_at(house(), key)
-    with pytest.raises(ConfigError, match=r"pet\.name: unknown key; nothing is known as 'name' there"):
+    with pytest.raises(ConfigError, match=r"pet\.name: unknown key; there is no 'name' in that section"):
         value_at(house(pet=None), "pet.name")

@@ -68,10 +68,10 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (LAUGHS, "its aliases stand for more than 200000 values"),
+        (LAUGHS, "its aliases expand to more than 200000 values"),
         (LAUGHS.replace("[x, x, x, x, x, x, x, x, x]", "{x: 1}").replace("[", "{<<: [").replace("]", "]}"), "aliases"),
-        ("a: &a [*a]", "line 1: an anchor that holds itself"),
-        ("&a {x: {y: *a}}", "line 1: an anchor that holds itself"),
+        ("a: &a [*a]", "line 1: an anchor that contains itself"),
+        ("&a {x: {y: *a}}", "line 1: an anchor that contains itself"),
         ("[" * 2000, "nested more than 64 levels deep"),
         ("- " * 2000, "nested more than 64 levels deep"),
         ("[" * 70 + "]" * 70, "nested more than 64 levels deep"),

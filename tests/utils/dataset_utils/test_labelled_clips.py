@@ -79,7 +79,7 @@ def test_another_label_set(tmp_path):
     assert wider.truth().argmax(1).tolist() == [1, 1, 3, 2]
     with pytest.raises(UserError, match=r"^classes\.txt: lacks dog, cat, which clips have; add what is missing$"):
         clips.with_labels(["rain"], "classes.txt")
-    with pytest.raises(UserError, match=r"^classes\.txt: label 'dog' stands twice; keep one$"):
+    with pytest.raises(UserError, match=r"^classes\.txt: label 'dog' occurs twice; keep one$"):
         clips.with_labels(["dog", "cat", "rain", "dog"], "classes.txt")
 
 
@@ -100,7 +100,7 @@ def test_what_is_odd_is_told(tmp_path):
     [
         ("", "is empty; expected a CSV with file names and labels"),
         ("name,kind\na,b\n", "found the columns name, kind, expected filename, category or file_name, label; correct"),
-        ("file_name,label,label\na,b,c\n", "the column label stands twice; rename one"),
+        ("file_name,label,label\na,b,c\n", "the column label occurs twice; rename one"),
         ("file_name,label\na.wav,x,y\n", "line 2: 3 fields, the header has 2; put a label with commas in quotes"),
         ("file_name,label\n,x\n", "no row with a file name and a label; add clips"),
         (

@@ -138,7 +138,7 @@ def test_a_csv_that_breaks_them_is_repaired(tmp_path, lines, expected, repairs):
         (b"", "column id, audio, text is missing: found the columns , expected id, audio, text with tabs between them"),
         (b"id\taudio\tcaption\n", "column text is missing: found the columns id, audio, caption, expected id, audio"),
         (b"id,audio,text\n", "column id, audio, text is missing: found the columns id,audio,text, expected"),
-        (b"id\taudio\ttext\ttext\n", "the column text stands twice; rename one"),
+        (b"id\taudio\ttext\ttext\n", "the column text occurs twice; rename one"),
         (b"id\taudio\ttext\n1\ta.wav\t\xff\n", "not a table in UTF-8 (line 2: invalid start byte); save it as UTF-8"),
     ],
 )

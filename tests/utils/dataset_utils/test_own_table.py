@@ -94,7 +94,7 @@ def test_a_group_by_its_usual_name_or_by_the_one_given(tmp_path):
         ("", "found the columns , expected"),
         (b"\xff\xfef\x00", "is UTF-16, expected UTF-8"),
         (b"file,caption\na.wav,caf\xe9\n", "not a table in UTF-8 \\(line 2"),
-        ("file,caption,caption\n", "the column caption stands twice"),
+        ("file,caption,caption\n", "the column caption occurs twice"),
     ],
 )
 def test_what_is_no_table_of_captions_is_one_line(tmp_path, text, message):

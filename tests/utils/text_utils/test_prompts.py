@@ -30,7 +30,7 @@ def test_a_file_of_templates(tmp_path):
     [
         (b"a {label}\na sound\n", "template 'a sound' has no {label}; write {label} where the label belongs"),
         (b"\n \n", "holds no template; write one a line, such as 'This is a sound of {label}.'"),
-        (b"{label}\n {label}\n", "template '{label}' stands twice; keep one"),
+        (b"{label}\n {label}\n", "template '{label}' occurs twice; keep one"),
         (b"{label} \xe9\n", "not UTF-8 (invalid continuation byte at byte 8); save it as UTF-8"),
     ],
 )

@@ -248,7 +248,7 @@ def _check_files(files: Sequence[str], where: str) -> None:
         if not name.strip():
             raise ArtefactError(f"{where}: file {number} has no name; name it, or remove its scores")
         if name in seen:
-            raise ArtefactError(f"{where}: '{name}' stands twice, as file {seen[name]} and {number}; remove one")
+            raise ArtefactError(f"{where}: '{name}' occurs twice, as file {seen[name]} and {number}; remove one")
         seen[name] = number
 
 

@@ -93,7 +93,7 @@ def test_a_table_of_many_columns_is_read_in_one_pass(tmp_path):
     names = ",".join(f"c{number}" for number in range(100_000))
     ones = ",".join(["1"] * 100_000)
     assert read_foreign_scores(write(tmp_path, f"query,{names}\nrain,{ones}\n")).scores.shape == (1, 100_000)
-    assert "line 1: 'c7' stands twice, as file 8 and 100001" in message_of(write(tmp_path, f"query,{names},c7\n"))
+    assert "line 1: 'c7' occurs twice, as file 8 and 100001" in message_of(write(tmp_path, f"query,{names},c7\n"))
     rows = (f"q{row}," + ",".join(f"n{row}_{place}" for place in range(10)) for row in range(20_000))
     found = read_foreign_scores(write(tmp_path, "\n".join(["0,1,2,3,4,5,6,7,8,9,10", *rows])))
     assert (found.scores.shape, len(found.files)) == ((20_000, 10), 200_000)
@@ -126,7 +126,7 @@ def test_a_submission_of_2022_has_depth_ten(tmp_path):
         ("caption,file_name_1\n", "holds no queries, only a header"),
         ("query,a.wav,b.wav\nrain,1\n", "line 2: 2 cells, expected 3 as in the header"),
         ("query,a.wav\nrain,1,2\n", "line 2: 3 cells, expected 2 as in the header; quote cells that hold a comma"),
-        ("query,a.wav,b.wav,a.wav\n", "line 1: 'a.wav' stands twice, as file 1 and 3; remove one"),
+        ("query,a.wav,b.wav,a.wav\n", "line 1: 'a.wav' occurs twice, as file 1 and 3; remove one"),
         ("query,a.wav,\n", "line 1: file 2 has no name"),
         ("query,a.wav,b.wav\nrain,1,2\ndog,1,x\n", "line 3: the score of 'b.wav' is 'x', expected a number"),
         ("query,a.wav\nrain,\n", "line 2: the score of 'a.wav' is '', expected a number"),
@@ -180,9 +180,9 @@ def test_arrays_must_be_finite(tmp_path, monkeypatch, value, word):
 def test_names_in_lists_must_differ(tmp_path):
     np.save(tmp_path / "x.npy", SCORES)
     message = message_of(tmp_path / "x.npy", *write_lists(tmp_path, files=["a", "a"]))
-    assert "files.txt: 'a' stands twice, as file 1 and 2" in message
+    assert "files.txt: 'a' occurs twice, as file 1 and 2" in message
     np.savez(tmp_path / "x.npz", scores=SCORES, queries=np.array(QUERIES), files=np.array(["a", "a"]))
-    assert "x.npz, files: 'a' stands twice" in message_of(tmp_path / "x.npz")
+    assert "x.npz, files: 'a' occurs twice" in message_of(tmp_path / "x.npz")
 
 
 def test_python_objects_are_never_loaded(tmp_path):
