@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from tasks import check_run, experiment_of, fit_of, load_run
 from utils.cli_utils import command
-from utils.tune_utils import launch, print_best
+from utils.tune_utils import check_disk, launch, print_best
 
 
 @command
@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--fresh", action="store_true", help="move an earlier experiment aside and start again")
     run, args = load_run(argv, parser)
     experiment = experiment_of(run, check_run(run, thorough=args.check))  # the task goes: trials build their own
+    check_disk(experiment, fresh=args.fresh)
     if args.check:
         return 0
     if not launch(experiment, fit_of, resume=args.resume, fresh=args.fresh):

@@ -67,22 +67,31 @@ def _check_arguments(args: argparse.Namespace) -> None:
 def export_trained(trained: Trained) -> None:
     """Write the encoder of a run in its trial's folder."""
     model, data, folder = trained.run.model, trained.run.data, trained.trial.folder
-    state = {key.removeprefix(_PREFIX): value for key, value in trained.state.items() if key.startswith(_PREFIX)}
+    state = _state_of(trained)
     checkpoint = trained.trial.checkpoint.folder
     spec, out_dim = model.audio_encoder, model.out_dim or _width_of(state, checkpoint)
     if isinstance(spec, PANNsSpec):
         with torch.device("meta"):  # names and shapes alone
-            wanted = spec.build(out_dim, data.front_end.n_mels).state_dict()
+            wanted = spec.model_copy(update={"weights": None}).build(out_dim, data.front_end.n_mels).state_dict()
         if problems := key_problems(wanted, state):
             raise ArtefactError(f"{checkpoint}: does not fit {spec.name}: {problems}; use another checkpoint")
     check_values(state, checkpoint, "use another checkpoint")
-    facts = _facts(trained.run, to_mapping(spec), out_dim, to_mapping(data.front_end))
+    settings = to_mapping(spec) | ({"weights": None} if isinstance(spec, PANNsSpec) else {})  # they are written here
+    facts = _facts(trained.run, settings, out_dim, to_mapping(data.front_end))
     embeddings = None if data.audio_embeddings is None else to_mapping(data.audio_embeddings)
     facts |= {"audio_embeddings": embeddings, "made_from": trained.checkpoint}
     weights = _write(folder, state, facts)
     print(f"wrote {trained.publish(weights)}\nwrote {trained.publish(weights.with_suffix('.json'))}")
     if spec.input == "logmel":
         _print_next(trained.publish(weights.with_suffix(".json")))
+
+
+def _state_of(trained: Trained) -> dict[str, Tensor]:
+    """All weights of the audio encoder, those of its frozen networks among them, which the checkpoint does not hold."""
+    if any(f"{name}.".startswith(_PREFIX) for name in trained.saved.frozen or {}):
+        return trained.task().dual_encoder.audio_encoder.state_dict()
+    weights = trained.saved.weights
+    return {key.removeprefix(_PREFIX): value for key, value in weights.items() if key.startswith(_PREFIX)}
 
 
 def export_published(source: Path, folder: Path, run: Run) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import copy
 import hashlib
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,10 +16,10 @@ from tasks.retrieval.clap_projection import ClapProjectionRun
 from tasks.retrieval.dual_encoder import DualEncoderTask
 from tasks.retrieval.retrieval import RetrievalRun
 from tasks.retrieval.same_encoder import refuse_stale
-from utils.cli_utils import ConfigError, check_free_disk, remember_conf
+from utils.cli_utils import ConfigError, remember_conf
 from utils.config_utils import override, parse, read_settings, set_key, to_mapping
 from utils.data_utils import describe_tables
-from utils.model_utils import Fit, choose_device
+from utils.model_utils import Fit, checkpoint_bytes, choose_device
 from utils.process_utils import all_cores
 from utils.report_utils import print_table
 from utils.tune_utils import Experiment, Machine, check_resources, trial_device
@@ -75,7 +74,7 @@ def check_run(run: Run, *, thorough: bool) -> DualEncoderTask:
     Returns:
         The task, with its training and validation splits open.
     Raises:
-        UserError: a key of `search:`, the device, a file, a front-end, an id or the disk does not fit.
+        UserError: a key of `search:`, the device, a file, a front-end or an id does not fit.
     """
     check_search(run)
     if run.ray.address is None:
@@ -99,10 +98,6 @@ def check_run(run: Run, *, thorough: bool) -> DualEncoderTask:
     print_table(f"{run.task}: {parameters / 1e6:.2f} M parameters", ["split", "clips", "captions", "hours"], rows)
     if thorough and (line := describe_tables(run.data)):
         print(line)
-    # a checkpoint holds the weights and two moments of each; one more is written before one is removed
-    trials = run.ray.num_samples * math.prod(len(d.grid) for d in run.search.values() if d.grid is not None)
-    need = parameters * 4 * 3 * (run.ray.keep_checkpoints + 2) * trials
-    check_free_disk(run.output_root, need, "output_root")
     return task
 
 
@@ -131,7 +126,9 @@ def experiment_of(run: Run, task: DualEncoderTask) -> Experiment:
     """What `utils.tune_utils.launch` needs of a run and of its task as `check_run` left it."""
     splits = [task.split(role) for role in ("train", "val")]
     digest = hashlib.blake2b("".join(split.digest() for split in splits).encode(), digest_size=16).hexdigest()
-    return Experiment(to_mapping(run), run.search, run.ray, run.training, run.folder, digest, splits[0].revisions)
+    size = checkpoint_bytes(task.model(), run.optimizer)
+    revisions = splits[0].revisions
+    return Experiment(to_mapping(run), run.search, run.ray, run.training, run.folder, digest, revisions, size)
 
 
 def fit_of(mapping: dict[str, Any]) -> Fit:

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import Tensor
-
 from tasks.retrieval.dual_encoder import DualEncoderTask
 from tasks.runs import Run, load_run, parse_run
 from utils.artefact_utils import replacing
@@ -27,7 +25,15 @@ from utils.cli_utils import (
     short_repr,
 )
 from utils.config_utils import set_key, to_mapping, value_at
-from utils.model_utils import TrainedTrial, check_fits, choose_device, find_trial, read_checkpoint, weights_of
+from utils.model_utils import (
+    SavedWeights,
+    TrainedTrial,
+    choose_device,
+    find_trial,
+    load_weights,
+    read_checkpoint,
+    weights_of,
+)
 from utils.model_utils.trials import PARAMS_FILE
 from utils.tune_utils import describe_unfinished, read_revisions
 
@@ -43,7 +49,7 @@ class Trained(NamedTuple):
     trial: TrainedTrial
     run: Run
     split: str  # the split's own name
-    state: dict[str, Tensor]  # of the model
+    saved: SavedWeights  # of the model
     arguments: Sequence[str]  # of the command line that chose them: --conf, --set, --run, --trial, ...
 
     @property
@@ -66,13 +72,29 @@ class Trained(NamedTuple):
         Raises:
             UserError: a file is missing or made with other settings, or the features have another width by now.
         """
-        task = self.run.build(self.split)
+        task = self._built()
         self._check_revisions(task.split(self.split).revisions)
         model = task.model()
-        check_fits(model, self.state, self.trial.checkpoint.folder)
-        model.load_state_dict(self.state)
+        load_weights(model, self.saved, self.trial.checkpoint.folder)
         model.to(choose_device(self.run.training.device, "fp32")).eval()
         return task
+
+    def _built(self) -> DualEncoderTask:
+        """The task, its frozen networks loaded from where they come from.
+
+        Raises:
+            UserError: see `task`; of a frozen network that is gone, the message says what the checkpoint holds of it.
+        """
+        try:
+            return self.run.build(self.split)
+        except UserError as error:
+            gone = {network.source for network in (self.saved.frozen or {}).values() if network.source in str(error)}
+            if not gone:
+                raise
+            raise ArtefactError(
+                f"{error}; {self.trial.checkpoint.folder} holds of this frozen network its name and digest alone: put "
+                "it back where it was in training"
+            ) from error
 
     def _check_revisions(self, found: dict[str, str]) -> None:
         """The vectors must come from the encoders whose vectors the run was trained on."""
@@ -133,8 +155,9 @@ def trained_of(conf: Run, args: argparse.Namespace) -> Trained:
     source = str(trial.folder / PARAMS_FILE)
     own = to_mapping(parse_run(trial.params, source))  # whoever wrote the file: every section is there from here on
     params = _settings(trial.folder, own, conf, [setting.partition("=")[0] for setting in args.set])
-    if params["model"]["audio_encoder"].get("weights"):  # where training began; the checkpoint holds what came of it
-        params["model"]["audio_encoder"]["weights"] = None
+    encoder = params["model"]["audio_encoder"]
+    if encoder.get("weights") and encoder["trainable"] and not encoder["freeze_blocks"]:
+        encoder["weights"] = None  # where training began; all of them learnt, and are in the checkpoint
     run = parse_run(params, source)
     split = split_name(run, args.split)
     given = {name: vars(args)[name] for name in ("run", "trial", "checkpoint", "split")}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from models.audio_encoders.panns_blocks import ConvBlock
-from models.frozen.hold import freeze
+from models.frozen.hold import PartlyFrozen
 from models.initial_values import InitialValues, initialise
 from utils.cli_utils import ArtefactError, ConfigError
 from utils.config_utils import Spec, UserPath
 from utils.weight_utils import load_exactly, read_weights, repair_of
 
 
-class PANNsEncoder(nn.Module):
+class PANNsEncoder(PartlyFrozen):
     """A PANNs network up to its embedding, and one linear layer into the shared space.
 
     State-dict keys are PANNs' own (bn0, conv_block1 ..., fc1), and `fc_out` for the last layer.
@@ -81,7 +81,6 @@ class PANNsEncoder(nn.Module):
         self.trunk_dropout = nn.Dropout(fc_dropout)
         self.head_dropout = nn.Dropout(fc_dropout)
         self._blocks = tuple(blocks)
-        self._frozen: tuple[nn.Module, ...] = ()
         convert_conv2d_weight_memory_format(self, torch.channels_last)  # a CPU convolves a quarter faster so
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -129,26 +128,17 @@ class PANNsEncoder(nn.Module):
             activations, remaining = block(activations, remaining)
         return activations.mean(3), remaining
 
-    def freeze_parts(self, trainable: bool, freeze_blocks: int = 0) -> None:
+    def freeze_parts(self, trainable: bool, freeze_blocks: int = 0, source: str | None = None) -> None:
         """Hold parts of the network still: parameters, running statistics, dropout; for good.
 
         Args:
             trainable: False: everything but `fc_out`.
             freeze_blocks: with `trainable`: the first so many blocks, and `bn0` before them.
+            source: the file that the weights come from; None: they are random.
         """
         trunk = (self.bn0, *self._blocks, self.fc1, self.trunk_dropout)
         first = trunk[: 1 + freeze_blocks] if freeze_blocks else ()
-        self._frozen = first if trainable else trunk
-        self.train(self.training)
-        for part in self._frozen:
-            freeze(part)
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of all parts that are not held still."""
-        super().train(mode)
-        for part in self._frozen:
-            part.eval()
-        return self
+        self.freeze_modules(*(first if trainable else trunk), source=source)
 
     def _checked(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The lengths on the CPU."""
@@ -223,7 +213,7 @@ class PANNsSpec(Spec):
             self._load(encoder, self.weights)
         elif self.init != "xavier_uniform":
             initialise(encoder, self.init)
-        encoder.freeze_parts(self.trainable, self.freeze_blocks)
+        encoder.freeze_parts(self.trainable, self.freeze_blocks, None if self.weights is None else str(self.weights))
         return encoder
 
     def _load(self, encoder: PANNsEncoder, path: Path) -> None:

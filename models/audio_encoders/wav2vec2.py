@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.backbones import load_backbone
 from models.backbones.base import WaveformBackbone
-from models.frozen.hold import freeze
+from models.frozen.hold import PartlyFrozen
 from models.pooling import AttentionPooling
 from utils.cli_utils import UserError
 from utils.config_utils import Spec
@@ -25,7 +25,7 @@ _TYPES = {
 }
 
 
-class Wav2Vec2Encoder(nn.Module):
+class Wav2Vec2Encoder(PartlyFrozen):
     """Waveforms -> the shared space: a pretrained network, pooling over time, one linear layer.
 
     A clip's embedding is the same alone and in any batch, in evaluation mode.
@@ -53,7 +53,6 @@ class Wav2Vec2Encoder(nn.Module):
         self.fc_out = nn.Linear(backbone.vector_width if self.pool is None else backbone.width, out_dim)
         nn.init.xavier_uniform_(self.fc_out.weight)
         nn.init.zeros_(self.fc_out.bias)
-        self._held: tuple[nn.Module, ...] = ()
 
     def forward(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """Embed clips in the shared space.
@@ -70,29 +69,18 @@ class Wav2Vec2Encoder(nn.Module):
             return self.fc_out(self.backbone.vectors(waves, lengths))
         return self.fc_out(self.pool(*self.backbone.frames(waves, lengths)))
 
-    def freeze_parts(self, trainable: bool, freeze_feature_encoder: bool = False) -> None:
+    def freeze_parts(self, trainable: bool, freeze_feature_encoder: bool = False, source: str | None = None) -> None:
         """Hold parts of the network still: parameters, running statistics, dropout; for good.
 
         Args:
             trainable: False: everything but the pooling and the last layer.
             freeze_feature_encoder: with `trainable`: the convolutions from samples to frames.
+            source: the model that the weights come from.
         """
         if not trainable:
-            self._held = (self.backbone,)
+            self.freeze_modules(self.backbone, source=source)
         elif freeze_feature_encoder and self.backbone.feature_encoder is not None:
-            self._held = (self.backbone.feature_encoder,)
-        else:
-            self._held = ()
-        self.train(self.training)
-        for part in self._held:
-            freeze(part)
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of all parts that are not held still."""
-        super().train(mode)
-        for part in self._held:
-            part.eval()
-        return self
+            self.freeze_modules(self.backbone.feature_encoder, source=source)
 
 
 class Wav2Vec2Spec(Spec):
@@ -125,7 +113,7 @@ class Wav2Vec2Spec(Spec):
         """
         self._check_type()
         encoder = Wav2Vec2Encoder(load_backbone(self.model, _KEY, self.layers), out_dim, self.pooling)
-        encoder.freeze_parts(self.trainable, self.freeze_feature_encoder)
+        encoder.freeze_parts(self.trainable, self.freeze_feature_encoder, self.model)
         return encoder.train()
 
     def _check_type(self) -> None:

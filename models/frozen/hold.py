@@ -1,4 +1,4 @@
-"""A pretrained network held still: no gradients, no dropout, no running statistics."""
+"""The one way to hold a pretrained network still: no gradients, no dropout, no running statistics."""
 
 from __future__ import annotations
 
@@ -7,30 +7,43 @@ from typing import Any, Self
 from torch import nn
 
 
-def freeze(module: nn.Module) -> None:
+def freeze(module: nn.Module, source: str | None = None) -> None:
     """Stop `module` from learning and put it in evaluation mode.
 
-    `train()` of a parent undoes the evaluation mode; a parent that keeps frozen parts calls this again there.
-    """
-    module.requires_grad_(False).eval()
-
-
-class Frozen(nn.Module):
-    """A network that nothing changes, also not `train()`; gradients still reach its inputs.
+    `train()` of a parent undoes the evaluation mode; inside a model that trains, use `PartlyFrozen`.
 
     Args:
-        network: any module; it is frozen in place and its state-dict keys get the prefix `network.`.
+        module: any network, frozen in place. Without parameters that learn, its forward pass builds no graph, unless
+            its inputs need gradients.
+        source: where its weights come from, and can be had again: a file, a folder, package:NAME, or a name at a hub.
+            A checkpoint then holds this name and a digest in place of the weights. None: they are nowhere else.
     """
+    module.requires_grad_(False).eval()
+    held: Any = module  # to mypy, a module's attributes are tensors and modules
+    held.frozen_source = source  # for `utils.model_utils.frozen_weights`
 
-    def __init__(self, network: nn.Module) -> None:
+
+class PartlyFrozen(nn.Module):
+    """A network some modules of which never learn, whatever `train()` says; gradients still reach their inputs."""
+
+    def __init__(self) -> None:
         super().__init__()
-        self.network = network
-        freeze(self)
+        self._frozen: tuple[nn.Module, ...] = ()
 
-    def forward(self, *inputs: Any, **named: Any) -> Any:
-        """What the network returns."""
-        return self.network(*inputs, **named)
+    def freeze_modules(self, *modules: nn.Module, source: str | None = None) -> None:
+        """Hold some modules of this network still, for good; those of an earlier call stay frozen too.
+
+        Args:
+            modules: of this network, at any depth.
+            source: see `freeze`.
+        """
+        self._frozen = (*self._frozen, *modules)
+        for module in modules:
+            freeze(module, source)
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in evaluation mode, whatever `mode` says."""
-        return super().train(False)
+        """Set the mode of all modules that are not frozen."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self

@@ -27,11 +27,11 @@ class CLIPTextEncoder(TokenEncoder):
     Args:
         network: the text encoder with its projection.
         out_dim: E of the output.
-        trainable: False: only the last layer learns.
+        frozen_source: see `TokenEncoder`.
     """
 
-    def __init__(self, network: CLIPTextModelWithProjection, out_dim: int, trainable: bool = True) -> None:
-        super().__init__(network, network.text_projection.out_features, out_dim, trainable)
+    def __init__(self, network: CLIPTextModelWithProjection, out_dim: int, frozen_source: str | None = None) -> None:
+        super().__init__(network, network.text_projection.out_features, out_dim, frozen_source)
 
     def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(B, E): CLIP's projected text embedding, not normalised."""
@@ -65,4 +65,5 @@ class CLIPTextSpec(Spec):
         Raises:
             UserError: no such model, one that is no CLIP, or incomplete or broken files.
         """
-        return CLIPTextEncoder(load_clip_network(self.model, _KEY), out_dim, self.trainable)
+        frozen_source = None if self.trainable else self.model
+        return CLIPTextEncoder(load_clip_network(self.model, _KEY), out_dim, frozen_source)

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Self
 
 from torch import Tensor, nn
 
-from models.frozen.hold import freeze
+from models.frozen.hold import PartlyFrozen
 
 
-class TokenEncoder(nn.Module, ABC):
+class TokenEncoder(PartlyFrozen, ABC):
     """Tokens -> the shared space; a caption's embedding is the same alone and in any batch, in evaluation mode.
 
     Args:
         network: the pretrained text network.
         width: E of what `embed` gives.
         out_dim: E of the output.
-        trainable: False: only the last layer learns, and the network stays in evaluation mode.
+        frozen_source: the model that the weights come from, if only the last layer is to learn; None: all learns.
     """
 
-    def __init__(self, network: nn.Module, width: int, out_dim: int, trainable: bool) -> None:
+    def __init__(self, network: nn.Module, width: int, out_dim: int, frozen_source: str | None) -> None:
         super().__init__()
         self.network, self.out_dim = network, out_dim
         self.fc_out = nn.Linear(width, out_dim)
         nn.init.xavier_uniform_(self.fc_out.weight)
         nn.init.zeros_(self.fc_out.bias)
-        self._trainable = trainable
-        if not trainable:
-            freeze(network)
         self.train()
+        if frozen_source is not None:
+            self.freeze_modules(network, source=frozen_source)
 
     @abstractmethod
     def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -49,10 +47,3 @@ class TokenEncoder(nn.Module, ABC):
             (B, out_dim), not normalised.
         """
         return self.fc_out(self.embed(ids, mask))
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of all parts that are not held still."""
-        super().train(mode)
-        if not self._trainable:
-            self.network.eval()
-        return self

@@ -31,14 +31,18 @@ class TransformerTextEncoder(TokenEncoder):
     Args:
         network: an encoder-only transformer, without its own pooling layer.
         out_dim: E of the output.
-        trainable: False: only the last layer learns.
+        frozen_source: see `TokenEncoder`.
         pooling: "mean" over a caption's own tokens, special ones included, as sentence encoders do; "cls": the first.
     """
 
     def __init__(
-        self, network: PreTrainedModel, out_dim: int, trainable: bool = True, pooling: Literal["mean", "cls"] = "mean"
+        self,
+        network: PreTrainedModel,
+        out_dim: int,
+        frozen_source: str | None = None,
+        pooling: Literal["mean", "cls"] = "mean",
     ) -> None:
-        super().__init__(network, network.config.hidden_size, out_dim, trainable)
+        super().__init__(network, network.config.hidden_size, out_dim, frozen_source)
         self.pooling = pooling
 
     def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -82,7 +86,7 @@ class TransformerTextSpec(Spec):
         """
         model = _transformer_of(self.model)
         network = load_pretrained(_without_pooler(_encoder_config(model)), model, _KEY)
-        return TransformerTextEncoder(network, out_dim, self.trainable, self.pooling)
+        return TransformerTextEncoder(network, out_dim, None if self.trainable else self.model, self.pooling)
 
 
 def _transformer_of(model: str) -> str:

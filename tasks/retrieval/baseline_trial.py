@@ -13,7 +13,8 @@ from tasks.runs import parse_run
 from utils.artefact_utils import write_json
 from utils.cli_utils import ArtefactError, ConfigError
 from utils.config_utils import to_mapping
-from utils.model_utils import check_fits, write_checkpoint
+from utils.model_utils import write_checkpoint
+from utils.model_utils.checkpoints import check_fits
 from utils.model_utils.trials import PARAMS_FILE
 from utils.weight_utils import check_values, read_foreign
 
@@ -51,7 +52,7 @@ def write_baseline_trial(run: DualEncoderRun, published: Published, digest: str,
     state = {f"dual_encoder.audio_encoder.{key}": value for key, value in audio.items()}
     state |= {f"{_TEXT_LAYER}{key}": value for key, value in head.items()}
     network = trial_run.model.build(published.n_mels, head["weight"].shape[1])
-    check_fits(network, {key.removeprefix("dual_encoder."): value for key, value in state.items()}, path)
+    check_fits(network.state_dict(), {key.removeprefix("dual_encoder."): value for key, value in state.items()}, path)
     write_checkpoint(folder / "checkpoint_000000", {"epoch": 0, "model": state}, {})
     write_json(folder / PARAMS_FILE, to_mapping(trial_run))  # last: what makes the folder a trial
     return folder

@@ -9,7 +9,7 @@ import pytest
 from tasks import check_run, experiment_of, load_run, parse_run
 from tasks.runs import check_search
 from tests.training import run_of
-from utils.cli_utils import ArtefactError, ConfigError, UserError, command_for
+from utils.cli_utils import ArtefactError, ConfigError, command_for
 from utils.config_utils import to_mapping
 
 
@@ -145,15 +145,3 @@ def test_a_missing_features_folder_is_named(prepared):
     shutil.rmtree(prepared / "features")
     with pytest.raises(ArtefactError, match=r"features/development_text\.csv: no such file; write it: .*-m prep"):
         check_run(run_of(prepared), thorough=False)
-
-
-def test_a_small_disk_is_found_for_all_trials(prepared, monkeypatch):
-    run = run_of(prepared, "search={optimizer.lr: {grid: [0.1, 0.2, 0.3]}}", "ray.num_samples=2")
-    parameters = sum(p.numel() for p in run.build().model().parameters())
-    need = 3 * 2 * parameters * 12 * 4  # trials x weights and two moments x two kept, the last, and one being written
-    usage = type(shutil.disk_usage("/"))
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, need))
-    check_run(run, thorough=False)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, need - 1))
-    with pytest.raises(UserError, match=r"runs: needs \d+ MB, \d+ MB are free; .*--set output_root=DIR"):
-        check_run(run, thorough=False)

@@ -48,7 +48,7 @@ def test_the_task_has_the_trained_weights_in_eval_mode(trained):
     found = load(trained, "--checkpoint", "checkpoint_000001")
     task = found.task()
     state = task.model().state_dict()
-    assert all(torch.equal(state[key], value) for key, value in found.state.items())
+    assert all(torch.equal(state[key], value) for key, value in found.saved.weights.items())
     assert not any(module.training for module in task.model().modules())
 
 

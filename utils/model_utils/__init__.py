@@ -2,7 +2,8 @@
 
 from utils.model_utils.checkpoints import (
     CheckpointFacts,
-    check_fits,
+    checkpoint_bytes,
+    load_weights,
     read_checkpoint,
     read_facts,
     seed_everything,
@@ -11,6 +12,7 @@ from utils.model_utils.checkpoints import (
 )
 from utils.model_utils.devices import autocast, choose_device, to_device
 from utils.model_utils.divergence import DivergedError
+from utils.model_utils.frozen_weights import SavedWeights
 from utils.model_utils.loop import Fit, Report
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
 from utils.model_utils.task_protocol import Loader, Task
@@ -25,14 +27,16 @@ __all__ = [
     "Loader",
     "OptimizerSpec",
     "Report",
+    "SavedWeights",
     "Selection",
     "Task",
     "TrainedTrial",
     "TrainingSpec",
     "autocast",
-    "check_fits",
+    "checkpoint_bytes",
     "choose_device",
     "find_trial",
+    "load_weights",
     "read_checkpoint",
     "read_facts",
     "read_history",

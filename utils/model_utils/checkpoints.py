@@ -16,10 +16,21 @@ from torch import Tensor, nn
 from utils.artefact_utils import replacing, write_json
 from utils.cli_utils import ArtefactError
 from utils.config_utils import read_json
+from utils.model_utils.frozen_weights import (
+    FrozenNetwork,
+    SavedWeights,
+    frozen_names,
+    frozen_networks,
+    read_frozen,
+    weights_to_save,
+    without_frozen,
+)
+from utils.model_utils.optimisation import OptimizerSpec
 from utils.model_utils.training_spec import Selection
 from utils.weight_utils import key_problems, load_file, save_file
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: with the weights of frozen networks in it, which is read too
+_READ_VERSIONS = (1, 2)
 STATE_FILE = "checkpoint.pt"
 FACTS_FILE = "checkpoint.json"
 
@@ -97,10 +108,18 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
     path = check_whole(folder)
     state = load_file(path, "use another checkpoint, or train again")
     found = state.get("format_version") if isinstance(state, dict) else None
-    if found != FORMAT_VERSION:
-        raise ArtefactError(f"{path}: format version {found}, this program reads {FORMAT_VERSION}; train again")
+    if not isinstance(found, int) or found not in _READ_VERSIONS:
+        versions = " and ".join(str(version) for version in _READ_VERSIONS)
+        raise ArtefactError(f"{path}: format version {found}, this program reads {versions}; train again")
     checked: dict[str, Any] = state
     return checked
+
+
+def checkpoint_bytes(model: nn.Module, optimizer: OptimizerSpec) -> int:
+    """How large a checkpoint of a run will be, but for a few kB: what is saved, and the moments of what learns."""
+    saved = weights_to_save(model, frozen_names(model))
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return sum(t.nbytes for t in saved.values()) + optimizer.moments * sum(p.nbytes for p in learning)
 
 
 class WholeCheckpoint(NamedTuple):
@@ -121,8 +140,8 @@ def newest_whole_checkpoint(folders: Sequence[Path]) -> tuple[WholeCheckpoint | 
     return None, troubles
 
 
-def weights_of(state: Mapping[str, Any], checkpoint: Path) -> dict[str, Tensor]:
-    """The model's weights by name.
+def weights_of(state: Mapping[str, Any], checkpoint: Path) -> SavedWeights:
+    """The model's weights by name, and what is noted of those that are not in the checkpoint.
 
     Raises:
         ArtefactError: the checkpoint has none.
@@ -130,16 +149,49 @@ def weights_of(state: Mapping[str, Any], checkpoint: Path) -> dict[str, Tensor]:
     weights = state.get("model")
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise ArtefactError(f"{checkpoint}: has no weights by name in 'model'; use another checkpoint, or train again")
-    return {str(name): value for name, value in weights.items()}
+    try:
+        frozen = None if state.get("format_version") == 1 else read_frozen(state.get("frozen", {}))
+    except (ValueError, TypeError) as error:
+        raise ArtefactError(f"{checkpoint}: 'frozen': {error}; use another checkpoint, or train again") from error
+    return SavedWeights({str(name): value for name, value in weights.items()}, frozen)
 
 
-def check_fits(model: nn.Module, state: Mapping[str, Tensor], checkpoint: Path) -> None:
-    """Make sure that the weights of a checkpoint are those of this model.
+def load_weights(model: nn.Module, saved: SavedWeights, checkpoint: Path) -> None:
+    """Load the weights of a checkpoint, all of them or none; arguments and Raises as of `fitting_weights`."""
+    weights = fitting_weights(model, frozen_networks(model), saved, checkpoint)
+    model.load_state_dict(weights, strict=False)  # frozen networks have theirs; the rest was compared by name
 
+
+def fitting_weights(
+    model: nn.Module, frozen: Mapping[str, FrozenNetwork], saved: SavedWeights, checkpoint: Path
+) -> dict[str, Tensor]:
+    """The weights of a checkpoint that a model takes, once it is sure that they are of such a model.
+
+    Args:
+        model: built as in training, its frozen networks loaded from where they come from.
+        frozen: what `frozen_networks` finds in it.
+        saved: what the checkpoint holds.
+        checkpoint: its path, for messages.
+    Raises:
+        ArtefactError: weights are missing, left over, of another shape or type, or a frozen network of the model is in
+            another state than in training.
+    """
+    weights = without_frozen(saved, frozen, checkpoint)
+    left_out = frozen.keys() if saved.frozen is None else frozen.keys() & saved.frozen.keys()
+    check_fits(weights_to_save(model, left_out), weights, checkpoint)
+    return weights
+
+
+def check_fits(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], checkpoint: Path) -> None:
+    """Make sure that the weights of a checkpoint are those of a model.
+
+    Args:
+        wanted: the state that the model has.
+        state: the weights.
+        checkpoint: their path, for messages.
     Raises:
         ArtefactError: some are missing, left over, of another shape or type.
     """
-    wanted = model.state_dict()
     problems = key_problems(wanted, state)
     if problems:
         raise ArtefactError(

@@ -14,7 +14,7 @@ from torch import Tensor
 from utils.cli_utils import UserError
 from utils.model_utils.checkpoints import (
     STATE_FILE,
-    check_fits,
+    fitting_weights,
     newest_whole_checkpoint,
     random_state,
     restore_random_state,
@@ -24,6 +24,7 @@ from utils.model_utils.checkpoints import (
 )
 from utils.model_utils.devices import autocast, choose_device, to_device
 from utils.model_utils.divergence import DivergedError, FiniteCheck
+from utils.model_utils.frozen_weights import FrozenNetwork, frozen_networks, weights_to_save
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
 from utils.model_utils.parameter_groups import learning_rates
 from utils.model_utils.saved_state import check_optimizer_state, check_sections
@@ -99,11 +100,10 @@ class Fit:
         best = {"value": None, "epoch": 0}
         wanted = {"scheduler": schedule, "scaler": scaler, "epoch": 0, "best": None, "best_epoch": 0, "stop": best}
         check_sections(state, wanted, path)
-        weights = weights_of(state, path)
-        check_fits(self.model, weights, path)
+        weights = fitting_weights(self.model, self._frozen, weights_of(state, path), path)
         check_optimizer_state(self._optimizer, state.get("optimizer"), path)
         restore_random_state(state.get("random"), path)  # the last one to refuse; loading draws nothing
-        self.model.load_state_dict(weights)
+        self.model.load_state_dict(weights, strict=False)  # frozen networks have theirs; the rest was compared by name
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["scheduler"])
         self._scaler.load_state_dict(state["scaler"])
@@ -111,10 +111,15 @@ class Fit:
         self.best.load_state_dict({"value": state["best"], "epoch": state["best_epoch"]})
         self._stop.load_state_dict(state["stop"])
 
+    @functools.cached_property
+    def _frozen(self) -> dict[str, FrozenNetwork]:
+        return frozen_networks(self.model)  # once: nothing changes them
+
     def state(self, config: dict[str, Any]) -> dict[str, Any]:
         """Everything that the next epoch depends on, as tensors and plain values."""
         return {
-            "model": self.model.state_dict(),
+            "model": weights_to_save(self.model, self._frozen),
+            "frozen": {name: network._asdict() for name, network in self._frozen.items()},
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._schedule.state_dict(),
             "scaler": self._scaler.state_dict(),

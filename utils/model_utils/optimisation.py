@@ -16,6 +16,8 @@ from utils.model_utils.parameter_groups import GroupSpec, NamedParameters, param
 class AdamSpec(Spec):
     """`optimizer: {name: Adam}`."""
 
+    moments: ClassVar[int] = 2  # tensors that it keeps for each parameter
+
     name: Literal["Adam"]
     lr: float = Field(1e-3, gt=0, le=10)
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
@@ -29,6 +31,8 @@ class AdamSpec(Spec):
 
 class AdamWSpec(Spec):
     """`optimizer: {name: AdamW}`."""
+
+    moments: ClassVar[int] = 2  # tensors that it keeps for each parameter
 
     name: Literal["AdamW"]
     lr: float = Field(1e-3, gt=0, le=10)
@@ -50,6 +54,11 @@ class SGDSpec(Spec):
     nesterov: bool = False
     weight_decay: float = Field(0.0, ge=0, le=10)
     groups: dict[str, GroupSpec] = Field(default_factory=dict)  # by the beginning of parameters' names
+
+    @property
+    def moments(self) -> int:
+        """Tensors that it keeps for each parameter."""
+        return 1 if self.momentum else 0
 
     def build(self, parameters: NamedParameters) -> Optimizer:
         """The optimizer of those parameters that learn; see `parameter_groups`."""

@@ -11,7 +11,6 @@ from utils.artefact_utils import write_json
 from utils.cli_utils import ArtefactError, UserError, command_for
 from utils.config_utils import parse_json, read_json, read_settings
 from utils.model_utils.checkpoints import FACTS_FILE, CheckpointFacts, check_whole, is_number, read_facts
-from utils.model_utils.training_spec import Selection
 
 PARAMS_FILE = "params.json"
 HISTORY_FILE = "result.json"  # a line an epoch
@@ -116,7 +115,7 @@ def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | Non
         found = "holds no trial" if experiment.is_dir() else "does not exist"
         raise UserError(f"run {experiment} {found}; train first: {train}")
     params = {folder: _read_params(folder) for folder in trials}
-    ranked = {folder: _ranked(folder, params[folder]) for folder in trials}
+    ranked = {folder: _ranked(folder) for folder in trials}
     diverged = [folder for folder in trials if has_diverged(folder)]
     best = _first_whole([facts for folder in trials if folder not in diverged for facts in ranked[folder]])
     best_trial = None if best is None else best.folder.parent
@@ -183,7 +182,7 @@ def _named(folders: Sequence[Path], name: str, what: str) -> Path:
     raise UserError(f"{what} '{name}' does not exist; choices: {known}")
 
 
-def _ranked(trial: Path, params: dict[str, Any]) -> list[CheckpointFacts]:
+def _ranked(trial: Path) -> list[CheckpointFacts]:
     """The checkpoints of a trial, the best first, by what their own facts say that they are chosen by."""
     facts: dict[int, CheckpointFacts] = {}
     for folder in checkpoint_folders(trial):
@@ -192,16 +191,13 @@ def _ranked(trial: Path, params: dict[str, Any]) -> list[CheckpointFacts]:
         except ArtefactError as error:
             print(f"passed over: {error}")
         else:
-            if found.selection is None:
-                found = found._replace(selection=_selection_of(params))
+            if found.selection is None and found.metrics:
+                raise ArtefactError(
+                    f"{folder / FACTS_FILE}: does not say which metric is chosen by, and whether higher is better: an "
+                    f"earlier version wrote it; move {trial} away, or train again: {command_for('main.py', '--fresh')}"
+                )
             facts[found.epoch] = found  # a repeated epoch counts as it was written last
     return sorted(facts.values(), key=lambda found: found.rank)
-
-
-def _selection_of(params: dict[str, Any]) -> Selection:
-    """What checkpoints are chosen by that do not note it, since they are from before directions were."""
-    metric = params["training"]["select_on"]  # of those that there were, val_loss alone was better when lower
-    return Selection(metric, "min" if metric == "val_loss" else "max")
 
 
 def _first_whole(candidates: Sequence[CheckpointFacts]) -> CheckpointFacts | None:

@@ -1,5 +1,6 @@
 """Experiment space, trials, resume: the only importer of ray, which it imports when it starts."""
 
+from utils.tune_utils.disk import check_disk
 from utils.tune_utils.folder import read_revisions
 from utils.tune_utils.launch import launch, print_best
 from utils.tune_utils.spec import (
@@ -19,6 +20,7 @@ __all__ = [
     "Machine",
     "PlateauStopperSpec",
     "RaySpec",
+    "check_disk",
     "check_resources",
     "describe_unfinished",
     "launch",

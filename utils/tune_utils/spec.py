@@ -107,6 +107,7 @@ class Experiment(NamedTuple):
     folder: Path  # runs/<experiment>
     data: str = ""  # a digest of what is trained and chosen on
     revisions: Mapping[str, str] = {}  # audio, text -> which state of a frozen encoder made the vectors
+    checkpoint_bytes: int = 0  # of one checkpoint
 
 
 class Machine(NamedTuple):

@@ -38,6 +38,7 @@ def test_checkpoint_of_a_run_holds_all_that_the_next_epoch_needs(prepared, tmp_p
     assert set(state) == {
         "format_version",
         "model",
+        "frozen",
         "optimizer",
         "scheduler",
         "scaler",

@@ -183,14 +183,14 @@ def test_no_whole_checkpoint_at_all(tmp_path):
         find_trial(tmp_path)
 
 
-@pytest.mark.parametrize(("select_on", "epoch"), [("mAP@10", 2), ("val_loss", 1)])
-def test_checkpoints_from_before_directions_were_noted(select_on, epoch, tmp_path):
-    write(tmp_path, "trial_00000", select_on, [0.2, 0.5])
+def test_a_direction_that_was_not_noted_is_not_guessed(tmp_path):
+    write(tmp_path, "trial_00000", "mAP@10", [0.2, 0.5])
     for path in tmp_path.glob("trial_00000/*/checkpoint.json"):
         facts = json.loads(path.read_text())
         del facts["selection"]
         path.write_text(json.dumps(facts))
-    assert find_trial(tmp_path).checkpoint.epoch == epoch
+    with pytest.raises(ArtefactError, match=r"checkpoint\.json: does not say .* whether higher is better: .*--fresh$"):
+        find_trial(tmp_path)
 
 
 def test_a_repeated_epoch_counts_as_it_was_written_last(tmp_path):
