@@ -3,9 +3,13 @@
     python -m postprocessing.search "a dog barks twice"
     python -m postprocessing.search --audio barking.wav howling.flac
     python -m postprocessing.search --each dog rain
+    python -m postprocessing.search "a dog barks twice" --split train        another split than data.splits.eval
+    python -m postprocessing.search "a dog barks twice" --all-splits
+    python -m postprocessing.search "a dog barks twice" --folder ~/sounds    any folder, and all below it
 
-Several queries can be given at once. The clips are embedded anew unless
-<split>_xmodal_scores.hdf5 of the same checkpoint holds their embeddings.
+Several queries can be given at once. The clips of a split are embedded anew unless
+<split>_xmodal_scores.hdf5 of the same checkpoint holds their embeddings. Those of a folder are embedded once and kept
+in the trial's folder; only files that have changed since, or another checkpoint, are embedded again.
 """
 
 from __future__ import annotations
@@ -14,23 +18,24 @@ import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from tasks import Trained, load_trained
+from tasks.encoders import encoder_of
 from tasks.retrieval.dual_encoder import DualEncoderTask
+from tasks.retrieval.encoder import RetrievalEncoder
 from utils.artefact_utils import UnreadableError
 from utils.artefact_utils.retrieval import ScoreReader
-from utils.audio_utils import AudioError
 from utils.cli_utils import ArtefactError, UserError, command, positive, printable
 from utils.dataset_utils import AUDIO_SUFFIXES
-from utils.metric_utils.ranking import top_k
-from utils.metric_utils.scores import EmbeddingScores
 from utils.report_utils import print_table
 
 SCRIPT = "postprocessing.search"
+_SHOWN = 10  # files that are printed where many cannot be embedded
 
 Array = NDArray[np.float32]
 
@@ -43,26 +48,67 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--each", action="store_true", help="every TEXT is a query, though each is a single word")
     parser.add_argument("--audio", nargs="+", action="append", default=[], metavar="FILE", help="sounds to search by")
     parser.add_argument("--top", type=positive, default=10, help="how many clips (default 10)")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="search the sound files below DIR, not a split")
+    parser.add_argument("--all-splits", action="store_true", help="search the clips of all splits")
     trained, args = load_trained(argv, parser)
+    given = {"--folder": args.folder, "--all-splits": args.all_splits or None, "--split": args.split}
+    if len(chosen := [option for option, value in given.items() if value is not None]) > 1:
+        raise UserError(f"{' and '.join(chosen)}: each says where to search; give one of them")
     texts, sounds = _texts_and_sounds(args.queries, args.audio)
     _check_queries(texts, sounds, partial(trained.command_for, SCRIPT), each=args.each)
     task = trained.task()
-    with torch.inference_mode():
-        queries = [
-            *(task.embed_queries(texts) if texts else []),
-            *(_audio_query(task, p) for p in sounds),
-        ]
-        clips = _clip_embeddings(task, trained)
-    names = [*texts, *(path.name for path in sounds)]
-    similarity = trained.run.criterion.similarity
-    best, scores = top_k(EmbeddingScores(np.stack(queries), clips, similarity=similarity), args.top)
-    data = task.split(trained.split)
-    captions = {caption.fid: caption.raw_text for caption in reversed(data.captions)}  # the first one of each clip
-    for name, columns, values in zip(names, best, scores, strict=True):
-        found = [(data.clips[c], value) for c, value in zip(columns, values, strict=True)]
-        rows = [[clip.fname, captions.get(clip.fid, ""), f"{value:.4f}"] for clip, value in found]
-        title = f"\"{name}\" in {len(data.clips)} clips of '{trained.split}'"
-        print_table(title, ["clip", "one of its captions", "score"], rows, texts=2)
+    encoder = encoder_of(trained, task)
+    queries = [encoder.encode_text(texts)] if texts else []
+    queries += [encoder.encode_audio(sounds)] if sounds else []
+    if args.folder is not None:
+        found = _folder(encoder, args.folder)
+    else:
+        splits = trained.run.data.splits.names() if args.all_splits else [trained.split]
+        found = _clips_of_splits(task, [trained._replace(split=split) for split in splits])
+    hits = encoder.search(np.concatenate(queries), found.embeddings, args.top)
+    for name, columns, values in zip([*texts, *(path.name for path in sounds)], *hits, strict=True):
+        rows = [[*found.rows[c], f"{value:.4f}"] for c, value in zip(columns, values, strict=True)]
+        print_table(f'"{name}" in {found.title}', [*found.columns, "score"], rows, texts=len(found.columns))
+
+
+class _Candidates(NamedTuple):
+    """What is searched."""
+
+    title: str
+    columns: list[str]  # of text, that a row shows
+    rows: list[list[str]]  # C
+    embeddings: Array  # (C, E)
+
+
+def _folder(encoder: RetrievalEncoder, folder: Path) -> _Candidates:
+    """The sound files below a folder; those that cannot be embedded are printed.
+
+    Raises:
+        UserError: there is no sound file that can be embedded.
+    """
+    found = encoder.encode_folder(folder, progress=True)
+    refused = [f"{file}: {reason}" for file, reason in found.refused.items()]
+    if not found.files:
+        raise UserError(f"{refused[0]}; no sound file below {folder} can be embedded; name another folder")
+    for line in refused[:_SHOWN]:
+        print(f"left out: {line}")
+    if len(refused) > _SHOWN:
+        print(f"left out: {len(refused) - _SHOWN} more files of {len(refused) + len(found.files)}")
+    rows = [[file.relative_to(folder).as_posix()] for file in found.files]
+    return _Candidates(f"{len(rows)} sound files below {folder}", ["file"], rows, found.embeddings)
+
+
+def _clips_of_splits(task: DualEncoderTask, splits: Sequence[Trained]) -> _Candidates:
+    """The clips of splits, each with one of its captions."""
+    rows: list[list[str]] = []
+    for trained in splits:
+        data = task.split(trained.split)
+        captions = {caption.fid: caption.raw_text for caption in reversed(data.captions)}  # the first one of each clip
+        place = f"{trained.split}/" if len(splits) > 1 else ""
+        rows += [[f"{place}{clip.fname}", captions.get(clip.fid, "")] for clip in data.clips]
+    names = ", ".join(f"'{trained.split}'" for trained in splits)
+    embeddings = np.concatenate([_clip_embeddings(task, trained) for trained in splits])
+    return _Candidates(f"{len(rows)} clips of {names}", ["clip", "one of its captions"], rows, embeddings)
 
 
 def _texts_and_sounds(texts: Sequence[str], audio: Sequence[Sequence[str]]) -> tuple[list[str], list[Path]]:
@@ -115,14 +161,6 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _audio_query(task: DualEncoderTask, path: Path) -> Array:
-    """(E,) float32, the embedding of a sound file."""
-    try:
-        return task.embed_sound(path)
-    except AudioError as error:
-        raise UserError(f"{path}: {error}; give another sound file") from error
-
-
 def _clip_embeddings(task: DualEncoderTask, trained: Trained) -> Array:
     """(C, E) float32, in the order of the split's clips."""
     fids = task.split(trained.split).fids
@@ -134,7 +172,8 @@ def _clip_embeddings(task: DualEncoderTask, trained: Trained) -> Array:
         raise
     except ArtefactError:
         print(f"{trained.scores.name} is not there: embedding {len(fids)} clips")
-    return task.outputs(trained.split).audio
+    with torch.inference_mode():
+        return task.outputs(trained.split).audio
 
 
 if __name__ == "__main__":

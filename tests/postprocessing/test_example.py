@@ -27,7 +27,7 @@ def facts(tmp_path):
 
 def test_it_prints_the_embedding(facts, capsys):
     audio_encoder.main([str(SOUND), str(facts)])
-    assert re.search(r"example\.wav: \d+ frames -> 8 numbers, norm \d", capsys.readouterr().out)
+    assert re.search(r"example\.wav: 8 numbers, norm 1\.000\n\[", capsys.readouterr().out)
 
 
 def test_what_is_missing_or_broken_is_one_line(facts, tmp_path, capsys):
@@ -45,19 +45,29 @@ def test_what_is_missing_or_broken_is_one_line(facts, tmp_path, capsys):
     assert f"{broken}: cannot be decoded: " in refused(broken, facts)
     assert "none.wav: cannot be decoded: no such file" in refused(tmp_path / "none.wav", facts)
     assert "none.json: no such file; write both files again: " in refused(SOUND, tmp_path / "none.json")
-    for text in ("{", "[]", "{}", '{"front_end": 1}', facts.read_text().replace("CNN10", "CNN15")):
+    for text in (
+        "{",
+        "[]",
+        "{}",
+        '{"front_end": 1}',
+        facts.read_text().replace('"n_mels"', '"bands"').replace("front_end", "f"),
+    ):
         (tmp_path / "b.json").write_text(text)
         assert "b.json: is no exported audio encoder: " in refused(SOUND, tmp_path / "b.json")
+    (tmp_path / "b.json").write_text(facts.read_text().replace("CNN10", "CNN15"))
+    assert "b.json: holds a network named CNN15Encoder, expected CNN14Encoder or " in refused(
+        SOUND, tmp_path / "b.json"
+    )
     (tmp_path / "b.json").write_text(facts.read_text())
     assert "b.pth: no such file" in refused(SOUND, tmp_path / "b.json")
     (tmp_path / "b.pth").write_bytes(b"PK")
     assert "b.pth: " in refused(SOUND, tmp_path / "b.json")
     facts.write_text(facts.read_text().replace('"out_dim": 8', '"out_dim": 9'))
-    assert "a.pth: does not fit this run's CNN10Encoder" in refused(SOUND, facts)
+    assert "a.pth: does not fit the CNN10Encoder of a.json: " in refused(SOUND, facts)
 
 
 def test_without_arguments_it_says_how_to_use_it(capsys):
     with pytest.raises(SystemExit) as stop:
         audio_encoder.main([])
     assert stop.value.code == 2
-    assert "the following arguments are required: sound, encoder" in capsys.readouterr().err
+    assert "the following arguments are required: SOUND, encoder" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from models.audio_encoders.cnn6 import CNN6Encoder
 from postprocessing import export
@@ -25,9 +26,9 @@ from utils.model_utils import find_trial, read_checkpoint
 ROOT = Path(__file__).parents[2]
 
 
-def raw_embedding(folder, sound):
-    """The audio encoder's output for a file, before normalisation, from the task itself."""
-    run_ = run_of(folder, "model.out_norm=none", "data.max_duration_s=60")
+def embedding_of_the_task(folder, sound):
+    """The model's embedding of a file, from the task itself."""
+    run_ = run_of(folder)
     task = run_.build()
     trial = find_trial(run_.folder)
     task.model().load_state_dict(read_checkpoint(trial.checkpoint.folder)["model"])
@@ -37,7 +38,12 @@ def raw_embedding(folder, sound):
         return task.embed_clip(log_mel(read_wave(sound, front_end.sample_rate_hz), front_end))
 
 
-def test_the_example_gives_the_embedding_of_the_task(trained, capsys, tmp_path):
+def numbers_in(printed):
+    """The first numbers of the embedding that the example prints."""
+    return [float(number) for number in printed.partition("\n[")[2].partition("]")[0].split()]
+
+
+def test_the_example_gives_the_embedding_of_the_model(trained, capsys, tmp_path):
     result = run(export.main, capsys, trained)
     facts = trained / "runs" / "tiny" / "audio_encoder.json"
     sound = ROOT / "example" / "example.wav"
@@ -49,12 +55,11 @@ def test_the_example_gives_the_embedding_of_the_task(trained, capsys, tmp_path):
         text=True,
         check=True,
     )
-    expected = raw_embedding(trained, sound)
-    printed = done.stdout.partition("tensor(")[2].partition("]")[0].lstrip("[")
-    np.testing.assert_allclose([float(number) for number in printed.split(",")], expected, atol=2e-4)
-    frames, width, norm = re.search(r"(\d+) frames -> (\d+) numbers, norm ([\d.]+)", done.stdout).groups()
-    assert (int(width), float(norm)) == (8, round(float(np.linalg.norm(expected)), 3))
-    assert int(frames) == 1 + len(read_wave(sound, 44_100)) // 882
+    expected = embedding_of_the_task(trained, sound)  # the mean over windows of a second, at norm 1
+    assert len(read_wave(sound, 44_100)) > 2 * 44_100
+    np.testing.assert_allclose(numbers_in(done.stdout), expected, atol=1e-6)
+    width, norm = re.search(r"(\d+) numbers, norm ([\d.]+)", done.stdout).groups()
+    assert (int(width), norm) == (8, "1.000")
 
 
 def test_the_facts_say_how_to_build_and_what_to_feed(trained, capsys):
@@ -63,7 +68,7 @@ def test_the_facts_say_how_to_build_and_what_to_feed(trained, capsys):
     facts = json.loads((folder / "audio_encoder.json").read_text())
     assert facts["audio_encoder"]["name"] == "CNN10Encoder"
     assert facts["audio_encoder"]["base_channels"] == 2
-    assert (facts["out_dim"], facts["out_norm"]) == (8, "L2")
+    assert (facts["out_dim"], facts["out_norm"], facts["max_duration_s"]) == (8, "L2", 1.0)
     assert facts["front_end"]["n_mels"] == 64
     assert facts["made_from"].startswith("trial_00000/checkpoint_00000")
     state = torch.load(folder / "audio_encoder.pth", weights_only=True)["model"]
@@ -81,7 +86,9 @@ def test_the_example_refuses_a_width_that_no_encoder_has(tmp_path, capsys, width
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "example" / "audio_encoder.py"))["main"](["example/example.wav", str(facts)])
     assert ended.value.code == 2
-    assert f"is no exported audio encoder: out_dim is {width!r}, expected 1 to 65536; write" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "audio_encoder.json: is no exported audio encoder: out_dim: Input should be " in error
+    assert f"(got {width!r}); write both files again: " in error
 
 
 def test_no_features_are_needed(trained, capsys):
@@ -108,7 +115,7 @@ def test_the_encoder_of_the_baseline_gives_its_embedding(raw, capsys, monkeypatc
     monkeypatch.chdir(raw)
     network = plain_dcase().eval()
     torch.save(training_checkpoint(network) if kind == "checkpoint" else network.state_dict(), kind)
-    result = run(export.main, capsys, raw, "--from", kind)
+    result = run(export.main, capsys, raw, "--from", kind, "--set", "data.max_duration_s=30")
     facts = Path("pretrained_models") / Path(kind).stem / "audio_encoder.json"
     assert f"wrote {facts}\nfront-end: dcase2023 (44100 Hz" in result.out
     example = ROOT / "example"  # another folder than the project's
@@ -118,9 +125,8 @@ def test_the_encoder_of_the_baseline_gives_its_embedding(raw, capsys, monkeypatc
     runpy.run_path(str(ROOT / "example" / "audio_encoder.py"), run_name="__main__")
     features = torch.from_numpy(log_mel(read_wave(sound, 44_100), FrontEnd.model_validate({"name": "dcase2023"})))
     with torch.no_grad():
-        expected = network(features[None])[0]
-    printed = capsys.readouterr().out.partition("tensor([")[2].partition("]")[0]
-    np.testing.assert_allclose([float(n) for n in printed.split(",")], expected[:8], rtol=1e-3, atol=2e-4)
+        expected = F.normalize(network(features[None])[0], dim=0)  # model.out_norm is L2
+    np.testing.assert_allclose(numbers_in(capsys.readouterr().out), expected[:8], rtol=1e-3, atol=1e-5)
 
 
 def test_a_file_for_export_must_have_a_last_layer(raw, capsys, monkeypatch):

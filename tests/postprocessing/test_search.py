@@ -7,7 +7,7 @@ import soundfile
 
 from postprocessing import search, xmodal_retrieval, xmodal_scores
 from tests.postprocessing.commands import error_of, run
-from tests.tiny import write_sentence_encoder
+from tests.tiny import SPLITS, write_sentence_encoder
 
 
 def hits(out):
@@ -74,9 +74,36 @@ def test_text_and_sound_in_one_command_and_the_number_of_clips(trained, capsys):
     assert len(re.findall(r"│ evaluation \d\.wav", result.out)) == 4
 
 
+def test_another_split_and_all_of_them(trained, capsys):
+    one = run(search.main, capsys, trained, "a dog barks", "--split", "train", "--top", "3")
+    assert "\"a dog barks\" in 8 clips of 'development'" in one.out
+    result = run(search.main, capsys, trained, "a dog barks", "--all-splits", "--top", "16")
+    assert "\"a dog barks\" in 16 clips of 'development', 'validation', 'evaluation'" in result.out
+    found = re.findall(r"│ (\w+)/(\w+) (\d)\.wav", result.out)
+    assert sorted(found) == sorted((s, s, str(n)) for s, clips in SPLITS.items() for n in range(clips))
+    best = re.findall(r"│ (?:development/)?(development \d\.wav) ", result.out)
+    assert best[:3] == re.findall(r"│ (development \d\.wav) ", one.out)
+
+
+def test_any_folder(trained, capsys):
+    folder = trained / "corpus" / "validation"
+    (folder / "broken.wav").write_bytes(b"no sound")
+    result = run(search.main, capsys, trained, "a dog barks", "--folder", str(folder), "--top", "2")
+    assert f"left out: {folder / 'broken.wav'}: cannot be decoded: " in result.out
+    assert f'"a dog barks" in 4 sound files below {folder}' in result.out
+    assert len(re.findall(r"│ validation \d\.wav +│ +-?\d\.\d{4} │", result.out)) == 2
+    for path in folder.glob("validation*"):
+        path.unlink()
+    message = error_of(run(search.main, capsys, trained, "a dog barks", "--folder", str(folder)))
+    assert message.endswith(f"no sound file below {folder} can be embedded; name another folder")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["dog", "--folder", "x", "--all-splits"], "--folder and --all-splits: each says where to search; give one"),
+        (["dog", "--folder", "x", "--split", "val"], "--folder and --split: each says where to search; give one of"),
+        (["dog", "--folder", "x"], "folder: folder x does not exist; name the folder of the sounds"),
         ([], "nothing to search for; give a text in quotes, or --audio FILE"),
         (["a", "dog", "barks"], "found 3 queries of one word each; put a text in quotes: "),
         (["a", "dog", "barks"], "postprocessing.search --conf "),

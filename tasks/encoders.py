@@ -1,0 +1,104 @@
+"""Load a trained run, or an exported audio encoder, to embed sound files and texts.
+
+from tasks import load_encoder
+encoder = load_encoder("runs/demo")
+audio, text = encoder.encode_audio(["a.wav", "b.wav"]), encoder.encode_text(["a dog barks"])
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.core import DualEncoderModel
+from models.exported import ExportedEncoder, read_exported
+from models.sounds import SoundInput, features_of_sounds
+from tasks.retrieval.dual_encoder import DualEncoderTask, SoundEmbeddings
+from tasks.retrieval.encoder import AnyPath, RetrievalEncoder
+from tasks.runs import parse_run
+from tasks.trained import Trained, trained_of
+from utils.audio_utils import log_mel
+from utils.model_utils import choose_device, find_trial
+from utils.model_utils.checkpoints import STATE_FILE
+from utils.pretrained_utils import sha256
+
+_EXPORT = "write both files again: python -m postprocessing.export"
+# An export of an earlier version does not say where a clip is cut.
+_UNCUT_S = 86_400.0
+
+
+def load_encoder(path: AnyPath, *, trial: str | None = None, checkpoint: str | None = None) -> RetrievalEncoder:
+    """Load what embeds sound files and texts.
+
+    Args:
+        path: the folder of an experiment, such as runs/demo; or an audio_encoder.json of postprocessing.export.
+        trial: name of the trial's folder; None: the best. Of an experiment alone.
+        checkpoint: name of the checkpoint's folder; None: the trial's best. Of an experiment alone.
+    Raises:
+        UserError: there is no such run, trial or checkpoint, or a file of it or of its features is missing or broken.
+    """
+    path = Path(path).expanduser()
+    if path.suffix == ".json":
+        return _of_export(path)
+    run = parse_run(find_trial(path, trial, checkpoint).params, str(path))
+    trained = trained_of(run, argparse.Namespace(run=path, trial=trial, checkpoint=checkpoint, split=None, set=[]))
+    return encoder_of(trained, trained.task())
+
+
+def encoder_of(trained: Trained, task: DualEncoderTask) -> RetrievalEncoder:
+    """The encoders of a trained run.
+
+    Args:
+        trained: the run and its checkpoint.
+        task: of `trained.task()`.
+    """
+    weights = trained.trial.checkpoint.folder / STATE_FILE
+    return RetrievalEncoder(
+        task.embed_sounds,
+        task.embed_queries,
+        out_dim=task.dual_encoder.out_dim,
+        similarity=trained.run.criterion.similarity,
+        kept_in=trained.trial.folder,
+        weights=f"{trained.checkpoint}, sha256 {sha256(weights)}",
+    )
+
+
+def _of_export(path: Path) -> RetrievalEncoder:
+    exported = read_exported(path, _EXPORT)
+    model = DualEncoderModel(exported.encoder, nn.Identity(), exported.encoder.out_dim, exported.out_norm)
+    return RetrievalEncoder(
+        partial(_embed_sounds, model.to(choose_device("auto", "fp32")).eval(), exported),
+        None,
+        out_dim=model.out_dim,
+        similarity="dot" if exported.out_norm == "L2" else "cosine",
+        kept_in=path.parent,
+        weights=f"{path}, sha256 {sha256(path, path.with_suffix('.pth'))}",
+    )
+
+
+def _embed_sounds(
+    model: DualEncoderModel,
+    exported: ExportedEncoder,
+    paths: Sequence[Path],
+    workers: int,
+    advance: Callable[[int], object],
+) -> SoundEmbeddings:
+    """Embed sound files as the trained run does; see `SoundEmbedder`."""
+    front_end = exported.front_end
+    longest_s = exported.max_duration_s or _UNCUT_S
+    sound = SoundInput(front_end.sample_rate_hz, prepare=partial(log_mel, front_end=front_end))
+    device = next(model.parameters()).device
+    found = SoundEmbeddings(np.zeros((len(paths), model.out_dim), np.float32), {})
+    for rows, features, refused in features_of_sounds(paths, sound, longest_s, workers):
+        for row, clip in zip(rows, features, strict=True):
+            embedding = model.embed_clip(torch.from_numpy(clip).to(device), front_end.frames(longest_s))
+            found.embeddings[row] = embedding.cpu().numpy()
+        found.refused.update(refused)
+        advance(len(rows) + len(refused))
+    return found
