@@ -22,6 +22,7 @@ from utils.artefact_utils import (
     AudioEmbeddingSettings,
     Clip,
     Pairs,
+    place_of_pairs,
     read_audio_embeddings,
     read_clips,
     read_text_embeddings,
@@ -32,7 +33,7 @@ from utils.artefact_utils import (
 )
 from utils.audio_utils import AudioError, why_refused
 from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
-from utils.data_utils import CaptionDataSpec, making
+from utils.data_utils import CaptionDataSpec, making, say_what_is_there
 from utils.data_utils.decoding import Array, clip_batches, decoded_batches
 from utils.model_utils import choose_device
 from utils.process_utils import all_cores
@@ -190,8 +191,7 @@ def write_split(job: Job, split: str, clips: Sequence[Clip]) -> None:
     parts = job.parts(split)
     failed_table = job.data.audio_failed(split)
     remove_table(failed_table, _FAILED)
-    if other := parts.replaces():
-        print(f"{split}: {parts.path} was made with {other}; it is replaced when the new one is complete")
+    say_what_is_there(parts, split)
     reasons = embed_missing(job, parts, split, clips)
     names = {clip.fid: clip.fname for clip in clips}
     if reasons:
@@ -263,9 +263,9 @@ def _embedded(
 
 def write_pickle(data: CaptionDataSpec, split: str, settings: AudioEmbeddingSettings) -> None:
     """Write embeddings_<split>.pkl of the file that stands."""
-    path = data.pairs_made(split)
     pairs = _pairs_of(data, split, settings)
     notes = {"model": settings.model, "revision": settings.revision, "text_model": data.text_embeddings.model}
+    path = place_of_pairs(data.pairs_made(split), notes)
     write_pairs(path, pairs, notes | {"made_by": command_for(SCRIPT, "--pickle")})
     print(f"{split}: {len(pairs.clips)} clips, wrote {path} ({_size(path.stat().st_size)})")
 
@@ -279,7 +279,7 @@ def _pairs_of(data: CaptionDataSpec, split: str, settings: AudioEmbeddingSetting
     captions = read_text_table(data.text_table(split), command_for(data.dataset_script))
     script = command_for(data.text_script)
     texts = read_text_embeddings(data.text_vectors, data.text_embeddings.model, script)
-    text = texts.table([caption.tid for caption in captions], data.text_vectors, script)
+    text = texts.table([caption.tid for caption in captions], script)
     if settings is None:
         return Pairs([], captions, np.zeros((0, 0), np.float32), text)
     clips = read_clips(data.audio_info, split, command_for(data.dataset_script))

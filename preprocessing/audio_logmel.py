@@ -20,7 +20,7 @@ from tasks import load_run
 from utils.artefact_utils import Clip, LogMelParts, LogMelSettings, read_clips, remove_table, write_rows
 from utils.audio_utils import FrontEnd, LogMelStream, prepare, wave_blocks
 from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
-from utils.data_utils import AudioDataSpec, making
+from utils.data_utils import AudioDataSpec, making, say_what_is_there
 from utils.process_utils import all_cores, worker_pool
 from utils.report_utils import progress_bar
 
@@ -89,8 +89,7 @@ def write_split(
         parts.remove_parts()
         print(f"{split}: {len(clips)} clips, reused {parts.path}")
         return []
-    if other := parts.replaces():
-        print(f"{split}: {parts.path} was made with {other}; it is replaced when the new one is complete")
+    say_what_is_there(parts, split)
     finished = parts.finished()
     missing = [clip for clip in clips if clip.fid not in finished]
     if len(missing) < len(clips):

@@ -29,6 +29,7 @@ from utils.artefact_utils import (
     Clip,
     LogMelParts,
     LogMelSettings,
+    place_of_text_embeddings,
     read_baseline_clips,
     read_text_embeddings,
     read_text_table,
@@ -294,8 +295,9 @@ def _take_vectors(data: CaptionDataSpec, folder: Path, captions: Sequence[Captio
         return len(captions)
     vectors = read_text_embeddings(path, None, "with the baseline's sbert_embeddings.py").vectors
     made_by = command_for(SCRIPT, "--from", str(folder))
-    missing = adopt_caption_vectors(data.text_vectors, captions, vectors, data.text_embeddings.model, made_by)
-    print(f"{len(captions) - missing} of {len(captions)} caption vectors of {path}: wrote {data.text_vectors}")
+    written = place_of_text_embeddings(data.text_vectors, data.text_embeddings.model)
+    missing = adopt_caption_vectors(written, captions, vectors, data.text_embeddings.model, made_by)
+    print(f"{len(captions) - missing} of {len(captions)} caption vectors of {path}: wrote {written}")
     return missing
 
 

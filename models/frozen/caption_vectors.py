@@ -16,7 +16,9 @@ from utils.artefact_utils import (
     Caption,
     UnreadableError,
     is_there,
+    place_of_text_embeddings,
     read_text_embeddings,
+    text_embeddings_beside,
     write_text_embeddings,
     write_unfinished,
 )
@@ -42,7 +44,7 @@ def write_caption_vectors(
     """Embed the captions that have no vector yet, and write all.
 
     Args:
-        path: the pickle; beside it, while it is made, <name>.unfinished.
+        path: the pickle. Where it holds the vectors of another model, those of this one are written beside it.
         captions: of all splits; `raw_text` is what is embedded.
         model: of `data.text_embeddings`.
         made_by: the command that makes the file again.
@@ -58,7 +60,13 @@ def write_caption_vectors(
     """
     find_model(model, KEY)  # before anything is made of it, so that messages name the key
     notes: dict[str, Any] = {"model": model, "revision": model_revision(model), "made_by": made_by}
-    unfinished = path.with_name(f"{path.name}.unfinished")
+    own = text_embeddings_beside(path, model)
+    # of the model's own name in any case: whichever model is finished first, the others' are found again
+    unfinished = own.with_name(f"{own.name}.unfinished")
+    plain, path = path, place_of_text_embeddings(path, model)
+    if path != plain and not is_there(path):
+        megabytes = plain.stat().st_size / 1e6
+        print(f"{plain} ({megabytes:.1f} MB) holds the vectors of another model; those of {model} go beside it")
     held, held_notes = _held(path, notes)
     held |= _held(unfinished, notes)[0]
     missing = [caption for caption in captions if caption.tid not in held]

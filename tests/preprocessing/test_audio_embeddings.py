@@ -236,17 +236,22 @@ def test_an_added_clip_costs_only_itself(corpus, monkeypatch):
     assert len(ClipArrayReader(corpus.path(), "").views([clip.fid for clip in corpus.clips()])) == 9
 
 
-def test_another_state_of_the_model_or_other_layers_are_made_again(corpus, capsys):
+def test_other_layers_are_written_beside_and_another_state_of_the_model_replaces_its_file(corpus, capsys):
     corpus.run()
     made = corpus.bytes()
     assert corpus.run("--set", "data.audio_embeddings.layers=1") == 0
     printed = capsys.readouterr().out
     assert '"layers": "all"' in printed
-    assert "it is replaced when the new one is complete" in printed
-    cut = corpus.bytes()
-    assert cut["evaluation"] != made["evaluation"]
-    corpus.run()
+    assert "MB) and stays; evaluation_audio_embeddings-wav2vec2-" in printed
     assert corpus.bytes() == made
+    source, clips = corpus.data.audio_source("evaluation"), corpus.clips("evaluation")
+    whole = read_audio_embeddings(source, clips, "evaluation").vectors
+    cut = read_audio_embeddings(source._replace(layers=1), clips, "evaluation").vectors
+    assert np.abs(whole - cut).max() > 1e-3
+    for arguments in ([], ["--set", "data.audio_embeddings.layers=1"]):
+        capsys.readouterr()
+        assert corpus.run(*arguments) == 0
+        assert capsys.readouterr().out.count("reused") == len(made)
     tiny_models.write_wav2vec2(corpus.folder / "wav2vec2", seed=1)
     capsys.readouterr()
     assert corpus.run() == 0

@@ -13,7 +13,7 @@ import torch
 from models.frozen import caption_vectors
 from preprocessing import clip_embeddings, clotho_dataset
 from tests import tiny, tiny_models
-from utils.artefact_utils import load_pickle, read_text_table
+from utils.artefact_utils import load_pickle, read_text_embeddings, read_text_table
 
 
 class Data:
@@ -126,7 +126,7 @@ def test_killed_in_the_middle_it_goes_on_from_the_last_chunk(data, monkeypatch, 
     assert data.run() == 0
     assert "20 of 32 captions are embedded already" in capsys.readouterr().out
     assert_right(data)
-    assert not data.path.with_name("clip_embeds.pkl.unfinished").exists()
+    assert not list(data.path.parent.glob("*.unfinished"))
     monkeypatch.setattr(caption_vectors, "load_frozen_text", None)
     assert data.run() == 0
     assert f"32 captions, reused {data.path}" in capsys.readouterr().out
@@ -139,10 +139,15 @@ def test_other_weights_or_another_model_are_made_again(data, capsys):
     assert data.run() == 0
     assert f"{data.path}: not reused: the weights of {data.clip} have changed" in capsys.readouterr().out
     assert_right(data)
+    made = data.path.read_bytes()
     other = tiny_models.write_clip(data.folder / "other", seed=1)
     assert data.run("--set", f"data.text_embeddings.model={other}") == 0
-    assert f"text model is {data.clip}, this run wants {other}" in capsys.readouterr().out
-    assert_right(data)
+    assert f"holds the vectors of another model; those of {other} go beside it" in capsys.readouterr().out
+    assert data.path.read_bytes() == made
+    beside = read_text_embeddings(data.path, str(other), "")
+    assert beside.path != data.path
+    for tid, vector in beside.vectors.items():  # the same weights under another name
+        np.testing.assert_array_equal(vector, data.vectors()[tid])
 
 
 def test_a_sentence_encoder_works_and_a_line_says_whose_space_it_is(data, capsys):

@@ -5,6 +5,7 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import re
 import shutil
 import signal
 
@@ -15,7 +16,13 @@ from models.frozen import caption_vectors
 from models.frozen.sentences import load_sentence_encoder
 from preprocessing import clotho_dataset, sbert_embeddings
 from tests import tiny
-from utils.artefact_utils import load_pickle, read_text_table, write_text_embeddings
+from utils.artefact_utils import (
+    load_pickle,
+    read_text_embeddings,
+    read_text_table,
+    text_embeddings_beside,
+    write_text_embeddings,
+)
 
 
 class Data:
@@ -25,7 +32,8 @@ class Data:
         self.folder = folder
         self.features = folder / "features"
         self.path = self.features / "sbert_embeds.pkl"
-        self.unfinished = self.features / "sbert_embeds.pkl.unfinished"
+        own = text_embeddings_beside(self.path, str(folder / "encoder"))
+        self.unfinished = own.with_name(f"{own.name}.unfinished")
         self.tables()
 
     def tables(self):
@@ -176,9 +184,43 @@ def test_another_model_of_the_same_name_or_another_name_is_not_mixed_in(data, en
     assert_right(data)
     encoded.clear()
     shutil.copytree(data.folder / "encoder", data.folder / "other")
-    assert data.run("--set", f"data.text_embeddings.model={data.folder / 'other'}") == 0
-    assert f"text model is {data.folder / 'encoder'}, this run wants {data.folder / 'other'}" in capsys.readouterr().out
+    made = data.path.read_bytes()
+    other = str(data.folder / "other")
+    assert data.run("--set", f"data.text_embeddings.model={other}") == 0
+    printed = capsys.readouterr().out
+    assert f"{data.path} (0.0 MB) holds the vectors of another model; those of {other} go beside it" in printed
     assert encoded
+    assert data.path.read_bytes() == made
+    beside = text_embeddings_beside(data.path, other)
+    assert re.fullmatch(r"sbert_embeds-other-[0-9a-f]{8}\.pkl", beside.name)
+    assert read_text_embeddings(data.path, other, "").path == beside
+    encoded.clear()
+    assert data.run("--set", f"data.text_embeddings.model={other}") == 0  # found again, and so is the first
+    assert data.run() == 0
+    assert not encoded
+
+
+class Stopped(BaseException):
+    """A kill before the last write."""
+
+
+def stopped(*arguments):
+    raise Stopped
+
+
+def test_two_models_that_are_both_killed_both_go_on(data, monkeypatch, capsys):
+    other = shutil.copytree(data.folder / "encoder", data.folder / "other")
+    monkeypatch.setattr(caption_vectors, "_CHUNK", 20)
+    monkeypatch.setattr(caption_vectors, "write_text_embeddings", stopped)
+    for model in ("encoder", "other"):
+        with pytest.raises(Stopped):
+            data.run("--set", f"data.text_embeddings.model={data.folder / model}")
+    monkeypatch.undo()
+    for model in (other, data.folder / "encoder"):
+        capsys.readouterr()
+        assert data.run("--set", f"data.text_embeddings.model={model}") == 0
+        assert "20 of 32 captions are embedded already" in capsys.readouterr().out
+    assert not list(data.features.glob("*.unfinished"))
 
 
 def test_broken_vectors_are_made_again(data, encoded):

@@ -23,7 +23,7 @@ from utils.artefact_utils.ownership import (
     known_table,
     refuse_foreign,
 )
-from utils.artefact_utils.pairs import Pairs, read_pairs, write_pairs
+from utils.artefact_utils.pairs import Pairs, place_of_pairs, read_pairs, write_pairs
 from utils.artefact_utils.pickles import dump_pickle, load_pickle
 from utils.artefact_utils.tables import (
     TEXT_COLUMNS,
@@ -39,7 +39,9 @@ from utils.artefact_utils.tables import (
 )
 from utils.artefact_utils.text_embeddings import (
     TextEmbeddings,
+    place_of_text_embeddings,
     read_text_embeddings,
+    text_embeddings_beside,
     write_text_embeddings,
     write_unfinished,
 )
@@ -73,6 +75,8 @@ __all__ = [
     "known_table",
     "load_pickle",
     "one_at_a_time",
+    "place_of_pairs",
+    "place_of_text_embeddings",
     "read_audio_embeddings",
     "read_baseline_clips",
     "read_clips",
@@ -84,6 +88,7 @@ __all__ = [
     "remove_leftovers",
     "remove_table",
     "replacing",
+    "text_embeddings_beside",
     "write_audio_info",
     "write_json",
     "write_pairs",

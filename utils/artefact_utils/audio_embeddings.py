@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.clip_arrays import ClipArrayParts
+from utils.artefact_utils.clip_arrays import ClipArrayParts, found_beside
 from utils.artefact_utils.clip_views import ClipArrayReader
 from utils.artefact_utils.foreign_embeddings import ForeignVectors, open_foreign
 from utils.artefact_utils.hdf5 import reading
@@ -79,6 +79,14 @@ class AudioEmbeddingParts(ClipArrayParts):
         layers = ALL_LAYERS if settings.layers is None else str(settings.layers)
         super().__init__(path, settings._asdict() | {"layers": layers})
 
+    def choices(self, attributes: Mapping[str, str]) -> dict[str, str]:
+        """Model, layers, precision, and what the model hears, except for a front-end that it brings along."""
+        chosen = {key: attributes.get(key, "") for key in ("model", "layers", "precision", "input")}
+        found = _INPUT.fullmatch(chosen["input"])
+        if found and brings_front_end(chosen["model"]):
+            chosen["input"] = chosen["input"][: found.start(4)] if found[4] else chosen["input"]
+        return chosen
+
     def left_out(self) -> dict[str, str]:
         """Clips that the encoder refused, as the assembled file says: fid -> reason."""
         try:
@@ -124,12 +132,13 @@ def read_audio_embeddings(source: AudioSource, clips: Sequence[Clip], split: str
     """
     if source.model is None:
         return _read_foreign(source, clips, split)
-    reader = _EmbeddingReader(source.path, source.repair)
-    _refuse_other(reader.attributes, source)
+    reader = _EmbeddingReader(found_embeddings(source, "vectors"), source.repair)
+    if problem := _why_other(reader.attributes, source, "vectors"):
+        raise ArtefactError(f"{reader.path}: {problem}; write it again: {source.repair}")
     left_out = _left_out(reader.attributes.get("left_out", ""), source)
     kept = np.array([clip.fid not in left_out for clip in clips])
     fids = [clip.fid if keep else "" for clip, keep in zip(clips, kept, strict=True)]
-    table = VectorTable(len(clips), source.path, source.repair, source.scratch)
+    table = VectorTable(len(clips), reader.path, source.repair, source.scratch)
     reader.fill(fids, table)
     return AudioTable(table.checked(), kept, _of(clips, left_out), "fid", reader.attributes)
 
@@ -187,11 +196,24 @@ def _matching_keys(
     return kind, keys
 
 
-def _refuse_other(found: Mapping[str, str], source: AudioSource) -> None:
+def found_embeddings(source: AudioSource, kind: Literal["vectors", "frames"]) -> Path:
+    """The file of the encoder and the settings that are wanted, among those beside each other; else the plain name."""
+
+    def exactly(found: Mapping[str, str]) -> bool:
+        return found.get("precision") == source.precision and not _why_other(found, source, kind)
+
+    path = found_beside(source.path, exactly)
+    if path != source.path:
+        return path
+    return found_beside(source.path, lambda found: not _why_other(found, source, kind))
+
+
+def _why_other(found: Mapping[str, str], source: AudioSource, kind: Literal["vectors", "frames"]) -> str | None:
+    """What a file was made with otherwise than this run wants; None: nothing."""
     layers = ALL_LAYERS if source.layers is None else str(source.layers)
     problems = [
         f"{key} is {found.get(key, 'not said')}, this run wants {wanted}"
-        for key, wanted in (("kind", "vectors"), ("model", str(source.model)), ("layers", layers))
+        for key, wanted in (("kind", kind), ("model", str(source.model)), ("layers", layers))
         if found.get(key) != wanted
     ]
     problem = next(iter(problems), None) or _other_input(found.get("input", ""), source)
@@ -202,8 +224,12 @@ def _refuse_other(found: Mapping[str, str], source: AudioSource) -> None:
             f"precision is {precision}, this run wants {source.precision} (or set "
             f"data.audio_embeddings.precision={precision})"
         )
-    if problem:
-        raise ArtefactError(f"{source.path}: {problem}; write it again: {source.repair}")
+    return problem
+
+
+def brings_front_end(model: str) -> bool:
+    """Whether an encoder is one of postprocessing.export, whose file says what log-mels it takes."""
+    return model.endswith(".json")
 
 
 def front_end_mark(numbers: Mapping[str, Any]) -> str:

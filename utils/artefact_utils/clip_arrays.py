@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.artefact_utils.atomic import remove_leftovers
+from utils.artefact_utils.beside import all_beside, beside, mark_of
 from utils.artefact_utils.files import UnreadableError, is_there
 from utils.artefact_utils.hdf5 import attributes_in, open_hdf5, reading, replacing_hdf5
 from utils.artefact_utils.hdf5_arrays import StrangeArrayError, hard_links, place_of
@@ -39,11 +40,26 @@ def attributes_of(settings: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def found_beside(path: Path, fits: Callable[[Mapping[str, str]], bool]) -> Path:
+    """The file that was made with the settings that a reader wants, among those of a name; if there is none, the name.
+
+    Args:
+        path: the plain name.
+        fits: whether a file with these attributes is meant.
+    """
+    there = ((other, _attributes_of_file(other)) for other in all_beside(path))
+    return next((other for other, found in there if found is not None and fits(found)), path)
+
+
 class ClipArrayParts:
     """The file of a split while it is written, clip by clip, by any number of processes.
 
+    Attributes:
+        plain: the name that the file has where no other lies there.
+        path: the HDF5 file: `plain`, or a name beside it where that holds what other choices made.
+
     Args:
-        path: the HDF5 file.
+        path: the plain name.
         settings: what the arrays are made with, plain values by name, stored as attributes; `dtype` is that of the
             arrays. A file or part with other settings is not reused.
     """
@@ -51,10 +67,37 @@ class ClipArrayParts:
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         """Attach to the parts beside `path`; parts of other settings are not seen."""
         digest = hashlib.blake2b(_described(settings).encode(), digest_size=4).hexdigest()
-        self.path = path
         self._settings = dict(settings)
         self._attributes = attributes_of(settings)
+        self.plain = path
+        # of the plain name in any case: whichever file is finished first, parts of other settings are found again
         self._folder = path.with_name(f"{path.name}.parts-{digest}")
+        self.path = self._place()
+
+    def _place(self) -> Path:
+        """The file of the same choices; else the plain name, if it is free, or a name beside it."""
+        wanted = self.choices(self._attributes)
+        there = {path: _attributes_of_file(path) for path in all_beside(self.plain)}
+        for path, found in there.items():
+            if found is not None and self.choices(found) == wanted:
+                return path
+        # a broken file is made again
+        return self.plain if there[self.plain] is None else beside(self.plain, mark_of(wanted))
+
+    def choices(self, attributes: Mapping[str, str]) -> dict[str, str]:
+        """What the user has chosen of what a file was made with.
+
+        A file that differs in one of these is another one's, and is not replaced; one that differs in others alone (a
+        newer state of the model, another dtype) is. Here, nothing is chosen.
+        """
+        del attributes
+        return {}
+
+    def lies_beside(self) -> str | None:
+        """What the file of the plain name was made with, and its size, where this one lies beside it; else None."""
+        if self.path == self.plain:
+            return None
+        return f"{self._shown(self.plain)} ({self.plain.stat().st_size / 1e6:.1f} MB)"
 
     def finished(self) -> dict[str, Path]:
         """Each clip whose array is on disk -> the file that holds it."""
@@ -70,8 +113,11 @@ class ClipArrayParts:
     def replaces(self) -> str | None:
         """The settings of a file that stands there and was made otherwise; None if there is none."""
         found = self._attributes_in(self.path)
-        if found is None or found == self._attributes:
-            return None
+        return None if found is None or found == self._attributes else self._shown(self.path)
+
+    def _shown(self, path: Path) -> str:
+        """The settings of another file, as those of this one are shown."""
+        found = self._attributes_in(path) or {}
         # decoded where the value of this name is no text
         texts = {key for key, value in self._settings.items() if isinstance(value, str)}
         return _described({key: text if key in texts else _decoded(text) for key, text in found.items()})

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from utils.artefact_utils.clip_arrays import ClipArrayParts
+from utils.artefact_utils.clip_arrays import ClipArrayParts, attributes_of, found_beside
 from utils.artefact_utils.clip_views import ClipArrayReader
 from utils.artefact_utils.hdf5_arrays import ArrayPlace, check_shape
 from utils.cli_utils import ArtefactError
@@ -27,6 +27,10 @@ class LogMelParts(ClipArrayParts):
         """Attach to the parts beside `path`; parts of other settings are not seen."""
         super().__init__(path, settings._asdict())
 
+    def choices(self, attributes: Mapping[str, str]) -> dict[str, str]:
+        """The front-end."""
+        return {"front_end": attributes.get("front_end", "")}
+
 
 class LogMelReader(ClipArrayReader):
     """Features of a split, (T, F) float32 or float16 a clip."""
@@ -35,13 +39,14 @@ class LogMelReader(ClipArrayReader):
         """Open the file.
 
         Args:
-            path: <split>_audio_logmels.hdf5.
+            path: <split>_audio_logmels.hdf5; where it was made with another front-end, one beside it is read.
             front_end: the numbers of the front-end that this run wants.
             repair: the command that writes the file, for messages.
         Raises:
             ArtefactError: missing, broken, of another version or front-end.
         """
-        super().__init__(path, repair)
+        wanted = attributes_of({"front_end": front_end})
+        super().__init__(found_beside(path, lambda found: found.get("front_end") == wanted["front_end"]), repair)
         self._bands = front_end["n_mels"]
         found = _mapping_in(self.attributes.get("front_end", ""))
         if found != dict(front_end):

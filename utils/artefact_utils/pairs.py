@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.files import check_is_file
+from utils.artefact_utils.beside import beside, mark_of
+from utils.artefact_utils.files import UnreadableError, check_is_file, is_there
 from utils.artefact_utils.pickles import dump_pickle, load_pickle
 from utils.artefact_utils.tables import Caption, Clip
 from utils.artefact_utils.vector_tables import VectorTable
@@ -47,6 +48,19 @@ def write_pairs(path: Path, pairs: Pairs, notes: dict[str, Any]) -> None:
             values = (caption.source_id, audio, np.array(vector), caption.raw_text, audio_path)
             rows.append(dict(zip(KEYS, values, strict=True)))
     dump_pickle(path, rows, {"format_version": FORMAT_VERSION, **notes})
+
+
+def place_of_pairs(path: Path, notes: dict[str, Any]) -> Path:
+    """Where a list of these models lies, or will: the plain name, or one beside it where that is of other models."""
+    chosen = {key: notes.get(key) for key in ("model", "text_model")}
+    try:
+        found = load_pickle(path, "")[1] if is_there(path) else chosen
+    except UnreadableError:
+        raise
+    except ArtefactError:  # broken: it is made again
+        found = chosen
+    same = all(found.get(key) == value for key, value in chosen.items())
+    return path if same else beside(path, mark_of(chosen))
 
 
 def read_pairs(path: Path) -> Pairs:

@@ -12,7 +12,7 @@ from utils.data_utils.clip_features import (
 )
 from utils.data_utils.duplicates import describe_tables
 from utils.data_utils.loading import AudioBatches, TrainLoader, audio_loader
-from utils.data_utils.products import making
+from utils.data_utils.products import making, say_what_is_there
 from utils.data_utils.sampling import ClipBatch, ClipSampler, PairBatch, PairSampler, SamplingSpec
 from utils.data_utils.spec import (
     AudioDataSpec,
@@ -59,5 +59,6 @@ __all__ = [
     "describe_tables",
     "making",
     "read_tables",
+    "say_what_is_there",
     "window_edges",
 ]

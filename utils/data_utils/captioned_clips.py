@@ -96,7 +96,7 @@ class CaptionedClips(AudioClips):
         vectors = read_text_embeddings(data.text_vectors, data.text_embeddings.model, script)
         if vectors.notes.get("revision"):
             self.revisions["text"] = str(vectors.notes["revision"])
-        return VectorTexts(vectors.table([c.tid for c in self.captions], data.text_vectors, script))
+        return VectorTexts(vectors.table([c.tid for c in self.captions], script))
 
     def _drop(self, held: NDArray[np.bool_]) -> tuple[str, int]:
         """Drop the captions of the other clips too; what is left counts captions: a clip without one trains nothing."""

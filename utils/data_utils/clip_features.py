@@ -50,11 +50,12 @@ class LogMelFeatures:
         Raises:
             ArtefactError: it is missing, broken, or made with another front-end, or a clip is not in it.
         """
-        self._path = data.logmels(split)
         self._dataset_script = data.dataset_script
         self._clips = clips
         self._floor = data.front_end.floor
-        reader = LogMelReader(self._path, data.front_end_numbers(), command_for("preprocessing.audio_logmel"))
+        numbers = data.front_end_numbers()
+        reader = LogMelReader(data.logmels(split), numbers, command_for("preprocessing.audio_logmel"))
+        self._path = reader.path
         self.views = reader.views([clip.fid for clip in clips])  # each (T, F)
         self.lengths = np.array([place.shape[0] for place in self.views.places], np.int64)
         self._refuse_endless([data.front_end.frames(clip.duration_s) for clip in clips])

@@ -15,6 +15,7 @@ from utils.artefact_utils import (
     one_at_a_time,
     refuse_foreign,
 )
+from utils.artefact_utils.clip_arrays import ClipArrayParts
 from utils.cli_utils import command_for
 from utils.data_utils.spec import AudioDataSpec, CaptionDataSpec
 
@@ -45,6 +46,14 @@ def _caption_products(data: CaptionDataSpec) -> dict[Path, Known]:
     for split in data.splits.names():
         products |= {data.text_table(split): known_table(TEXT_COLUMNS), data.pairs_made(split): known_pickle}
     return products
+
+
+def say_what_is_there(parts: ClipArrayParts, split: str) -> None:
+    """Print which file of a split is replaced by one that is made now, or is left as it is."""
+    if other := parts.replaces():
+        print(f"{split}: {parts.path} was made with {other}; it is replaced when the new one is complete")
+    elif other := parts.lies_beside():
+        print(f"{split}: {parts.plain.name} was made with {other} and stays; {parts.path.name} is written beside it")
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from utils.artefact_utils import AudioSource, front_end_mark
+from utils.artefact_utils.audio_embeddings import brings_front_end
 from utils.audio_utils import FrontEnd
 from utils.cli_utils import command_for
 from utils.config_utils import Spec, UserPath
@@ -167,7 +168,6 @@ class AudioDataSpec(DataSpec):
             path = Path(str(wanted.file).replace("{split}", split))
             return AudioSource(path, None, None, "correct data.audio_embeddings", self.features)
         repair = command_for("preprocessing.audio_embeddings")
-        own_front_end = str(wanted.model).endswith(".json")  # of postprocessing.export
         return AudioSource(
             self.audio_vectors(split),
             wanted.model,
@@ -176,7 +176,7 @@ class AudioDataSpec(DataSpec):
             self.features,
             self.max_duration_s,
             wanted.precision,
-            None if own_front_end else front_end_mark(self.front_end_numbers()),
+            None if brings_front_end(str(wanted.model)) else front_end_mark(self.front_end_numbers()),
         )
 
     def front_end_numbers(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import re
 import resource
 from pathlib import Path
 
@@ -144,13 +145,49 @@ def test_a_truncated_feature_file_is_made_again_and_never_read(tmp_path, keep):
         LogMelReader(tmp_path / "x.hdf5", NUMBERS, "again")
 
 
-def test_a_file_of_other_settings_is_announced(tmp_path):
+def test_a_file_of_another_front_end_is_announced_and_left_as_it_is(tmp_path):
     write(tmp_path / "x.hdf5", [0])
-    assert LogMelParts(tmp_path / "x.hdf5", SETTINGS).replaces() is None
-    other = LogMelParts(tmp_path / "x.hdf5", LogMelSettings(NUMBERS | {"n_mels": 5}))
-    assert '"n_mels": 4' in other.replaces()
+    made = (tmp_path / "x.hdf5").read_bytes()
+    first = LogMelParts(tmp_path / "x.hdf5", SETTINGS)
+    assert (first.path, first.replaces(), first.lies_beside()) == (tmp_path / "x.hdf5", None, None)
+    settings = LogMelSettings(NUMBERS | {"n_mels": 5})
+    other = LogMelParts(tmp_path / "x.hdf5", settings)
+    assert '"n_mels": 4' in other.lies_beside()
+    assert other.lies_beside().endswith(" MB)")
+    assert other.replaces() is None
     assert other.finished() == {}
     assert not other.is_complete(["f0"])
+    assert re.fullmatch(r"x-[0-9a-f]{8}\.hdf5", other.path.name)
+    other.write_part(["f0"], [("f0", iter([np.ones((3, 5), np.float32)]))])
+    other.assemble(["f0"], "")
+    assert (tmp_path / "x.hdf5").read_bytes() == made
+    assert LogMelReader(tmp_path / "x.hdf5", NUMBERS, "again").path == tmp_path / "x.hdf5"
+    assert LogMelReader(tmp_path / "x.hdf5", settings.front_end, "again").path == other.path
+    assert LogMelParts(tmp_path / "x.hdf5", settings).is_complete(["f0"])
+    with pytest.raises(ArtefactError, match=r"x\.hdf5: front-end is n_mels 4, this run wants n_mels 6; write it again"):
+        LogMelReader(tmp_path / "x.hdf5", NUMBERS | {"n_mels": 6}, "again")
+    (tmp_path / "x.hdf5").unlink()  # the other one keeps its name, and is found
+    assert LogMelParts(tmp_path / "x.hdf5", settings).path == other.path
+    assert LogMelParts(tmp_path / "x.hdf5", SETTINGS).path == tmp_path / "x.hdf5"
+
+
+def test_parts_of_two_front_ends_are_both_found_again(tmp_path):
+    settings = [SETTINGS, LogMelSettings(NUMBERS | {"n_mels": 5})]
+    for bands, setting in zip((4, 5), settings, strict=True):
+        parts = LogMelParts(tmp_path / "x.hdf5", setting)
+        parts.write_part(["f0"], [("f0", iter([np.ones((3, bands), np.float32)]))])
+    for setting in reversed(settings):  # whichever is finished first
+        parts = LogMelParts(tmp_path / "x.hdf5", setting)
+        assert list(parts.finished()) == ["f0"]
+        parts.assemble(["f0"], "")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_newer_file_of_the_same_front_end_replaces_it(tmp_path):
+    write(tmp_path / "x.hdf5", [0])
+    other = LogMelParts(tmp_path / "x.hdf5", SETTINGS._replace(dtype="float16"))
+    assert other.path == tmp_path / "x.hdf5"
+    assert '"dtype": "float32"' in other.replaces()
     assert LogMelParts(tmp_path / "none.hdf5", SETTINGS).replaces() is None
     with h5py.File(tmp_path / "x.hdf5", "r+") as file:
         file.attrs["format_version"] = 99

@@ -16,7 +16,7 @@ def path(tmp_path):
 
 
 def test_rows_come_in_the_order_asked_for(path):
-    table = read_text_embeddings(path, "m", "again").table(["t2", "t0", "t2"], path, "again")
+    table = read_text_embeddings(path, "m", "again").table(["t2", "t0", "t2"], "again")
     np.testing.assert_array_equal(table, [[2] * 4, [0] * 4, [2] * 4])
     assert table.dtype == np.float32
     assert read_text_embeddings(path, None, "again").notes == {"format_version": 1, "model": "m"}
@@ -32,13 +32,13 @@ def test_another_model_is_refused(path):
 def test_missing_and_broken_vectors_are_named(path):
     held = read_text_embeddings(path, "m", "again")
     with pytest.raises(ArtefactError, match=r"no embedding for 2 of 3 captions, the first is tid t8; add them: again"):
-        held.table(["t1", "t8", "t9"], path, "again")
+        held.table(["t1", "t8", "t9"], "again")
     for value in (np.nan, np.inf):
         held.vectors["t1"][2] = value
         with pytest.raises(
             ArtefactError, match=r"the embedding of tid t1 holds NaN or infinite values; remove the file"
         ):
-            held.table(["t0", "t1"], path, "again")
+            held.table(["t0", "t1"], "again")
 
 
 @pytest.mark.parametrize(
