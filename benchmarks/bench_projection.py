@@ -40,7 +40,7 @@ def measure() -> Result:
         run = run_on_noise(Path(name))
         task = run.build()
         fit = Fit(task, run.training, run.optimizer, run.lr_scheduler)
-        data = task.split("train")
+        data = task.data("train")
         bare = BareEpoch(data.audio.batch(*data.windows()), data.texts.batch(torch.arange(len(data)))["text"])
         times = alternate({"bare": seconds(bare.run), "ours": seconds(fit.train_epoch)}, repeats=5)
     return Result(

@@ -22,7 +22,7 @@ def measure() -> Result:
         run = run_on_noise(Path(name))
         task = run.build()
         loader = task.loaders()["train"]
-        data = task.split("train")
+        data = task.data("train")
         audio = data.audio.batch(*data.windows())
         text = data.texts.batch(torch.arange(len(data)))["text"]
         rows = [

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks import load_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.evaluation import Direction, Evaluation, evaluate_split
 from tasks.retrieval.scores import ScoredSplit, open_scores_of
 from tasks.trained import split_name
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--protocol", choices=sorted(PROTOCOLS), default=DEFAULT_PROTOCOL, help="what is measured")
     parser.add_argument("--relevance", type=Path, help="CSV with the relevant clips of every query")
     parser.add_argument("--resamples", type=positive, default=10_000, help="of bootstrap and permutation (10 000)")
-    run, args = load_run(argv, parser)
+    run, args = load_run(argv, parser, DualEncoderRun)
     split = split_name(run, args.split)
     protocol = PROTOCOLS[args.protocol]
     for path in args.runs:

@@ -20,8 +20,9 @@ from typing import Any, get_args
 
 import numpy as np
 
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.scores import ENSEMBLE_FILE, FOREIGN, ScoredSplit, open_scores_of
-from tasks.runs import Run, load_run
+from tasks.runs import load_run
 from tasks.trained import split_name
 from utils.artefact_utils import write_json
 from utils.artefact_utils.retrieval import write_scores
@@ -68,7 +69,7 @@ class _Member:
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Choose the weights, write the mean, say what it is made of."""
-    run, args = load_run(argv, _parser())
+    run, args = load_run(argv, _parser(), DualEncoderRun)
     split = split_name(run, args.split)
     _check_members(args.members)
     folder = _folder(run, args)
@@ -140,7 +141,7 @@ def _metric(text: str) -> str:
     return text
 
 
-def _folder(run: Run, args: argparse.Namespace) -> Path:
+def _folder(run: DualEncoderRun, args: argparse.Namespace) -> Path:
     """Where the ensemble is written.
 
     Raises:
@@ -195,7 +196,7 @@ def _check_alike(opened: Sequence[ScoredSplit]) -> None:
                 )
 
 
-def _chosen(run: Run, opened: Sequence[ScoredSplit], args: argparse.Namespace, split: str) -> ChosenWeights:
+def _chosen(run: DualEncoderRun, opened: Sequence[ScoredSplit], args: argparse.Namespace, split: str) -> ChosenWeights:
     """The weights that are best on the validation split."""
     validation = run.data.splits.val
     paths = _validation_paths(args, split, validation)
@@ -257,7 +258,9 @@ def _beside(path: Path, validation: str) -> Path:
     raise UserError(f"{found}: no such file; write it: {repair}")
 
 
-def _write(path: Path, opened: Sequence[ScoredSplit], weights: Weights, args: argparse.Namespace, run: Run) -> None:
+def _write(
+    path: Path, opened: Sequence[ScoredSplit], weights: Weights, args: argparse.Namespace, run: DualEncoderRun
+) -> None:
     first = opened[0]
     scored = {clip.fid for clip in first.clips}
     left_out = sorted(clip.fid for clip in read_tables(run.data, first.split).clips if clip.fid not in scored)
@@ -284,7 +287,12 @@ def _name(member: Path, split: str) -> str:
 
 
 def _record(
-    path: Path, weights: Weights, chosen: ChosenWeights | None, args: argparse.Namespace, run: Run, split: str
+    path: Path,
+    weights: Weights,
+    chosen: ChosenWeights | None,
+    args: argparse.Namespace,
+    run: DualEncoderRun,
+    split: str,
 ) -> dict[str, Any]:
     """What ensemble.json says of a split."""
     members = [{"scores": str(member), "weight": weight} for member, weight in zip(args.members, weights, strict=True)]
@@ -339,7 +347,9 @@ def _recipe(record: dict[str, Any], split: str) -> Any:
     return members, record["normalise"]
 
 
-def _print(weights: Weights, chosen: ChosenWeights | None, args: argparse.Namespace, run: Run, split: str) -> None:
+def _print(
+    weights: Weights, chosen: ChosenWeights | None, args: argparse.Namespace, run: DualEncoderRun, split: str
+) -> None:
     """The members with their weights and, where these were chosen, what by."""
     columns, values = ["member", "weight"], [[f"{weight:.2f}"] for weight in weights]
     if chosen is not None:

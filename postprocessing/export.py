@@ -21,8 +21,10 @@ from torch import Tensor
 from models.audio_encoders.panns import PANNsSpec
 from models.audio_encoders.panns_front_ends import front_end_of
 from models.audio_encoders.panns_published import read_published
-from tasks import Run, Trained, load_run
-from tasks.trained import add_trained_arguments, trained_of
+from tasks import TrainedRun, load_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.retrieval.scores import trained_dual_encoder
+from tasks.trained import CheckpointChoice, add_checkpoint_arguments, find_trained_run
 from utils.artefact_utils import write_json
 from utils.cli_utils import ArtefactError, UserError, command, command_for, python, shell_join
 from utils.config_utils import to_mapping
@@ -41,11 +43,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="published weights, not a trained run")
     parser.add_argument("--output", type=Path, metavar="DIR", help=f"with --from (default: {FOLDER}/<FILE's name>)")
-    add_trained_arguments(parser)
-    conf, args = load_run(argv, parser)
+    add_checkpoint_arguments(parser)
+    conf, args = load_run(argv, parser, DualEncoderRun)
     _check_arguments(args)
     if args.source is None:
-        export_trained(trained_of(conf, args))
+        export_trained(find_trained_run(conf, CheckpointChoice.of(args), DualEncoderRun))
     else:
         source: Path = args.source.expanduser()
         export_published(source, args.output or FOLDER / source.stem, conf)
@@ -64,7 +66,7 @@ def _check_arguments(args: argparse.Namespace) -> None:
             raise UserError(f"--{name} {vars(args)[name]}: chooses a trained run, --from a file; leave one of them out")
 
 
-def export_trained(trained: Trained) -> None:
+def export_trained(trained: TrainedRun[DualEncoderRun]) -> None:
     """Write the encoder of a run in its trial's folder."""
     model, data, folder = trained.run.model, trained.run.data, trained.trial.folder
     state = _state_of(trained)
@@ -86,15 +88,15 @@ def export_trained(trained: Trained) -> None:
         _print_next(trained.publish(weights.with_suffix(".json")))
 
 
-def _state_of(trained: Trained) -> dict[str, Tensor]:
+def _state_of(trained: TrainedRun[DualEncoderRun]) -> dict[str, Tensor]:
     """All weights of the audio encoder, those of its frozen networks among them, which the checkpoint does not hold."""
     if any(f"{name}.".startswith(_PREFIX) for name in trained.saved.frozen or {}):
-        return trained.task().dual_encoder.audio_encoder.state_dict()
+        return trained_dual_encoder(trained).dual_encoder.audio_encoder.state_dict()
     weights = trained.saved.weights
     return {key.removeprefix(_PREFIX): value for key, value in weights.items() if key.startswith(_PREFIX)}
 
 
-def export_published(source: Path, folder: Path, run: Run) -> None:
+def export_published(source: Path, folder: Path, run: DualEncoderRun) -> None:
     """Write the encoder of a published file.
 
     Args:
@@ -125,7 +127,7 @@ def export_published(source: Path, folder: Path, run: Run) -> None:
     _print_next(weights.with_suffix(".json"))
 
 
-def _facts(run: Run, spec: Mapping[str, Any], out_dim: int, front_end: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(run: DualEncoderRun, spec: Mapping[str, Any], out_dim: int, front_end: Mapping[str, Any]) -> dict[str, Any]:
     """What audio_encoder.json says of any encoder."""
     return {
         "audio_encoder": dict(spec),

@@ -24,10 +24,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tasks import Trained, load_trained
+from tasks import TrainedRun, load_trained_run
 from tasks.encoders import encoder_of
-from tasks.retrieval.dual_encoder import DualEncoderTask
+from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
 from tasks.retrieval.encoder import RetrievalEncoder
+from tasks.retrieval.scores import score_file, trained_dual_encoder
 from utils.artefact_utils import UnreadableError
 from utils.artefact_utils.retrieval import ScoreReader
 from utils.cli_utils import ArtefactError, UserError, command, positive, printable
@@ -50,13 +51,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--top", type=positive, default=10, help="how many clips (default 10)")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="search the sound files below DIR, not a split")
     parser.add_argument("--all-splits", action="store_true", help="search the clips of all splits")
-    trained, args = load_trained(argv, parser)
+    trained, args = load_trained_run(argv, parser, DualEncoderRun)
     given = {"--folder": args.folder, "--all-splits": args.all_splits or None, "--split": args.split}
     if len(chosen := [option for option, value in given.items() if value is not None]) > 1:
         raise UserError(f"{' and '.join(chosen)}: each says where to search; give one of them")
     texts, sounds = _texts_and_sounds(args.queries, args.audio)
     _check_queries(texts, sounds, partial(trained.command_for, SCRIPT), each=args.each)
-    task = trained.task()
+    task = trained_dual_encoder(trained)
     encoder = encoder_of(trained, task)
     queries = [encoder.encode_text(texts)] if texts else []
     queries += [encoder.encode_audio(sounds)] if sounds else []
@@ -98,11 +99,11 @@ def _folder(encoder: RetrievalEncoder, folder: Path) -> _Candidates:
     return _Candidates(f"{len(rows)} sound files below {folder}", ["file"], rows, found.embeddings)
 
 
-def _clips_of_splits(task: DualEncoderTask, splits: Sequence[Trained]) -> _Candidates:
+def _clips_of_splits(task: DualEncoderTask, splits: Sequence[TrainedRun[DualEncoderRun]]) -> _Candidates:
     """The clips of splits, each with one of its captions."""
     rows: list[list[str]] = []
     for trained in splits:
-        data = task.split(trained.split)
+        data = task.data(trained.split)
         captions = {caption.fid: caption.raw_text for caption in reversed(data.captions)}  # the first one of each clip
         place = f"{trained.split}/" if len(splits) > 1 else ""
         rows += [[f"{place}{clip.fname}", captions.get(clip.fid, "")] for clip in data.clips]
@@ -161,17 +162,17 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _clip_embeddings(task: DualEncoderTask, trained: Trained) -> Array:
+def _clip_embeddings(task: DualEncoderTask, trained: TrainedRun[DualEncoderRun]) -> Array:
     """(C, E) float32, in the order of the split's clips."""
-    fids = task.split(trained.split).fids
+    fids = task.data(trained.split).fids
     try:
-        with ScoreReader(trained.scores, trained.command_for("postprocessing.xmodal_scores")) as reader:
+        with ScoreReader(score_file(trained), trained.command_for("postprocessing.xmodal_scores")) as reader:
             if reader.notes.get("checkpoint") == trained.checkpoint and reader.fids == fids:
                 return reader.embeddings("audio")
     except UnreadableError:
         raise
     except ArtefactError:
-        print(f"{trained.scores.name} is not there: embedding {len(fids)} clips")
+        print(f"{score_file(trained).name} is not there: embedding {len(fids)} clips")
     with torch.inference_mode():
         return task.outputs(trained.split).audio
 

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.matching import caption_rows
 from tasks.retrieval.scores import ScoredSplit, add_scored_arguments, open_scored
-from tasks.runs import Run, load_run
+from tasks.runs import load_run
 from tasks.trained import split_name
 from utils.artefact_utils.retrieval import (
     SUBMISSION_YEARS,
@@ -56,11 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         with open_scored(argv, parser) as (scored, run, args):
             return _write(scored, run, args)
     add_scored_arguments(parser)
-    run, args = load_run(argv, parser)
+    run, args = load_run(argv, parser, DualEncoderRun)
     return _check(args.check, run, split_name(run, args.split), args)
 
 
-def _write(scored: ScoredSplit, run: Run, args: argparse.Namespace) -> int:
+def _write(scored: ScoredSplit, run: DualEncoderRun, args: argparse.Namespace) -> int:
     """Write the file, then check it as any other: a clip without scores would be missing.
 
     Raises:
@@ -126,7 +127,7 @@ def _scored_queries(scored: ScoredSplit, listed: Path | None) -> tuple[list[str]
     return [text for text, row in zip(texts, rows, strict=True) if row >= 0], rows[rows >= 0]
 
 
-def _queries_file(run: Run, split: str, args: argparse.Namespace) -> Path | None:
+def _queries_file(run: DualEncoderRun, split: str, args: argparse.Namespace) -> Path | None:
     """The list of queries: the one that is given, or else that of the evaluation split in data.root."""
     standing = run.data.root / RELEVANCE_FILE
     if args.relevance is None and split == run.data.splits.eval and standing.is_file():
@@ -142,7 +143,7 @@ def _listed_queries(path: Path) -> list[str]:
     return list(spelled.values())
 
 
-def _check(path: Path, run: Run, split: str, args: argparse.Namespace) -> int:
+def _check(path: Path, run: DualEncoderRun, split: str, args: argparse.Namespace) -> int:
     """Print what is wrong with a file; returns the exit code."""
     clips, captions = read_tables(run.data, split)
     listed = _queries_file(run, split, args) if args.year == _MATRIX_YEAR else None

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks import Run
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.evaluation import Direction, Evaluation, evaluate_split
 from tasks.retrieval.scores import ScoredSplit, open_scored
 from utils.artefact_utils import write_json, write_rows
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"next: {scored.command_for('postprocessing.error_analysis', *again)}")
 
 
-def report_of(evaluation: Evaluation, scored: ScoredSplit, run: Run) -> dict[str, Any]:
+def report_of(evaluation: Evaluation, scored: ScoredSplit, run: DualEncoderRun) -> dict[str, Any]:
     """Everything that was measured, as JSON holds it."""
     directions = _directions(evaluation)
     report: dict[str, Any] = {
@@ -118,7 +118,7 @@ def _directions(evaluation: Evaluation) -> dict[str, Direction]:
     return directions
 
 
-def _add_accuracy(report: dict[str, Any], scored: ScoredSplit, run: Run) -> None:
+def _add_accuracy(report: dict[str, Any], scored: ScoredSplit, run: DualEncoderRun) -> None:
     """Put accuracy@k of each clip's own caption, and its chance, beside the other numbers of audio to text."""
     first = first_caption_of_each_clip(scored.clip_of_caption, len(scored.clips))
     batch_size = min(run.training.batch_size, len(first))

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 
 import torch
 
-from tasks import Trained, load_trained
+from tasks import TrainedRun, load_trained_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.retrieval.scores import score_file, trained_dual_encoder
 from utils.artefact_utils.retrieval import write_scores
 from utils.cli_utils import UserError, check_free_disk, command
 from utils.metric_utils.scores import EmbeddingScores, NonFiniteEmbeddingError
@@ -26,40 +28,40 @@ SCRIPT = "postprocessing.xmodal_scores"
 def main(argv: Sequence[str] | None = None) -> None:
     """Embed a split, score it, store the matrix."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
-    trained, _ = load_trained(argv, parser)
+    trained, _ = load_trained_run(argv, parser, DualEncoderRun)
     score_split(trained)
     print(f"next: {trained.command_for('postprocessing.xmodal_retrieval')}")
 
 
-def score_split(trained: Trained) -> None:
+def score_split(trained: TrainedRun[DualEncoderRun]) -> None:
     """Write the score matrix of the split.
 
     Raises:
         UserError: an embedding is not finite, or the disk is too small.
     """
-    task = trained.task()
+    task = trained_dual_encoder(trained)
     with torch.inference_mode():
         outputs = task.outputs(trained.split)
-    check_free_disk(trained.scores, 4 * len(outputs.tids) * len(outputs.fids), "output_root")
+    check_free_disk(score_file(trained), 4 * len(outputs.tids) * len(outputs.fids), "output_root")
     try:
         source: EmbeddingScores = task.scores(outputs)
     except NonFiniteEmbeddingError as error:
-        data = task.split(trained.split)
+        data = task.data(trained.split)
         name = data.captions[error.row].raw_text if error.side == "query" else data.clips[error.row].fname
         raise UserError(
             f"{trained.checkpoint}: the embedding of '{name}' holds {error.value}; choose another one with "
             "--checkpoint, or train again with a lower optimizer.lr"
         ) from error
-    left_out = sorted(task.split(trained.split).left_out)
+    left_out = sorted(task.data(trained.split).left_out)
     write_scores(
-        trained.scores,
+        score_file(trained),
         {"tid": outputs.tids, "fid": outputs.fids},
         source.blocks(),
         {"text": outputs.text, "audio": outputs.audio},
         {"split": trained.split, "checkpoint": trained.checkpoint, "left_out": json.dumps(left_out)},
     )
     print(f"{trained.checkpoint}: scored {len(outputs.tids)} captions x {len(outputs.fids)} clips of '{trained.split}'")
-    print(f"wrote {trained.publish(trained.scores)}")
+    print(f"wrote {trained.publish(score_file(trained))}")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tasks import Trained, load_trained
-from tasks.retrieval.dual_encoder import DualEncoderTask
+from tasks import TrainedRun, load_trained_run
+from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
+from tasks.retrieval.embedding import DualEncoderEmbedder
+from tasks.retrieval.scores import trained_dual_encoder
 from utils.artefact_utils import AudioSource, Clip, read_audio_embeddings, write_json, write_rows
 from utils.artefact_utils.csv_rows import read_lines
 from utils.artefact_utils.foreign_embeddings import open_foreign
@@ -59,14 +61,14 @@ class Scored(NamedTuple):
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Embed the clips and the prompts, compare, measure, print and write."""
-    trained, args = load_trained(argv, _parser())
+    trained, args = load_trained_run(argv, _parser(), DualEncoderRun)
     clips = _labelled(args)
     templates = _templates(args)
     folder = None if args.embeddings else _audio_folder(args)
     _check_source(trained, args)
-    task = trained.task()
+    task = trained_dual_encoder(trained)
     with torch.inference_mode():
-        classes = class_vectors(task, clips.labels, templates)
+        classes = class_vectors(task.embedder, clips.labels, templates)
         if folder is None:
             audio, left_out = _projected(task, trained, clips, args.embeddings)
         else:
@@ -157,7 +159,7 @@ def _audio_folder(args: argparse.Namespace) -> Path:
     return existing_folder(args.audio or beside, "--audio", "name the folder of the clips")
 
 
-def _check_source(trained: Trained, args: argparse.Namespace) -> None:
+def _check_source(trained: TrainedRun[DualEncoderRun], args: argparse.Namespace) -> None:
     """Vectors for a run on vectors, and only for one; before anything is loaded.
 
     Raises:
@@ -174,13 +176,13 @@ def _check_source(trained: Trained, args: argparse.Namespace) -> None:
         )
 
 
-def class_vectors(task: DualEncoderTask, labels: Sequence[str], templates: Sequence[str]) -> Array:
+def class_vectors(embedder: DualEncoderEmbedder, labels: Sequence[str], templates: Sequence[str]) -> Array:
     """(K, E) float32 unit vectors: of each label, the mean over the unit vectors of its prompts.
 
     Source: prompt ensembling of CLIP (Radford et al. 2021, section 3.1.4); zero-shot classification of LAION-CLAP.
     """
     prompts = [prompt for label in labels for prompt in prompts_of(label, templates)]
-    vectors = task.embed_queries(prompts).reshape(len(labels), len(templates), -1)  # (K, P, E)
+    vectors = embedder.texts(prompts).reshape(len(labels), len(templates), -1)  # (K, P, E)
     return _unit(_unit(vectors).mean(axis=1))
 
 
@@ -197,14 +199,14 @@ def _embedded(task: DualEncoderTask, clips: LabelledClips, folder: Path, workers
     missing = sorted(set(range(len(clips))) - set(there))
     table = np.zeros((len(clips), task.dual_encoder.out_dim), np.float32)
     with progress_bar(len(there), "embedding", "clip", disable=not there) as bar:
-        found = task.embed_sounds([folder / clips.names[row] for row in there], workers, bar.update)
+        found = task.embedder.sounds([folder / clips.names[row] for row in there], workers, bar.update)
     table[there] = found.embeddings
     reasons = dict.fromkeys(missing, f"is not in {folder}") | {there[n]: why for n, why in found.refused.items()}
     return table, {clips.names[row]: reasons[row] for row in sorted(reasons)}
 
 
 def _projected(
-    task: DualEncoderTask, trained: Trained, clips: LabelledClips, path: Path
+    task: DualEncoderTask, trained: TrainedRun[DualEncoderRun], clips: LabelledClips, path: Path
 ) -> tuple[Array, dict[str, str]]:
     """(N, E) embeddings of vectors that a file holds, and the clips that it lacks.
 
@@ -219,13 +221,13 @@ def _projected(
     rows = held or list(range(len(asked)))  # without any, the reader says what it looked for
     source = AudioSource(path, None, None, repair, trained.run.data.features)
     table = read_audio_embeddings(source, [asked[row] for row in rows], trained.split)
-    wanted = task.split(trained.split).audio.width
+    wanted = task.data(trained.split).audio.width
     if table.vectors.shape[1] != wanted:
         raise UserError(
             f"{path}: holds vectors of {table.vectors.shape[1]} dimensions, the run was trained on {wanted}; {repair}"
         )
     audio = np.zeros((len(asked), task.dual_encoder.out_dim), np.float32)
-    audio[rows] = task.embed_vectors(table.vectors)
+    audio[rows] = task.embedder.vectors(table.vectors)
     reasons = {clips.names[row]: f"is not in {path}" for row in sorted(set(range(len(asked))) - set(rows))}
     return audio, reasons | table.left_out
 
@@ -235,7 +237,7 @@ def _keys(clip: Clip, split: str) -> tuple[str, ...]:
     return clip.fname, clip.path, f"{split}/{clip.fname}"
 
 
-def _scores(trained: Trained, clips: LabelledClips, audio: Array, classes: Array) -> Array:
+def _scores(trained: TrainedRun[DualEncoderRun], clips: LabelledClips, audio: Array, classes: Array) -> Array:
     """(N, K) cosine.
 
     Raises:
@@ -252,7 +254,9 @@ def _scores(trained: Trained, clips: LabelledClips, audio: Array, classes: Array
     return np.concatenate([block.copy() for _, block in source.blocks()])
 
 
-def write_results(trained: Trained, scored: Scored, templates: Sequence[str], args: argparse.Namespace) -> None:
+def write_results(
+    trained: TrainedRun[DualEncoderRun], scored: Scored, templates: Sequence[str], args: argparse.Namespace
+) -> None:
     """Measure; print the table; write JSON, CSV and, for one label a clip, the confusion matrix."""
     clips, scores = scored.clips, scored.scores
     truth = clips.truth()
@@ -276,7 +280,9 @@ def write_results(trained: Trained, scored: Scored, templates: Sequence[str], ar
     print(f"next: {trained.command_for('postprocessing.search', prompts_of(hardest, templates)[0])}")
 
 
-def _report(trained: Trained, scored: Scored, truth: NDArray[np.bool_], resamples: int) -> dict[str, Any]:
+def _report(
+    trained: TrainedRun[DualEncoderRun], scored: Scored, truth: NDArray[np.bool_], resamples: int
+) -> dict[str, Any]:
     """The numbers, and what they are numbers of."""
     clips, scores = scored.clips, scored.scores
     clusters = clips.clusters()
@@ -301,7 +307,7 @@ def _report(trained: Trained, scored: Scored, truth: NDArray[np.bool_], resample
     }
 
 
-def _made_from(trained: Trained, args: argparse.Namespace) -> dict[str, Any]:
+def _made_from(trained: TrainedRun[DualEncoderRun], args: argparse.Namespace) -> dict[str, Any]:
     source = str(args.embeddings) if args.embeddings else str(_audio_folder(args))
     where = {column: sorted(values) for column, values in _filters(args).items()}
     return {"checkpoint": trained.checkpoint, "labels": str(_table(args)), "audio": source, "where": where}
@@ -324,7 +330,7 @@ def _key(found: Mapping[str, Any]) -> tuple[float, float]:
     return (2.0, 2.0) if found["AP"] is None else (found["accuracy"], found["AP"])
 
 
-def _tell(trained: Trained, name: str, scored: Scored, report: Mapping[str, Any]) -> None:
+def _tell(trained: TrainedRun[DualEncoderRun], name: str, scored: Scored, report: Mapping[str, Any]) -> None:
     """What was left out, and the table: each number with its interval and chance, the leading one first."""
     left_out, labels, total = scored.left_out, scored.clips.labels, len(scored.clips) + len(scored.left_out)
     if left_out:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from models.frozen.audio import KEY, FrozenAudioEncoder, load_frozen_audio
-from tasks import Run, load_run
+from tasks import load_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.artefact_utils import (
     AudioEmbeddingParts,
     AudioEmbeddingSettings,
@@ -67,7 +68,7 @@ class Job(NamedTuple):
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the embeddings of every clip of every split."""
-    run, args = load_run(argv, _parser())
+    run, args = load_run(argv, _parser(), DualEncoderRun)
     data = run.data
     if args.pickle and args.frames:
         raise UserError("--pickle holds one vector a clip, --frames makes many; run the two one after the other")
@@ -100,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"next: {command_for('main.py' if args.pickle else run.next_script(SCRIPT))}")
 
 
-def _job(run: Run, args: argparse.Namespace) -> Job:
+def _job(run: DualEncoderRun, args: argparse.Namespace) -> Job:
     """Load the encoder.
 
     Raises:

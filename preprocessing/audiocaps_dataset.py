@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from tasks import load_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.cli_utils import UserError, command, command_for, existing_folder, positive
 from utils.data_utils import making
 from utils.dataset_utils import (
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     parser.add_argument("--strict", action="store_true", help="exit with 1 if any clip or caption is rejected")
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
-    run, args = load_run(argv, parser)
+    run, args = load_run(argv, parser, DualEncoderRun)
     data = run.data
     existing_folder(data.root, "data.root", f"correct it, or make the corpus: {command_for(CORPUS_SCRIPT)}")
     raw = {split: raw_split(data.root, split) for split in data.splits.names()}

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from models.frozen.caption_vectors import write_caption_vectors
 from tasks import load_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.artefact_utils import read_text_table
 from utils.cli_utils import command, command_for, positive
 from utils.data_utils import making
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the embeddings of every caption of every split."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     parser.add_argument("--batch-size", type=positive, default=64, help="captions a batch (default 64)")
-    run, args = load_run(argv, parser)
+    run, args = load_run(argv, parser, DualEncoderRun)
     data, device = run.data, choose_device(run.training.device, "fp32")
     script = command_for(data.dataset_script)
     captions = [c for split in data.splits.names() for c in read_text_table(data.text_table(split), script)]

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks import load_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.artefact_utils.csv_rows import check_columns
 from utils.cli_utils import UserError, command, command_for, existing_folder, positive
 from utils.data_utils import making
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--audio", type=Path, help="the folder of clips to split (default: data.root itself)")
     parser.add_argument("--seed", type=int, default=0, help="seed of --make-splits (default 0)")
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
-    run, args = load_run(argv, parser)
+    run, args = load_run(argv, parser, DualEncoderRun)
     data = run.data
     existing_folder(data.root, "data.root", f"correct it, or make the corpus: {command_for(CORPUS_SCRIPT)}")
     raw = (

@@ -31,8 +31,9 @@ from models.audio_encoders.panns import PANNsSpec
 from models.audio_encoders.panns_front_ends import check_front_end, front_end_of
 from models.audio_encoders.panns_published import ENCODERS, Published, read_published
 from models.initial_values import InitialValues
-from tasks import Run, load_run
+from tasks import load_run
 from tasks.retrieval.baseline_trial import write_baseline_trial
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.artefact_utils import remove_leftovers, replacing
 from utils.cli_utils import ArtefactError, UserError, command, command_for, positive
 from utils.report_utils import progress_bar
@@ -75,7 +76,7 @@ class Drawn(NamedTuple):
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the initial weights of an audio encoder from a published checkpoint."""
-    run, options = load_run(argv, _parser())
+    run, options = load_run(argv, _parser(), DualEncoderRun)
     origin = options.checkpoint or URLS[options.encoder or "CNN14Encoder"]
     source = fetch(origin, options.sha256 or KNOWN_SHA256.get(origin), FOLDER / "downloads")
     print(f"{source.path}: sha256 {source.sha256}")
@@ -230,7 +231,7 @@ def describe(published: Published, out_dim: int) -> str:
     return f"{published.kind.__name__}, last_pool {published.last_pool}{left_out}{drawn}"
 
 
-def usage(published: Published, out_dim: int, output: Path, run: Run) -> str:
+def usage(published: Published, out_dim: int, output: Path, run: DualEncoderRun) -> str:
     """The command that trains from the weights file."""
     settings = {
         "model.out_dim": out_dim,

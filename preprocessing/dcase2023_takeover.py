@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.frozen.caption_vectors import adopt_caption_vectors
-from tasks import Run, load_run
+from tasks import load_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.artefact_utils import (
     BaselineClip,
     BaselineLogMels,
@@ -88,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--from", dest="folder", type=Path, required=True, metavar="DIR", help="dataset_dir of the baseline's scripts"
     )
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
-    run, args = load_run(argv, parser)
+    run, args = load_run(argv, parser, DualEncoderRun)
     data = run.data
     folder = existing_folder(args.folder.expanduser(), "--from", "name the folder of the baseline's files")
     if data.features.resolve() == folder.resolve():
@@ -301,7 +302,7 @@ def _take_vectors(data: CaptionDataSpec, folder: Path, captions: Sequence[Captio
     return missing
 
 
-def _print_next(run: Run, *, log_mels: bool, vectors: bool) -> None:
+def _print_next(run: DualEncoderRun, *, log_mels: bool, vectors: bool) -> None:
     """Say what comes next; steps whose files were taken over whole are passed over."""
     done = {"preprocessing.audio_logmel": log_mels, run.data.text_script: vectors}
     script = run.next_script(SCRIPT)

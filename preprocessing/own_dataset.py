@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tasks import Run, load_run, parse_run
+from tasks import load_run, parse_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.runs import require_kind
 from utils.artefact_utils import replacing
 from utils.cli_utils import UserError, command, command_for, existing_folder, positive, python
 from utils.config_utils import parse_yaml, read_settings, with_values, without_outer_comments
@@ -47,12 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--group", metavar="COLUMN", help="clips of equal values stay in one split; with FOLDER")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if any clip or caption is rejected")
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
-    run, args = load_run(argv, parser)
+    run, args = load_run(argv, parser, DualEncoderRun)
     found = None
     if args.folder is not None:
         path = _conf_path(args)
         found = None if path.exists() else _write_conf(path, run, args)
-        run, _ = load_run(["--conf", str(path)], argparse.ArgumentParser())
+        run, _ = load_run(["--conf", str(path)], argparse.ArgumentParser(), DualEncoderRun)
     elif given := [f"--{key}" for key in ("name", "shares", "group") if vars(args)[key] is not None]:
         raise UserError(f"{given[0]}: goes with FOLDER; without it, the YAML decides")
     own, data = run.data.own_dataset, run.data
@@ -105,7 +107,7 @@ def _conf_path(args: argparse.Namespace) -> Path:
     return path
 
 
-def _write_conf(path: Path, template: Run, args: argparse.Namespace) -> _Found:
+def _write_conf(path: Path, template: DualEncoderRun, args: argparse.Namespace) -> _Found:
     """Write the template's text, comments included, with values for these clips, once they are known to make a run.
 
     Raises:
@@ -133,7 +135,7 @@ def _write_conf(path: Path, template: Run, args: argparse.Namespace) -> _Found:
 
 
 def _values(
-    args: argparse.Namespace, template: Run, own: OwnDatasetSpec, captions_per_clip: int, train: int
+    args: argparse.Namespace, template: DualEncoderRun, own: OwnDatasetSpec, captions_per_clip: int, train: int
 ) -> dict[str, Any]:
     """The keys that differ from the template: names, paths, and what depends on the number of clips."""
     batch_size = 32 if train >= 512 else 16 if train >= 96 else 8
@@ -158,7 +160,7 @@ def _check_same(path: Path, args: argparse.Namespace) -> None:
     Raises:
         UserError: it is not.
     """
-    data = parse_run(read_settings(path), str(path)).data
+    data = require_kind(parse_run(read_settings(path), str(path)), DualEncoderRun, str(path)).data
     own = data.own_dataset or OwnDatasetSpec()
     wanted: dict[str, tuple[object, object]] = {
         "data.root": (data.root, args.folder),
@@ -188,7 +190,7 @@ def _shares(text: str | None) -> tuple[float, float, float]:
         raise UserError(f"--shares: found {text}, expected three positive shares that sum to 1: 0.8,0.1,0.1") from error
 
 
-def _shares_of(run: Run, shares: Sequence[float]) -> dict[str, float]:
+def _shares_of(run: DualEncoderRun, shares: Sequence[float]) -> dict[str, float]:
     """Split -> its part.
 
     Raises:

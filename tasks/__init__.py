@@ -1,17 +1,18 @@
-"""Stage 2b: one file per system; here, the names that the scripts use."""
+"""Stage 2b: a room for each system; here, the names that the scripts use."""
 
+from tasks.base import RunSpec
 from tasks.encoders import load_encoder
-from tasks.runs import Run, check_run, experiment_of, fit_of, load_run, parse_run
-from tasks.trained import Trained, load_trained
+from tasks.runs import check_run, experiment_of, fit_of, load_run, parse_run
+from tasks.trained import TrainedRun, load_trained_run
 
 __all__ = [
-    "Run",
-    "Trained",
+    "RunSpec",
+    "TrainedRun",
     "check_run",
     "experiment_of",
     "fit_of",
     "load_encoder",
     "load_run",
-    "load_trained",
+    "load_trained_run",
     "parse_run",
 ]

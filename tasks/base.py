@@ -1,31 +1,75 @@
-"""What every system has in common: the Task protocol and the sections that all runs share."""
+"""What the code outside a system may ask of it: its run, its task, and the task's splits."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Protocol, Self
 
 from pydantic import Field, model_validator
 
 from utils.config_utils import Spec, UserPath
+from utils.data_utils import DataSpec
 from utils.data_utils.spec import PlainName
-from utils.model_utils import LRSchedulerSpec, OptimizerSpec, Task, TrainingSpec
+from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec
+from utils.model_utils import Task as TrainableTask
 from utils.tune_utils import Distribution, RaySpec
 
-__all__ = ["RunSpec", "Task"]
+
+class SplitData(Protocol):
+    """A split of a task's data, as `main.py --check`, the launcher and stage 3 see it."""
+
+    @property
+    def name(self) -> str:
+        """The split's own name, such as `development`."""
+
+    @property
+    def revisions(self) -> Mapping[str, str]:
+        """Kind of features -> the state of the frozen encoder that made them; empty where there is none."""
+
+    def summary(self) -> dict[str, str]:
+        """Name of a count -> the count, for people; the same names for all splits of a task."""
+
+    def digest(self) -> str:
+        """A text that changes when anything that training reads changes."""
+
+    def check(self) -> None:
+        """Read everything once.
+
+        Raises:
+            ArtefactError: a file cannot be read or holds wrong values; it names the file and the repair.
+        """
+
+
+class Task(TrainableTask, Protocol):
+    """Which model, data, losses and metrics belong together: the loop's five questions, and the data."""
+
+    def data(self, role: str) -> SplitData:
+        """The split of `train`, `val` or `eval`, or one by its own name; opened when it is first needed.
+
+        Raises:
+            ArtefactError: a file is missing, broken or made with other settings.
+        """
 
 
 class RunSpec(Spec):
-    """The sections that every run has; each system adds its own (`data:`, `model:`, `criterion:`)."""
+    """The sections that every run has; each system adds its own (`model:`, `criterion:`) and derives these.
+
+    A system also defines `build` and, where stage 1 has more than one script, `next_script`.
+    """
 
     task: str
     experiment: PlainName
     output_root: UserPath = Path("runs")
+    data: DataSpec
     optimizer: OptimizerSpec
     lr_scheduler: LRSchedulerSpec
     training: TrainingSpec  # each system's own, which says how its metrics are read
     search: dict[str, Distribution] = Field(default_factory=dict)
     ray: RaySpec = RaySpec()
+
+    # The first script of stage 3, which `main.py` names when a run is finished.
+    scoring_script: ClassVar[str]
 
     @model_validator(mode="after")
     def _watched_metrics_are_measured(self) -> Self:
@@ -42,3 +86,38 @@ class RunSpec(Spec):
     def folder(self) -> Path:
         """runs/<experiment>."""
         return self.output_root / self.experiment
+
+    def build(self, split: str = "train") -> Task:
+        """Build the task with freshly seeded weights.
+
+        Args:
+            split: a role or name; opened at once, since the widths of its features may size the model.
+        Raises:
+            UserError: a file is missing, broken or made with other settings.
+        """
+        raise NotImplementedError
+
+    def for_stage_3(self) -> Self:
+        """The run as stage 3 builds it; a system drops the files of initial weights, which the checkpoint replaces."""
+        return self
+
+    def check_splits(self, splits: Sequence[SplitData], *, thorough: bool) -> list[str]:
+        """Check what concerns several splits, or the settings beside them.
+
+        Args:
+            splits: those that are open.
+            thorough: for `main.py --check`, which may take its time.
+        Returns:
+            Lines to print.
+        Raises:
+            UserError: something does not fit.
+        """
+        return []
+
+    def next_script(self, after: str) -> str:
+        """The script that a user of these settings runs after one of stage 1 or after `main.py`.
+
+        Args:
+            after: the script that is done, such as `preprocessing.audio_logmel`.
+        """
+        return self.scoring_script if after == "main.py" else "main.py"

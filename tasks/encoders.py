@@ -7,7 +7,6 @@ audio, text = encoder.encode_audio(["a.wav", "b.wav"]), encoder.encode_text(["a 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,10 +18,12 @@ from torch import nn
 from models.core import DualEncoderModel
 from models.exported import ExportedEncoder, read_exported
 from models.sounds import SoundInput, features_of_sounds
-from tasks.retrieval.dual_encoder import DualEncoderTask, SoundEmbeddings
+from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
+from tasks.retrieval.embedding import SoundEmbeddings
 from tasks.retrieval.encoder import AnyPath, RetrievalEncoder
+from tasks.retrieval.scores import trained_dual_encoder
 from tasks.runs import parse_run
-from tasks.trained import Trained, trained_of
+from tasks.trained import CheckpointChoice, TrainedRun, find_trained_run
 from utils.audio_utils import log_mel
 from utils.model_utils import choose_device, find_trial
 from utils.model_utils.checkpoints import STATE_FILE
@@ -47,21 +48,21 @@ def load_encoder(path: AnyPath, *, trial: str | None = None, checkpoint: str | N
     if path.suffix == ".json":
         return _of_export(path)
     run = parse_run(find_trial(path, trial, checkpoint).params, str(path))
-    trained = trained_of(run, argparse.Namespace(run=path, trial=trial, checkpoint=checkpoint, split=None, set=[]))
-    return encoder_of(trained, trained.task())
+    trained = find_trained_run(run, CheckpointChoice(path, trial, checkpoint), DualEncoderRun)
+    return encoder_of(trained, trained_dual_encoder(trained))
 
 
-def encoder_of(trained: Trained, task: DualEncoderTask) -> RetrievalEncoder:
+def encoder_of(trained: TrainedRun[DualEncoderRun], task: DualEncoderTask) -> RetrievalEncoder:
     """The encoders of a trained run.
 
     Args:
         trained: the run and its checkpoint.
-        task: of `trained.task()`.
+        task: of `trained_dual_encoder(trained)`.
     """
     weights = trained.trial.checkpoint.folder / STATE_FILE
     return RetrievalEncoder(
-        task.embed_sounds,
-        task.embed_queries,
+        task.embedder.sounds,
+        task.embedder.texts,
         out_dim=task.dual_encoder.out_dim,
         similarity=trained.run.criterion.similarity,
         kept_in=trained.trial.folder,

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import hashlib
+import operator
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, get_args
 
 import torch
 from pydantic import Field
 
+from tasks.base import RunSpec, Task
 from tasks.retrieval.clap_projection import ClapProjectionRun
-from tasks.retrieval.dual_encoder import DualEncoderTask
 from tasks.retrieval.retrieval import RetrievalRun
-from tasks.retrieval.same_encoder import refuse_stale
 from utils.cli_utils import ConfigError, remember_conf
 from utils.config_utils import override, parse, read_settings, set_key, to_mapping
-from utils.data_utils import describe_tables
 from utils.model_utils import Fit, checkpoint_bytes, choose_device
 from utils.process_utils import all_cores
 from utils.report_utils import print_table
@@ -28,21 +28,26 @@ DEFAULT_CONF = Path("conf.yaml")
 # Trials could not be kept together, or not be compared, if these differed.
 _SHARED_KEYS = ("task", "experiment", "output_root", "search", "ray", "training.select_on")
 
-# The table of systems: `task:` in the YAML chooses.
-Run = RetrievalRun | ClapProjectionRun
-_RUN = Annotated[Run, Field(discriminator="task")]
+# The table of systems: `task:` in the YAML chooses. A new system is named here, and nowhere else.
+SYSTEMS: tuple[type[RunSpec], ...] = (RetrievalRun, ClapProjectionRun)
+_RUN: Any = Annotated[functools.reduce(operator.or_, SYSTEMS), Field(discriminator="task")]
+
+R = TypeVar("R", bound=RunSpec)
 
 
-def load_run(argv: Sequence[str] | None, parser: argparse.ArgumentParser) -> tuple[Run, argparse.Namespace]:
+def load_run(
+    argv: Sequence[str] | None, parser: argparse.ArgumentParser, kind: type[R]
+) -> tuple[R, argparse.Namespace]:
     """Parse a command line of the three moves.
 
     Args:
         argv: the arguments; None for those of the process.
         parser: the script's own arguments; `--conf` and `--set` are added to it.
+        kind: the runs that the script can use: `RunSpec` for all.
     Returns:
         The checked run and all arguments.
     Raises:
-        ConfigError: no such file, or bad keys.
+        ConfigError: no such file, bad keys, or a run of another kind.
     """
     parser.add_argument("--conf", type=Path, default=DEFAULT_CONF, help="the run's YAML (default conf.yaml)")
     parser.add_argument(
@@ -52,20 +57,34 @@ def load_run(argv: Sequence[str] | None, parser: argparse.ArgumentParser) -> tup
     given = [] if args.conf == DEFAULT_CONF else ["--conf", str(args.conf)]
     remember_conf([*given, *(part for setting in args.set for part in ("--set", setting))])
     mapping = override(read_settings(args.conf), args.set)
-    return parse_run(mapping, str(args.conf)), args
+    return require_kind(parse_run(mapping, str(args.conf)), kind, str(args.conf)), args
 
 
-def parse_run(mapping: dict[str, Any], source: str) -> Run:
+def parse_run(mapping: dict[str, Any], source: str) -> RunSpec:
     """Check the settings of a run, whether of a YAML or of a trial's params.json.
 
     Raises:
         ConfigError: bad keys.
     """
-    run: Run = parse(mapping, _RUN, source)
+    run: RunSpec = parse(mapping, _RUN, source)
     return run
 
 
-def check_run(run: Run, *, thorough: bool) -> DualEncoderTask:
+def require_kind(run: RunSpec, kind: type[R], source: str) -> R:
+    """The same run, known to be of a kind.
+
+    Raises:
+        ConfigError: it is of another system.
+    """
+    if not isinstance(run, kind):
+        names = [
+            name for system in SYSTEMS if issubclass(system, kind) for name in get_args(system.__annotations__["task"])
+        ]
+        raise ConfigError(f"{source}: task is {run.task}, this script takes {' or '.join(names)}; name another --conf")
+    return run
+
+
+def check_run(run: RunSpec, *, thorough: bool) -> Task:
     """Check what a run needs before anything is started; prints sizes.
 
     Args:
@@ -87,21 +106,19 @@ def check_run(run: Run, *, thorough: bool) -> DualEncoderTask:
     task = run.build()
     parameters = sum(p.numel() for p in task.model().parameters())
     run.optimizer.build(task.model().named_parameters())  # refuses groups that fit no part of the model
-    rows = []
-    roles = ("train", "val", "eval") if thorough else ("train", "val")
-    for role in roles:
-        split = task.split(role)
-        rows.append([split.name, *split.summary().values()])
-        if thorough:
+    splits = [task.data(role) for role in (("train", "val", "eval") if thorough else ("train", "val"))]
+    if thorough:
+        for split in splits:
             split.check()
-    refuse_stale([task.split(role) for role in roles], run.data)
-    print_table(f"{run.task}: {parameters / 1e6:.2f} M parameters", ["split", "clips", "captions", "hours"], rows)
-    if thorough and (line := describe_tables(run.data)):
-        print(line)
+    lines = run.check_splits(splits, thorough=thorough)
+    counts = [split.summary() for split in splits]
+    rows = [[split.name, *count.values()] for split, count in zip(splits, counts, strict=True)]
+    print_table(f"{run.task}: {parameters / 1e6:.2f} M parameters", ["split", *counts[0]], rows)
+    print(*lines, sep="\n", end="\n" if lines else "")
     return task
 
 
-def check_search(run: Run) -> None:
+def check_search(run: RunSpec) -> None:
     """Try the ends of every distribution of `search:` on the key it searches.
 
     Raises:
@@ -122,9 +139,9 @@ def _overlap(key: str, other: str) -> bool:
     return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
 
 
-def experiment_of(run: Run, task: DualEncoderTask) -> Experiment:
+def experiment_of(run: RunSpec, task: Task) -> Experiment:
     """What `utils.tune_utils.launch` needs of a run and of its task as `check_run` left it."""
-    splits = [task.split(role) for role in ("train", "val")]
+    splits = [task.data(role) for role in ("train", "val")]
     digest = hashlib.blake2b("".join(split.digest() for split in splits).encode(), digest_size=16).hexdigest()
     size = checkpoint_bytes(task.model(), run.optimizer)
     revisions = splits[0].revisions

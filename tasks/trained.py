@@ -6,12 +6,12 @@ import argparse
 import copy
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from tasks.retrieval.dual_encoder import DualEncoderTask
-from tasks.runs import Run, load_run, parse_run
+from tasks.base import RunSpec, Task
+from tasks.runs import load_run, parse_run, require_kind
 from utils.artefact_utils import replacing
 from utils.cli_utils import (
     ArtefactError,
@@ -43,11 +43,40 @@ _MOVABLE = ("data.root", "data.features")
 _OF_THE_EXPERIMENT = ("experiment", "output_root", "search", "ray")
 
 
-class Trained(NamedTuple):
+R = TypeVar("R", bound=RunSpec)
+
+
+class CheckpointChoice(NamedTuple):
+    """What a command line of stage 3 says of the checkpoint and the split."""
+
+    experiment: Path | None = None  # its folder; None: that of the YAML
+    trial: str | None = None  # name of the trial's folder; None: the best
+    checkpoint: str | None = None  # name of the checkpoint's folder; None: the trial's best
+    split: str | None = None  # its role or its own name; None: eval
+    changed: Sequence[str] = ()  # the keys that `--set` named
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> CheckpointChoice:
+        """Of the arguments that `add_checkpoint_arguments` and `load_run` have added."""
+        changed = [setting.partition("=")[0] for setting in args.set]
+        return cls(args.run, args.trial, args.checkpoint, args.split, changed)
+
+    def arguments(self) -> list[str]:
+        """The same as a command line, without `--set`."""
+        given = {
+            "--run": self.experiment,
+            "--trial": self.trial,
+            "--checkpoint": self.checkpoint,
+            "--split": self.split,
+        }
+        return [part for name, value in given.items() if value is not None for part in (name, str(value))]
+
+
+class TrainedRun(NamedTuple, Generic[R]):
     """A checkpoint, the run that made it, and the split to apply it to."""
 
     trial: TrainedTrial
-    run: Run
+    run: R
     split: str  # the split's own name
     saved: SavedWeights  # of the model
     arguments: Sequence[str]  # of the command line that chose them: --conf, --set, --run, --trial, ...
@@ -61,25 +90,20 @@ class Trained(NamedTuple):
         """The command line that runs another script of stage 3 on the same checkpoint and split."""
         return shell_join([python(), "-m", script, *self.arguments, *arguments])
 
-    @property
-    def scores(self) -> Path:
-        """The score matrix of the split, in the trial's folder."""
-        return self.trial.folder / f"{self.split}_xmodal_scores.hdf5"
-
-    def task(self) -> DualEncoderTask:
+    def task(self) -> Task:
         """The task with the trained weights, in eval mode, on the device of training.device.
 
         Raises:
             UserError: a file is missing or made with other settings, or the features have another width by now.
         """
         task = self._built()
-        self._check_revisions(task.split(self.split).revisions)
+        self._check_revisions(task.data(self.split).revisions)
         model = task.model()
         load_weights(model, self.saved, self.trial.checkpoint.folder)
         model.to(choose_device(self.run.training.device, "fp32")).eval()
         return task
 
-    def _built(self) -> DualEncoderTask:
+    def _built(self) -> Task:
         """The task, its frozen networks loaded from where they come from.
 
         Raises:
@@ -96,7 +120,7 @@ class Trained(NamedTuple):
                 "it back where it was in training"
             ) from error
 
-    def _check_revisions(self, found: dict[str, str]) -> None:
+    def _check_revisions(self, found: Mapping[str, str]) -> None:
         """The vectors must come from the encoders whose vectors the run was trained on."""
         wanted = read_revisions(self.trial.folder.parent)
         for kind in found.keys() & wanted.keys():
@@ -120,21 +144,24 @@ class Trained(NamedTuple):
         return public
 
 
-def load_trained(argv: Sequence[str] | None, parser: argparse.ArgumentParser) -> tuple[Trained, argparse.Namespace]:
+def load_trained_run(
+    argv: Sequence[str] | None, parser: argparse.ArgumentParser, kind: type[R]
+) -> tuple[TrainedRun[R], argparse.Namespace]:
     """Parse a command line of stage 3 and load the checkpoint that it means.
 
     Args:
         argv: the arguments; None for those of the process.
-        parser: the script's own arguments; those of `add_trained_arguments`, `--conf` and `--set` are added to it.
+        parser: the script's own arguments; those of `add_checkpoint_arguments`, `--conf` and `--set` are added to it.
+        kind: the runs that the script can use: `RunSpec` for all.
     Raises:
         UserError: there is no such run, trial, checkpoint or split, or a file of it is broken.
     """
-    add_trained_arguments(parser)
-    conf, args = load_run(argv, parser)
-    return trained_of(conf, args), args
+    add_checkpoint_arguments(parser)
+    conf, args = load_run(argv, parser, kind)
+    return find_trained_run(conf, CheckpointChoice.of(args), kind), args
 
 
-def add_trained_arguments(parser: argparse.ArgumentParser) -> None:
+def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what chooses a checkpoint and a split."""
     parser.add_argument("--run", type=Path, help="folder of the experiment (default: that of the YAML)")
     parser.add_argument("--trial", help="name of the trial's folder (default: the best)")
@@ -142,34 +169,33 @@ def add_trained_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="name of the split (default: data.splits.eval)")
 
 
-def trained_of(conf: Run, args: argparse.Namespace) -> Trained:
-    """The checkpoint that the arguments mean, loaded.
+def find_trained_run(conf: RunSpec, choice: CheckpointChoice, kind: type[R]) -> TrainedRun[R]:
+    """Load the checkpoint that a command line means.
 
+    Args:
+        conf: the run of the YAML; it says where experiments are, on which device to compute, and where the data are.
+        choice: which checkpoint and split.
+        kind: the runs that the caller can use.
     Raises:
         UserError: there is no such run, trial, checkpoint or split, or a file of it is broken.
     """
-    trial = find_trial(args.run or conf.folder, args.trial, args.checkpoint)
-    if (line := describe_unfinished(trial.folder.parent, args.trial)) is not None:
-        again = f"; go on: {command_for('main.py', '--resume')}" if args.run is None else ""
+    trial = find_trial(choice.experiment or conf.folder, choice.trial, choice.checkpoint)
+    if (line := describe_unfinished(trial.folder.parent, choice.trial)) is not None:
+        again = f"; go on: {command_for('main.py', '--resume')}" if choice.experiment is None else ""
         print(f"{line}; {trial.label}, the best so far, is used{again}")
     source = str(trial.folder / PARAMS_FILE)
     own = to_mapping(parse_run(trial.params, source))  # whoever wrote the file: every section is there from here on
-    params = _settings(trial.folder, own, conf, [setting.partition("=")[0] for setting in args.set])
-    encoder = params["model"]["audio_encoder"]
-    if encoder.get("weights") and encoder["trainable"] and not encoder["freeze_blocks"]:
-        encoder["weights"] = None  # where training began; all of them learnt, and are in the checkpoint
-    run = parse_run(params, source)
-    split = split_name(run, args.split)
-    given = {name: vars(args)[name] for name in ("run", "trial", "checkpoint", "split")}
-    choices = [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
-    arguments = [*remembered_conf(), *choices]
+    params = _settings(trial.folder, own, conf, choice.changed)
+    run = require_kind(parse_run(params, source), kind, source).for_stage_3()
+    split = split_name(run, choice.split)
+    arguments = [*remembered_conf(), *choice.arguments()]
     if run.data != conf.data:  # stage 1 must be repaired for the run, not for the YAML
         remember_conf(["--conf", str(trial.folder / PARAMS_FILE)])
     folder = trial.checkpoint.folder
-    return Trained(trial, run, split, weights_of(read_checkpoint(folder), folder), arguments)
+    return TrainedRun(trial, run, split, weights_of(read_checkpoint(folder), folder), arguments)
 
 
-def split_name(run: Run, given: str | None) -> str:
+def split_name(run: RunSpec, given: str | None) -> str:
     """The split that `--split` means, by its role or its own name; default the evaluation split.
 
     Raises:
@@ -181,7 +207,7 @@ def split_name(run: Run, given: str | None) -> str:
     return str(split)
 
 
-def _settings(trial: Path, own: dict[str, Any], conf: Run, changed: Sequence[str]) -> dict[str, Any]:
+def _settings(trial: Path, own: dict[str, Any], conf: RunSpec, changed: Sequence[str]) -> dict[str, Any]:
     """The trial's settings, moved and on the device that the command line names.
 
     Args:

@@ -8,19 +8,22 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tasks import Run, parse_run
+from tasks import parse_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.runs import require_kind
 from utils.artefact_utils import write_json
 from utils.config_utils import override, read_settings, to_mapping
 from utils.model_utils import Fit, LRSchedulerSpec, OptimizerSpec, TrainingSpec
 from utils.model_utils.optimisation import ConstantSpec, SGDSpec
 
 
-def run_of(made: Path, *settings: str) -> Run:
+def run_of(made: Path, *settings: str) -> DualEncoderRun:
     """The run of the conf.yaml in `made`, with `key=value` settings."""
-    return parse_run(override(read_settings(made / "conf.yaml"), settings), "conf.yaml")
+    run = parse_run(override(read_settings(made / "conf.yaml"), settings), "conf.yaml")
+    return require_kind(run, DualEncoderRun, "conf.yaml")
 
 
-def fit_of(run: Run) -> Fit:
+def fit_of(run: DualEncoderRun) -> Fit:
     return Fit(run.build(), run.training, run.optimizer, run.lr_scheduler)
 
 
@@ -39,7 +42,7 @@ class StoppedError(Exception):
     """What a test raises to end a run between two epochs."""
 
 
-def write_trial(run: Run, name: str = "trial_00000") -> Path:
+def write_trial(run: DualEncoderRun, name: str = "trial_00000") -> Path:
     """Train a run in this process; returns its trial folder."""
     folder = run.folder / name
     write_json(folder / "params.json", to_mapping(run))

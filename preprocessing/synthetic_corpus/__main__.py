@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from tasks import load_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.cli_utils import UserError, command, command_for
 from utils.process_utils import all_cores
 
@@ -16,7 +17,7 @@ from utils.process_utils import all_cores
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the captioned clips of the three splits, or what is missing of them."""
-    run, args = load_run(argv, _parser())
+    run, args = load_run(argv, _parser(), DualEncoderRun)
     # here and not above: scipy.signal takes longer to load than --help may take
     from preprocessing.synthetic_corpus.writing import DEFAULT_SIZES, share_out, write_corpus
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.audio_encoders.panns_published import Published
 from tasks.retrieval.dual_encoder import DualEncoderRun
-from tasks.runs import parse_run
+from tasks.runs import parse_run, require_kind
 from utils.artefact_utils import write_json
 from utils.cli_utils import ArtefactError, ConfigError
 from utils.config_utils import to_mapping
@@ -43,7 +43,7 @@ def write_baseline_trial(run: DualEncoderRun, published: Published, digest: str,
         raise ConfigError(
             f"data.front_end is {run.data.front_end.name}; {path} needs data.front_end: {{name: dcase2023}}"
         )
-    trial_run = parse_run(_settings(run, published), str(path))
+    trial_run = require_kind(parse_run(_settings(run, published), str(path)), DualEncoderRun, str(path))
     folder = run.folder / f"trial_baseline_{digest[:8]}"
     if (folder / PARAMS_FILE).is_file():
         return folder

@@ -11,7 +11,8 @@ from models.core import DualEncoderSpec
 from models.projections import AudioProjectionSpec, MLPProjectionSpec
 from models.text_encoders.frozen_text import FrozenTextSpec
 from models.text_encoders.sbert import SentBERTBaseSpec
-from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask, RetrievalOutputs
+from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
+from tasks.retrieval.embedding import RetrievalOutputs
 from tasks.retrieval.training import RETRIEVAL_METRICS, CaptionTrainingSpec
 from utils.data_utils import CaptionDataSpec, TextEmbeddingsSpec
 from utils.metric_utils.pairing import PAIRING_CUTOFFS, first_caption_of_each_clip, pairing_accuracy
@@ -59,7 +60,7 @@ class ClapProjectionRun(DualEncoderRun):
     accuracy_cutoffs: ClassVar[tuple[int, ...]] = PAIRING_CUTOFFS
 
     def build(self, split: str = "train") -> ClapProjectionTask:
-        """The task, with freshly seeded weights; `split` is opened at once, the others when they are asked for."""
+        """The task, with freshly seeded weights; `split` is opened at once, the others when they are needed."""
         seed_everything(self.training.seed)
         return ClapProjectionTask(self, split)
 

@@ -2,51 +2,41 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.audio_encoders.panns import PANNsSpec
 from models.audio_encoders.wav2vec2 import Wav2Vec2Encoder
-from models.core import DualEncoderModel, DualEncoderSpec, text_of
+from models.core import DualEncoderModel, DualEncoderSpec
 from models.projections import Projection
-from models.sounds import SoundInput, features_of_sound, features_of_sounds, sound_input
-from tasks.base import RunSpec
-from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds
+from tasks.base import RunSpec, SplitData
+from tasks.retrieval.embedding import DualEncoderEmbedder, RetrievalOutputs
+from tasks.retrieval.same_encoder import refuse_stale
 from tasks.retrieval.training import CaptionTrainingSpec
-from utils.cli_utils import ArtefactError, ConfigError, UserError
+from utils.cli_utils import ArtefactError, ConfigError
 from utils.criterion_utils import CriterionSpec, InfoNCE
 from utils.data_utils import (
-    ArrayFeatures,
     AudioInput,
     Batch,
     CaptionDataSpec,
     CaptionedClips,
-    ClipFeatures,
     Inputs,
-    TextFeatures,
-    TokenTexts,
     TrainLoader,
     VectorFeatures,
-    VectorTexts,
     WaveNeeds,
-    audio_loader,
-    window_edges,
+    describe_tables,
 )
 from utils.metric_utils.ranking import ranks_of_relevant, tie_order
 from utils.metric_utils.retrieval import AUDIO_TO_TEXT, retrieval_metrics
 from utils.metric_utils.scores import EmbeddingScores, NonFiniteEmbeddingError
-from utils.model_utils import DivergedError, Loader, seed_everything, to_device
-from utils.pretrained_utils import model_revision
+from utils.model_utils import DivergedError, Loader, seed_everything
 
 Array = NDArray[np.float32]
-_TEXT_BATCH = 4096  # caption vectors at a time
-_TOKEN_BATCH = 256  # captions that go through a transformer
 
 
 # The scripts of stage 1 by their place in it: raw data, tables, features of clips, vectors of captions.
@@ -71,12 +61,31 @@ class DualEncoderRun(RunSpec):
     criterion: CriterionSpec
     training: CaptionTrainingSpec = CaptionTrainingSpec()
 
+    scoring_script: ClassVar[str] = "postprocessing.xmodal_scores"
     accuracy_cutoffs: ClassVar[tuple[int, ...]] = ()  # of pairing accuracy, where a system is measured by it
 
     def build(self, split: str = "train") -> DualEncoderTask:
-        """The task, with freshly seeded weights; `split` is opened at once, the others when they are asked for."""
+        """The task, with freshly seeded weights; `split` is opened at once, the others when they are needed."""
         seed_everything(self.training.seed)
         return DualEncoderTask(self, split)
+
+    def for_stage_3(self) -> Self:
+        """The same run without the file of initial weights, where all of them learnt and are in the checkpoint."""
+        encoder = self.model.audio_encoder
+        if not isinstance(encoder, PANNsSpec) or not encoder.trainable or encoder.freeze_blocks:
+            return self
+        model = self.model.model_copy(update={"audio_encoder": encoder.model_copy(update={"weights": None})})
+        return self.model_copy(update={"model": model})
+
+    def check_splits(self, splits: Sequence[SplitData], *, thorough: bool) -> list[str]:
+        """Compare the vectors with the encoders that `data:` names; thorough: also look for recordings in two splits.
+
+        Raises:
+            ArtefactError: an encoder on this machine has changed since it made them.
+        """
+        refuse_stale(splits, self.data)
+        line = describe_tables(self.data) if thorough else ""
+        return [line] if line else []
 
     def audio_input(self) -> AudioInput:
         """Which features the audio encoder takes: logmel, wave or vector.
@@ -97,11 +106,9 @@ class DualEncoderRun(RunSpec):
         return wanted
 
     def next_script(self, after: str) -> str:
-        """The script that a user of these settings runs after one of stage 1, such as `preprocessing.clotho_dataset`.
-
-        Args:
-            after: the script that is done.
-        """
+        """The script that a user of these settings runs after one of stage 1 or after `main.py`."""
+        if after == "main.py":
+            return self.scoring_script
         data, place = self.data, _STAGE_1[after]
         if data.pairs is not None:  # they stand in for all of stage 1
             return "main.py"
@@ -113,23 +120,6 @@ class DualEncoderRun(RunSpec):
             data.text_script if self.model.text_encoder.input == "vector" else None,
         ]
         return next((script for script in needed[place + 1 :] if script), "main.py")
-
-
-class RetrievalOutputs(NamedTuple):
-    """Every clip and every caption of a split, embedded once."""
-
-    audio: Array  # (C, E)
-    text: Array  # (Q, E)
-    clip_of_caption: NDArray[np.int64]  # (Q,)
-    fids: list[str]  # (C,)
-    tids: list[str]  # (Q,)
-
-
-class SoundEmbeddings(NamedTuple):
-    """Sound files, embedded."""
-
-    embeddings: Array  # (N, E); rows of files that were refused are zero
-    refused: dict[int, str]  # row -> reason
 
 
 class DualEncoderTask:
@@ -147,19 +137,20 @@ class DualEncoderTask:
         kind = run.audio_input()
         on_waves = run.model.build_wave_encoder() if kind == "wave" else None
         self._inputs = Inputs(kind, _needs_of(on_waves), tokenizer)
-        data = self.split(split)
-        self._max_length = data.audio.max_length  # of a window
-        self._text_dim = data.texts.width
-        self.dual_encoder: DualEncoderModel = run.model.build(data.audio.width, data.texts.width, on_waves)
+        opened = self.data(split)
+        self.dual_encoder: DualEncoderModel = run.model.build(opened.audio.width, opened.texts.width, on_waves)
         self.criterion: InfoNCE = run.criterion.build()
         self._network = nn.ModuleDict({"dual_encoder": self.dual_encoder, "criterion": self.criterion})
+        self.embedder = DualEncoderEmbedder(
+            self.dual_encoder, run.data, self._inputs, self._splits, run.training.batch_size
+        )
         encoder = self.dual_encoder.audio_encoder
-        if data.name == run.data.splits.train and isinstance(encoder, Projection):
-            assert isinstance(data.audio, VectorFeatures)
-            encoder.fit(data.audio.table)
+        if opened.name == run.data.splits.train and isinstance(encoder, Projection):
+            assert isinstance(opened.audio, VectorFeatures)
+            encoder.fit(opened.audio.table)
 
-    def split(self, role: str) -> CaptionedClips:
-        """The data of `train`, `val`, `eval`, or of a split by its own name; opened when first asked for."""
+    def data(self, role: str) -> CaptionedClips:
+        """The split of `train`, `val`, `eval`, or one by its own name; opened when it is first needed."""
         name = dict(self._run.data.splits).get(role, role)
         if name not in self._splits:
             opened = CaptionedClips(self._run.data, name, self._inputs)
@@ -174,7 +165,7 @@ class DualEncoderTask:
 
     def loaders(self) -> Mapping[str, Loader]:
         """The training batches."""
-        training, split = self._run.training, self.split("train")
+        training, split = self._run.training, self.data("train")
         sampler = split.pair_sampler(training.batch_size, training.seed, training.sampling)
         return {"train": TrainLoader(split, sampler, self._run.data.workers)}
 
@@ -185,117 +176,7 @@ class DualEncoderTask:
 
     def outputs(self, split: str) -> RetrievalOutputs:
         """Every clip (the mean over its windows) and every caption, embedded once."""
-        data = self.split(split)
-        return RetrievalOutputs(
-            self._embed_store(data.audio, self._run.data.workers),
-            self._embed_texts(data.texts),
-            data.clip_of_caption,
-            data.fids,
-            [caption.tid for caption in data.captions],
-        )
-
-    def embed_queries(self, texts: Sequence[str]) -> Array:
-        """(Q, E) float32, the embeddings of free texts.
-
-        Raises:
-            UserError: the text model cannot be loaded, or is not the one that made the run's caption vectors.
-        """
-        if self._inputs.tokenizer is not None:
-            return self._embed_texts(TokenTexts(self._inputs.tokenizer, texts))
-        from models.frozen.text_loading import load_frozen_text
-
-        model = self._run.data.text_embeddings.model
-        refuse_changed(self._splits.values(), "text", model, model_revision(model))
-        encoder = load_frozen_text(model, device=self._device())
-        vectors = VectorTexts(encoder.vectors(list(texts)))
-        if vectors.width != self._text_dim:
-            raise UserError(
-                f"data.text_embeddings.model: {self._run.data.text_embeddings.model} gives {vectors.width} dimensions, "
-                f"the run's caption vectors have {self._text_dim}; name the model that made them in training"
-            )
-        return self._embed_texts(vectors)
-
-    def _sound_input(self, device: torch.device) -> SoundInput:
-        sound = sound_input(self._run.data, self._inputs.audio, self._inputs.waves, device)
-        refuse_other_sounds(self._splits.values(), sound)
-        return sound
-
-    def embed_sound(self, path: Path) -> Array:
-        """(E,) float32, the embedding of a sound file.
-
-        Raises:
-            AudioError: it cannot be decoded, is silent, or is too short for the encoder.
-            UserError: the run's audio vectors were made by another program.
-        """
-        sound = self._sound_input(torch.device("cpu"))
-        return self.embed_clip(features_of_sound(path, sound))
-
-    def embed_sounds(self, paths: Sequence[Path], workers: int, advance: Callable[[int], object]) -> SoundEmbeddings:
-        """Many sound files, decoded by threads and embedded in batches of like length, as `embed_sound` does one.
-
-        Args:
-            paths: the files.
-            workers: threads.
-            advance: told how many files are done, again and again.
-        Raises:
-            UserError: the run's audio vectors were made by another program.
-        """
-        data = self._run.data
-        sound = self._sound_input(self._device())
-        found = SoundEmbeddings(np.zeros((len(paths), self.dual_encoder.out_dim), np.float32), {})
-        for rows, features, refused in features_of_sounds(paths, sound, data.max_duration_s, workers):
-            if rows:
-                found.embeddings[rows] = self._embed_store(self._store_of(features))
-            found.refused.update(refused)
-            advance(len(rows) + len(refused))
-        return found
-
-    def embed_vectors(self, vectors: Array) -> Array:
-        """(N, E) float32, the embeddings of (N, E_audio) vectors of clips; only where the run's encoder takes such."""
-        return self._embed_store(VectorFeatures(vectors))
-
-    def _store_of(self, features: Sequence[Array]) -> ClipFeatures:
-        if self._inputs.audio == "vector":
-            return VectorFeatures(np.concatenate(features))
-        return ArrayFeatures(
-            features, self._max_length, self._run.data.front_end.floor if self._inputs.audio == "logmel" else 0.0
-        )
-
-    def embed_clip(self, features: Array) -> Array:
-        """One clip's (T, F) log-mels, (S,) wave or (1, E_audio) vector -> (E,) float32; the mean over its windows."""
-        edges = window_edges(len(features), self._max_length)
-        device = self._device()
-        total = torch.zeros(self.dual_encoder.out_dim, device=device)
-        for start, stop in itertools.pairwise(edges):
-            part = torch.from_numpy(features[start:stop]).to(device)
-            audio = part if self._inputs.audio == "vector" else part[None]
-            total += self.dual_encoder.embed_audio(audio, torch.tensor([stop - start]))[0].float()
-        return self.dual_encoder.normalise(total / (len(edges) - 1)).cpu().numpy()
-
-    def _embed_texts(self, texts: TextFeatures) -> Array:
-        device = self._device()
-        size = _TEXT_BATCH if self._inputs.tokenizer is None else _TOKEN_BATCH
-        parts = [
-            self.dual_encoder.embed_text(*text_of(to_device(batch, device))).float().cpu()
-            for batch in texts.batches(size)
-        ]
-        return torch.cat(parts).numpy()
-
-    def _embed_store(self, audio: ClipFeatures, workers: int = 0) -> Array:
-        """(N, E) float32, each clip the mean over its windows."""
-        device = self._device()
-        clips = len(audio.lengths)
-        total = torch.zeros(clips, self.dual_encoder.out_dim, device=device)
-        windows = torch.zeros(clips, 1, device=device)
-        for batch in audio_loader(audio, self._run.training.batch_size, workers):
-            batch = to_device(batch, device)
-            embeddings = self.dual_encoder.embed_audio(batch["audio"], batch["lengths"])
-            total.index_add_(0, batch["clip"], embeddings.float())
-            windows.index_add_(0, batch["clip"], windows.new_ones(len(embeddings), 1))
-        return self.dual_encoder.normalise(total / windows).cpu().numpy()
-
-    def _device(self) -> torch.device:
-        return next(self._network.parameters()).device
+        return self.embedder.split(self.data(split))
 
     def scores(self, outputs: RetrievalOutputs) -> EmbeddingScores:
         """Captions as queries, clips as candidates."""
@@ -332,7 +213,7 @@ class DualEncoderTask:
         """InfoNCE over batches of the training's size, in an order that is the same every time."""
         order = np.random.default_rng(0).permutation(len(outputs.text))
         batches = np.array_split(order, -(-len(order) // self._run.training.batch_size))
-        device = self._device()
+        device = next(self._network.parameters()).device
         total = 0.0
         for rows in batches:
             clips = outputs.clip_of_caption[rows]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.evaluation import Direction, Evaluation, Indices, Values
 from tasks.retrieval.scores import ScoredSplit
-from tasks.runs import Run
 from utils.metric_utils.breakdown import scores_of
 from utils.metric_utils.retrieval import best_ranks
 from utils.metric_utils.scores import SelectedQueries
@@ -37,7 +37,7 @@ class Errors:
     best_scores: Values
 
     @classmethod
-    def of(cls, scored: ScoredSplit, run: Run, evaluation: Evaluation, top: int) -> Errors:
+    def of(cls, scored: ScoredSplit, run: DualEncoderRun, evaluation: Evaluation, top: int) -> Errors:
         """Read the scores that the page shows."""
         best, judged = evaluation.best_clips, evaluation.judgements
         queries = np.repeat(np.arange(len(best)), best.shape[1])

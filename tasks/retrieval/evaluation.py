@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.matching import MatchedQueries, match_queries
 from tasks.retrieval.scores import ScoredSplit
-from tasks.runs import Run
 from utils.artefact_utils import Caption
 from utils.artefact_utils.retrieval import read_relevance
 from utils.cli_utils import UserError
@@ -125,7 +125,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate_split(
-    scored: ScoredSplit, run: Run, protocol: Protocol, relevance: Path | None = None, top: int = 10
+    scored: ScoredSplit, run: DualEncoderRun, protocol: Protocol, relevance: Path | None = None, top: int = 10
 ) -> Evaluation:
     """Rank both directions, in one pass each.
 
@@ -175,7 +175,7 @@ def _shared_captions(scored: ScoredSplit, judgements: Judgements, forward: Direc
     return SharedCaptions(texts, shared, ceiling_of_shared_queries(texts, judgements.item_index, forward.cutoffs))
 
 
-def judge(scored: ScoredSplit, run: Run, protocol: Protocol, relevance: Path | None) -> Judgements:
+def judge(scored: ScoredSplit, run: DualEncoderRun, protocol: Protocol, relevance: Path | None) -> Judgements:
     """Which clips are relevant to which captions: each caption's own, or those of the relevance lists.
 
     Raises:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from models.frozen.audio import audio_revision
 from models.sounds import SoundInput
+from tasks.base import SplitData
 from utils.cli_utils import ArtefactError, UserError, command_for
 from utils.data_utils import CaptionDataSpec, CaptionedClips
 from utils.pretrained_utils import model_revision
 
 
-def refuse_stale(splits: Iterable[CaptionedClips], data: CaptionDataSpec) -> None:
+def refuse_stale(splits: Iterable[SplitData], data: CaptionDataSpec) -> None:
     """Compare the encoders that `data:` names with those that made the vectors, where they are files on this machine.
 
     Raises:
@@ -39,7 +40,7 @@ def refuse_stale(splits: Iterable[CaptionedClips], data: CaptionDataSpec) -> Non
             )
 
 
-def refuse_changed(splits: Iterable[CaptionedClips], kind: str, model: str, revision: str) -> None:
+def refuse_changed(splits: Iterable[SplitData], kind: str, model: str, revision: str) -> None:
     """Compare the state of an encoder as it is now with that which made the vectors, where their file tells.
 
     Args:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
 from tasks.retrieval.matching import align_scores, captions_among
-from tasks.runs import Run, load_run
-from tasks.trained import Trained, add_trained_arguments, split_name, trained_of
+from tasks.runs import load_run
+from tasks.trained import CheckpointChoice, TrainedRun, add_checkpoint_arguments, find_trained_run, split_name
 from utils.artefact_utils import Caption, Clip
 from utils.artefact_utils.retrieval import ForeignScores, ScoreReader, read_foreign_scores, read_id_names, shelf_of
 from utils.cli_utils import ArtefactError, UserError, command_for, python, remembered_conf, shell_join
@@ -30,6 +31,22 @@ Indices = NDArray[np.int64]
 FOREIGN = "foreign"  # results of files go to <output_root>/foreign/<name>/
 ENSEMBLE_FILE = "ensemble.json"  # in the folder of an ensemble
 _HDF5 = {".hdf5", ".h5"}
+
+
+def score_file(trained: TrainedRun[DualEncoderRun]) -> Path:
+    """The score matrix of a checkpoint and split, in the trial's folder."""
+    return trained.trial.folder / f"{trained.split}_xmodal_scores.hdf5"
+
+
+def trained_dual_encoder(trained: TrainedRun[DualEncoderRun]) -> DualEncoderTask:
+    """The task of a run that trains a dual encoder, with the trained weights.
+
+    Raises:
+        UserError: see `TrainedRun.task`.
+    """
+    task = trained.task()
+    assert isinstance(task, DualEncoderTask)
+    return task
 
 
 @dataclass(frozen=True)
@@ -61,7 +78,7 @@ class ScoredSplit:
     tables: Tables = field(repr=False)
     source: ScoreReader | NDArray[Any] = field(repr=False)
     depth: int | None = None
-    trained: Trained | None = None
+    trained: TrainedRun[DualEncoderRun] | None = None
     left_out: frozenset[str] = frozenset()
     repair: str = ""
     arguments: Sequence[str] = ()
@@ -110,7 +127,7 @@ class ScoredSplit:
 
 def add_scored_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what chooses a checkpoint's scores, or the file of any other system."""
-    add_trained_arguments(parser)
+    add_checkpoint_arguments(parser)
     parser.add_argument(
         "--scores", type=Path, help="scores of another system: CSV, npy, npz, a shelf (.db), or a score file of ours"
     )
@@ -124,7 +141,7 @@ def add_scored_arguments(parser: argparse.ArgumentParser) -> None:
 @contextlib.contextmanager
 def open_scored(
     argv: Sequence[str] | None, parser: argparse.ArgumentParser
-) -> Iterator[tuple[ScoredSplit, Run, argparse.Namespace]]:
+) -> Iterator[tuple[ScoredSplit, DualEncoderRun, argparse.Namespace]]:
     """Parse a command line of stage 3, and open the scores that it means.
 
     Args:
@@ -134,10 +151,10 @@ def open_scored(
         UserError: there is no such run or file, or its scores are not those of the split as it is now.
     """
     add_scored_arguments(parser)
-    conf, args = load_run(argv, parser)
+    conf, args = load_run(argv, parser, DualEncoderRun)
     _refuse_what_does_not_go_together(args)
     if args.scores is None:
-        trained = trained_of(conf, args)
+        trained = find_trained_run(conf, CheckpointChoice.of(args), DualEncoderRun)
         with _open_trained(trained) as scored:
             yield _with_ids(scored, args.ids, scored.arguments), trained.run, args
         return
@@ -158,7 +175,7 @@ def _with_ids(scored: ScoredSplit, ids: Sequence[Path], arguments: Sequence[str]
 @contextlib.contextmanager
 def open_scores_of(
     path: Path,
-    run: Run,
+    run: DualEncoderRun,
     split: str,
     queries: Path | None = None,
     files: Path | None = None,
@@ -223,15 +240,15 @@ def _refuse_what_does_not_go_together(args: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def _open_trained(trained: Trained) -> Iterator[ScoredSplit]:
+def _open_trained(trained: TrainedRun[DualEncoderRun]) -> Iterator[ScoredSplit]:
     repair = trained.command_for("postprocessing.xmodal_scores")
-    with _open_stored(trained.scores, trained.run, trained.split, repair) as scored:
+    with _open_stored(score_file(trained), trained.run, trained.split, repair) as scored:
         _refuse_stale(scored, trained.checkpoint)
         yield dataclasses.replace(scored, trained=trained, arguments=trained.arguments)
 
 
 @contextlib.contextmanager
-def _open_stored(path: Path, run: Run, split: str, repair: str) -> Iterator[ScoredSplit]:
+def _open_stored(path: Path, run: DualEncoderRun, split: str, repair: str) -> Iterator[ScoredSplit]:
     """A score file of this project, with the tables of its split."""
     with ScoreReader(path, repair) as reader:
         if reader.notes.get("split", split) != split:
@@ -264,7 +281,7 @@ def _named(found: ForeignScores, ids: Sequence[Path]) -> ForeignScores:
     )
 
 
-def _foreign(found: ForeignScores, run: Run, split: str) -> ScoredSplit:
+def _foreign(found: ForeignScores, run: DualEncoderRun, split: str) -> ScoredSplit:
     """A file of another system, in the order of the split's tables."""
     path, tables = found.path, read_tables(run.data, split)
     there = captions_among(found.queries, tables.captions)

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from tasks.runs import Run
+from tasks.runs import SYSTEMS as RUNS
 from tests.docs.tables import code, page, sections
 from utils.config_utils import Spec
 
@@ -74,7 +74,7 @@ def merge(found: dict[Key, list[FieldInfo]], more: dict[Key, list[FieldInfo]]) -
 def all_keys() -> dict[Key, list[FieldInfo]]:
     """Of all systems; the same key of several systems has several fields."""
     found: dict[Key, list[FieldInfo]] = {}
-    for run in get_args(Run):
+    for run in RUNS:
         merge(found, keys_of(run))
     return found
 
@@ -93,7 +93,7 @@ def documented() -> dict[Key, Row]:
 
 
 KEYS, ROWS = all_keys(), documented()
-SYSTEMS = [tag for run in get_args(Run) for tag in literals_of(run.model_fields["task"].annotation)]
+SYSTEMS = [tag for run in RUNS for tag in literals_of(run.model_fields["task"].annotation)]
 _BOUNDS = [(Ge, "ge"), (Gt, "gt"), (Le, "le"), (Lt, "lt")]
 
 
@@ -152,7 +152,7 @@ def test_defaults_and_choices_are_those_of_the_code(key):
 
 def test_every_name_has_a_section():
     """Also of a network or schedule that has no keys."""
-    wanted = {Key(path, tag) for run in get_args(Run) for path, tag in names_of(run)}
+    wanted = {Key(path, tag) for run in RUNS for path, tag in names_of(run)}
     titles = [code(section.title) for section in sections(page("configuration.md"))]
     assert wanted == {Key(title[0], tag) for title in titles for tag in title[1:]}
 

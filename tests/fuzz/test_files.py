@@ -25,7 +25,8 @@ from models.frozen.panns import load_panns
 from postprocessing import export, submission, xmodal_scores
 from preprocessing import audio_logmel, clotho_dataset, sbert_embeddings
 from preprocessing.clotho_dataset import read_captions
-from tasks import load_run, load_trained
+from tasks import RunSpec, load_run, load_trained_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from tests import tiny, tiny_models
 from tests.fuzz.forked import failures_of
 from tests.fuzz.mutations import mutated
@@ -84,7 +85,7 @@ def scores(folder):
 
 
 def split_of(folder):
-    run_of(folder).build("evaluation").split("evaluation").check()
+    run_of(folder).build("evaluation").data("evaluation").check()
 
 
 def vectors(folder):
@@ -93,7 +94,7 @@ def vectors(folder):
 
 
 def trained(folder):
-    load_trained(conf(folder), argparse.ArgumentParser())
+    load_trained_run(conf(folder), argparse.ArgumentParser(), DualEncoderRun)
 
 
 def checkpoint(folder):
@@ -101,7 +102,7 @@ def checkpoint(folder):
     facts = folder / TRIAL / "checkpoint_000001" / "checkpoint.json"
     digest = hashlib.blake2b((facts.parent / "checkpoint.pt").read_bytes()).hexdigest()
     write_json(facts, json.loads(facts.read_text()) | {"blake2b": digest})
-    load_trained(conf(folder, "--checkpoint", "checkpoint_000001"), argparse.ArgumentParser())
+    load_trained_run(conf(folder, "--checkpoint", "checkpoint_000001"), argparse.ArgumentParser(), DualEncoderRun)
 
 
 def exported(folder):
@@ -117,7 +118,7 @@ def sound(name):
 
 
 KINDS = {
-    "yaml": Kind("conf.yaml", ["words", "bytes"], lambda f: load_run(conf(f), argparse.ArgumentParser())),
+    "yaml": Kind("conf.yaml", ["words", "bytes"], lambda f: load_run(conf(f), argparse.ArgumentParser(), RunSpec)),
     "params.json": Kind(f"{TRIAL}/params.json", ["json", "words", "bytes"], trained),
     "checkpoint.json": Kind(f"{TRIAL}/checkpoint_000001/checkpoint.json", ["json", "words", "bytes"], trained, 100),
     "result.json": Kind(f"{TRIAL}/result.json", ["words", "bytes"], lambda f: read_history(f / TRIAL)),

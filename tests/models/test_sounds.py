@@ -48,17 +48,17 @@ def test_many_sounds_are_embedded_as_one(together, task, prepared, monkeypatch):
     paths = clips_of(prepared)
     told = []
     with torch.inference_mode():
-        found = task.embed_sounds(paths, 2, told.append)
-        alone = np.stack([task.embed_sound(path) for path in paths])
+        found = task.embedder.sounds(paths, 2, told.append)
+        alone = np.stack([task.embedder.sound(path) for path in paths])
     np.testing.assert_allclose(found.embeddings, alone, atol=1e-5)
     assert found.refused == {}
     assert sum(told) == len(paths)
 
 
 def test_sounds_of_a_split_are_its_clips(task, prepared):
-    data = task.split("eval")
+    data = task.data("eval")
     with torch.inference_mode():
-        found = task.embed_sounds([prepared / "corpus" / clip.path for clip in data.clips], 1, lambda done: None)
+        found = task.embedder.sounds([prepared / "corpus" / clip.path for clip in data.clips], 1, lambda done: None)
         np.testing.assert_allclose(found.embeddings, task.outputs("eval").audio, atol=1e-4)
 
 
@@ -69,7 +69,7 @@ def test_what_cannot_be_embedded_is_told_with_its_row(task, prepared, tmp_path):
     soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
     paths = [text, clips_of(prepared)[0], short, Path("none.wav"), tmp_path / "silent.wav"]
     with torch.inference_mode():
-        found = task.embed_sounds(paths, 2, lambda done: None)
+        found = task.embedder.sounds(paths, 2, lambda done: None)
     assert "cannot be decoded" in found.refused[0]
     assert "cannot be decoded" in found.refused[3]
     assert found.refused[4] == "silent: every sample is 0"
@@ -80,14 +80,14 @@ def test_what_cannot_be_embedded_is_told_with_its_row(task, prepared, tmp_path):
     else:
         assert found.refused[2] == "too short: 1.2 ms, the network's receptive field is 5.3 ms"
         with pytest.raises(AudioError, match=r"too short: 1\.2 ms"):
-            task.embed_sound(short)
+            task.embedder.sound(short)
 
 
 def test_vectors_of_another_program_cannot_be_made(prepared):
     tiny.write_vectors(prepared / "vectors.npz")
     tiny.write_conf(prepared, tiny.clap_conf(prepared))
     task = run_of(prepared).build("eval")
-    for embed in (lambda: task.embed_sound(Path("a.wav")), lambda: task.embed_sounds([], 1, lambda done: None)):
+    for embed in (lambda: task.embedder.sound(Path("a.wav")), lambda: task.embedder.sounds([], 1, lambda done: None)):
         with pytest.raises(UserError, match=r"sounds cannot be embedded: .*vectors\.npz, and the encoder .* not known"):
             embed()
 
@@ -97,6 +97,8 @@ def test_vectors_are_projected(prepared):
     tiny.write_conf(prepared, tiny.clap_conf(prepared))
     task = run_of(prepared).build("eval")
     task.model().eval()
-    data = task.split("eval")
+    data = task.data("eval")
     with torch.inference_mode():
-        np.testing.assert_allclose(task.embed_vectors(data.audio.table.numpy()), task.outputs("eval").audio, atol=1e-6)
+        np.testing.assert_allclose(
+            task.embedder.vectors(data.audio.table.numpy()), task.outputs("eval").audio, atol=1e-6
+        )

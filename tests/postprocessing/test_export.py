@@ -35,7 +35,7 @@ def embedding_of_the_task(folder, sound):
     task.model().eval()
     front_end = run_.data.front_end
     with torch.inference_mode():
-        return task.embed_clip(log_mel(read_wave(sound, front_end.sample_rate_hz), front_end))
+        return task.embedder.features(log_mel(read_wave(sound, front_end.sample_rate_hz), front_end))
 
 
 def numbers_in(printed):

@@ -86,7 +86,7 @@ def expected_scores(task, audio, labels, templates):
     classes = []
     for label in labels:
         prompts = [template.replace("{label}", label.replace("_", " ")) for template in templates]
-        classes.append(unit(unit(np.stack([task.embed_queries([prompt])[0] for prompt in prompts])).mean(0)))
+        classes.append(unit(unit(np.stack([task.embedder.texts([prompt])[0] for prompt in prompts])).mean(0)))
     return unit(audio) @ np.stack(classes).T
 
 
@@ -107,7 +107,7 @@ def test_a_run_on_log_mels_by_hand(templates, trained, esc, capsys):
     assert result.code == 0
     task, labels = task_of(trained), ["bell", "rain", "dog_bark"]  # in the order of the targets
     with torch.inference_mode():
-        audio = np.stack([task.embed_sound(esc / "audio" / name) for name in NAMES])
+        audio = np.stack([task.embedder.sound(esc / "audio" / name) for name in NAMES])
         scores = expected_scores(task, audio, labels, templates or DEFAULT_TEMPLATES)
     right = [2 - number % 3 for number in range(12)]
     check_rows(rows_of(trained), scores, labels, NAMES, right)
@@ -143,7 +143,7 @@ def test_vectors_of_another_program_by_hand(clap, capsys):
     assert run(zero_shot.main, capsys, clap, "--labels", str(table), "--embeddings", str(vectors)).code == 0
     task, labels = task_of(clap, "tiny-clap"), sorted(LABELS)
     with np.load(vectors) as file, torch.inference_mode():
-        audio = np.stack([task.embed_clip(file[name][None]) for name in names])
+        audio = np.stack([task.embedder.features(file[name][None]) for name in names])
         scores = expected_scores(task, audio, labels, DEFAULT_TEMPLATES)
     right = [labels.index(LABELS[n % 3]) for n in range(4)]
     check_rows(rows_of(clap, "plain", "tiny-clap"), scores, labels, names, right)
@@ -320,14 +320,16 @@ def test_vectors_that_do_not_fit_are_refused(clap, capsys):
 
 
 def test_an_embedding_that_is_not_finite_is_named(trained, esc, capsys, monkeypatch):
-    monkeypatch.setattr(zero_shot, "class_vectors", lambda task, labels, templates: np.full((3, 8), np.nan, np.float32))
+    monkeypatch.setattr(
+        zero_shot, "class_vectors", lambda embedder, labels, templates: np.full((3, 8), np.nan, np.float32)
+    )
     message = error_of(run(zero_shot.main, capsys, trained, "--labels", str(esc)))
     assert "the embedding of 'bell' holds nan; choose another one with --checkpoint, or train again" in message
 
 
 def test_class_vectors_are_unit_means_of_unit_prompts():
     class Stub:
-        def embed_queries(self, texts):
+        def texts(self, texts):
             assert texts == ["x a b", "y a b", "x c", "y c"]
             return np.array([[3.0, 0], [0, 0.5], [2, 0], [4, 0]], np.float32)
 

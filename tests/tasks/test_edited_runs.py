@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tasks import load_trained
+from tasks import load_trained_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from tests.training import run_of, write_trial
 from utils.cli_utils import UserError
 from utils.config_utils import set_key
@@ -40,7 +41,7 @@ def trial_of(folder):
 
 def refusal(folder, *arguments):
     with pytest.raises(UserError) as error:
-        load_trained(["--conf", str(folder / "conf.yaml"), *arguments], argparse.ArgumentParser())
+        load_trained_run(["--conf", str(folder / "conf.yaml"), *arguments], argparse.ArgumentParser(), DualEncoderRun)
     return str(error.value)
 
 
@@ -110,6 +111,6 @@ def test_facts_of_another_kind(trained):
 def test_a_checkpoint_with_broken_facts_is_passed_over(prepared, capsys):
     trial = write_trial(run_of(prepared, "training.epochs=2"))
     (trial / "checkpoint_000000" / "checkpoint.json").write_bytes(BROKEN["deep"])
-    found = load_trained(["--conf", str(prepared / "conf.yaml")], argparse.ArgumentParser())[0]
+    found = load_trained_run(["--conf", str(prepared / "conf.yaml")], argparse.ArgumentParser(), DualEncoderRun)[0]
     assert found.trial.checkpoint.epoch == 2
     assert "passed over: " in capsys.readouterr().out

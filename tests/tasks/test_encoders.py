@@ -11,7 +11,7 @@ import soundfile
 
 from postprocessing import export, search, xmodal_scores
 from tasks import load_encoder
-from tasks.retrieval.dual_encoder import DualEncoderTask
+from tasks.retrieval.embedding import DualEncoderEmbedder
 from tests.postprocessing.commands import run
 from tests.tiny import ROOT, write_sentence_encoder
 from tests.training import run_of, write_trial
@@ -39,13 +39,13 @@ def files(trained):
 def embedded(monkeypatch):
     """The files that any task embeds, in order."""
     seen = []
-    embed = DualEncoderTask.embed_sounds
+    embed = DualEncoderEmbedder.sounds
 
     def counted(self, paths, *rest):
         seen.extend(path.name for path in paths)
         return embed(self, paths, *rest)
 
-    monkeypatch.setattr(DualEncoderTask, "embed_sounds", counted)
+    monkeypatch.setattr(DualEncoderEmbedder, "sounds", counted)
     return seen
 
 

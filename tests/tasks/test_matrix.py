@@ -114,10 +114,10 @@ def test_free_text_and_sounds_find_the_clips_themselves(run, prepared, capsys):
     write_trial(run)
     task = run.build("eval")
     outputs = outputs_of(task, "eval")
-    data = task.split("eval")
+    data = task.data("eval")
     with torch.inference_mode():
-        queries = task.embed_queries([caption.raw_text for caption in data.captions])
-        sound = task.embed_sound(prepared / "corpus" / data.clips[2].path)
+        queries = task.embedder.texts([caption.raw_text for caption in data.captions])
+        sound = task.embedder.sound(prepared / "corpus" / data.clips[2].path)
     np.testing.assert_allclose(queries, outputs.text, atol=1e-5)
     np.testing.assert_allclose(sound, outputs.audio[2], atol=1e-4)
     wav = prepared / "corpus" / data.clips[2].path

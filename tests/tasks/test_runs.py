@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tasks import check_run, experiment_of, load_run, parse_run
+from tasks import RunSpec, check_run, experiment_of, load_run, parse_run
 from tasks.runs import check_search
 from tests.training import run_of
 from utils.cli_utils import ArtefactError, ConfigError, command_for
@@ -31,7 +31,7 @@ def test_an_address_is_no_folder(address, key, prepared):
 
 def test_load_run_takes_settings_and_repeats_them_in_commands(prepared):
     conf = str(prepared / "conf.yaml")
-    run, args = load_run(["--conf", conf, "--set", "training.seed=7", "--top", "3"], top_parser())
+    run, args = load_run(["--conf", conf, "--set", "training.seed=7", "--top", "3"], top_parser(), RunSpec)
     assert (run.training.seed, args.top) == (7, "3")
     assert command_for("main.py").endswith(f" main.py --conf {conf} --set training.seed=7")
 

@@ -4,7 +4,9 @@ import json
 import pytest
 import torch
 
-from tasks import load_trained
+from tasks import load_trained_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.retrieval.scores import score_file
 from tests.training import run_of, write_trial
 from utils.artefact_utils import write_json
 from utils.cli_utils import UserError
@@ -24,7 +26,9 @@ def trained(prepared):
 
 
 def load(folder, *arguments):
-    return load_trained(["--conf", str(folder / "conf.yaml"), *arguments], argparse.ArgumentParser())[0]
+    return load_trained_run(
+        ["--conf", str(folder / "conf.yaml"), *arguments], argparse.ArgumentParser(), DualEncoderRun
+    )[0]
 
 
 def test_the_run_is_that_of_the_trial(trained):
@@ -32,7 +36,7 @@ def test_the_run_is_that_of_the_trial(trained):
     assert (best.trial.folder.name, best.trial.is_best, best.run.model.out_dim) == ("trial_00000", True, 8)
     assert (other.trial.folder.name, other.trial.is_best, other.run.model.out_dim) == ("trial_00001", False, 4)
     assert best.split == "evaluation"
-    assert best.scores == best.trial.folder / "evaluation_xmodal_scores.hdf5"
+    assert score_file(best) == best.trial.folder / "evaluation_xmodal_scores.hdf5"
     assert load(trained, "--split", "validation").split == "validation"
     assert other.checkpoint == "trial_00001/checkpoint_000000 (epoch 1)"
 

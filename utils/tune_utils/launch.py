@@ -178,9 +178,8 @@ def _conclude(experiment: Experiment, failed: dict[str, str]) -> bool:
 
 
 def print_best(folder: Path) -> None:
-    """Print the best trial, its metric, and the next command."""
+    """Print the best trial and its metric."""
     best = find_trial(folder)
     select_on = best.params["training"]["select_on"]
     value = best.checkpoint.metrics[select_on]
     print(f"best trial: {best.folder}, epoch {best.checkpoint.epoch}, {select_on} {value:.4f} (validation)")
-    print(f"next: {command_for('postprocessing.xmodal_scores')}")

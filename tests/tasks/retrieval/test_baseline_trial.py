@@ -31,7 +31,7 @@ def checkpoint(prepared, monkeypatch):
 
 def _expected(folder, network, head):
     """(captions, clips) scores of the evaluation split by the plain networks, a clip at a time."""
-    split = run_of(folder).build("evaluation").split("evaluation")
+    split = run_of(folder).build("evaluation").data("evaluation")
     vectors, _ = load_pickle(folder / "features" / "sbert_embeds.pkl", "")
     norm = torch.nn.functional.normalize
     clips = []

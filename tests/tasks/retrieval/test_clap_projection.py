@@ -11,8 +11,8 @@ import torch
 from models.audio_encoders.cnn10 import CNN10Encoder
 from postprocessing import xmodal_retrieval, xmodal_scores
 from preprocessing import audio_embeddings
-from tasks import check_run, experiment_of, load_trained, parse_run
-from tasks.retrieval.dual_encoder import check_alike
+from tasks import check_run, experiment_of, load_trained_run, parse_run
+from tasks.retrieval.dual_encoder import DualEncoderRun, check_alike
 from tests import tiny
 from tests.models.exported import write_panns
 from tests.training import fit_of, keep_checkpoints, run_of, write_trial
@@ -68,13 +68,13 @@ def test_only_the_projection_and_the_temperature_learn(clap, tmp_path):
     layers = {f"dual_encoder.audio_encoder.layers.{name}" for name in ("weight", "bias")}
     assert learning == layers | {"criterion.log_scale"}
     before = {key: value.clone() for key, value in fit.model.state_dict().items()}
-    texts = fit._task.split("train").texts.table.clone()
-    audio = fit._task.split("train").audio.table.clone()
+    texts = fit._task.data("train").texts.table.clone()
+    audio = fit._task.data("train").audio.table.clone()
     fit.run(keep_checkpoints(tmp_path / "t"), to_mapping(run))
     after = read_checkpoint(tmp_path / "t" / "checkpoint_000001")["model"]
     assert {key for key in before if not torch.equal(before[key], after[key])} == learning
-    assert torch.equal(fit._task.split("train").texts.table, texts)
-    assert torch.equal(fit._task.split("train").audio.table, audio)
+    assert torch.equal(fit._task.data("train").texts.table, texts)
+    assert torch.equal(fit._task.data("train").audio.table, audio)
 
 
 def test_training_brings_clips_to_their_captions(clap):
@@ -172,7 +172,7 @@ def test_vectors_of_another_width_than_in_training_are_refused(command, clap):
     run = run_of(clap)
     trial = write_trial(run)
     tiny.write_vectors(clap / "vectors.npz", width=7)
-    trained = load_trained(["--conf", str(clap / "conf.yaml")], argparse.ArgumentParser())[0]
+    trained = load_trained_run(["--conf", str(clap / "conf.yaml")], argparse.ArgumentParser(), DualEncoderRun)[0]
     commands = {"resume": lambda: fit_of(run).restore([trial / "checkpoint_000001"]), "stage 3": trained.task}
     with pytest.raises(ArtefactError) as caught:
         commands[command]()
@@ -201,7 +201,7 @@ def test_widths_that_differ_between_splits_are_refused_before_training(clap):
 def test_a_file_without_splits_may_not_serve_clips_of_one_name_in_two_splits(clap):
     """AudioCaps numbers its clips anew in every split: 0.flac, 1.flac, ..."""
     task = run_of(clap).build()
-    one, two = task.split("train"), task.split("val")
+    one, two = task.data("train"), task.data("val")
     two.clips = [two.clips[0]._replace(fname=one.clips[0].fname), *two.clips[1:]]
     with pytest.raises(ArtefactError, match=r"vectors\.npz: .* both have a clip 'development 0\.wav'"):
         check_alike(one, two)
@@ -241,15 +241,15 @@ def test_vectors_of_an_encoder_that_has_changed_are_refused(clap, capsys):
 
 def test_texts_of_another_model_than_the_pairs_were_made_with_are_refused(clap, tmp_path):
     tiny.write_sentence_encoder(tmp_path / "wide", width=24)
-    data = run_of(clap).build()
+    task = run_of(clap).build()
     pairs = [
         Pairs(s.clips, s.captions, s.audio.table.numpy(), s.texts.table.numpy())
-        for s in map(data.split, ("train", "val"))
+        for s in map(task.data, ("train", "val"))
     ]
     for split, rows in zip(("development", "validation"), pairs, strict=True):
         write_pairs(clap / f"embeddings_{split}.pkl", rows, {})
     settings = [f"data.pairs={clap}/embeddings_{{split}}.pkl", f"data.text_embeddings.model={tmp_path}/wide"]
     task = run_of(clap, *settings).build()
-    assert task.split("train").texts.width == 16
+    assert task.data("train").texts.width == 16
     with pytest.raises(UserError, match=r"wide gives 24 dimensions, the run's caption vectors have 16; name the model"):
-        task.embed_queries(["a dog"])
+        task.embedder.texts(["a dog"])

@@ -26,7 +26,7 @@ def task_of(prepared, *settings):
 @pytest.mark.parametrize("out_norm", ["L2", "none"])
 def test_long_clips_are_the_mean_over_their_windows(out_norm, prepared):
     task = task_of(prepared, *SHORT, f"model.out_norm={out_norm}")
-    data = task.split("val")
+    data = task.data("val")
     outputs = outputs_of(task)
     limit = round(0.25 / 0.02) + 1  # frames of 20 ms, and one more as both ends count
     assert max(data.audio.lengths) > 2 * limit
@@ -48,15 +48,15 @@ def test_long_clips_are_the_mean_over_their_windows(out_norm, prepared):
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])
 def test_embed_clip_equals_outputs(similarity, prepared):
     task = task_of(prepared, *SHORT, f"criterion.similarity={similarity}", "model.out_norm=none")
-    outputs, data = outputs_of(task), task.split("val")
+    outputs, data = outputs_of(task), task.data("val")
     for row, view in zip(outputs.audio, data.audio.views, strict=True):
         with torch.inference_mode():
-            np.testing.assert_allclose(task.embed_clip(np.array(view[:])), row, atol=1e-5)
+            np.testing.assert_allclose(task.embedder.features(np.array(view[:])), row, atol=1e-5)
 
 
 def test_outputs_hold_every_clip_and_caption_once_in_table_order(prepared):
     task = task_of(prepared)
-    outputs, data = outputs_of(task), task.split("val")
+    outputs, data = outputs_of(task), task.data("val")
     assert outputs.audio.shape == (4, 8)
     assert outputs.text.shape == (8, 8)
     assert outputs.fids == [clip.fid for clip in data.clips]
@@ -74,8 +74,8 @@ def test_outputs_do_not_depend_on_the_batch_size(prepared):
 
 def test_split_by_role_and_by_name_is_opened_once(prepared):
     task = task_of(prepared)
-    assert task.split("val") is task.split("validation")
-    assert task.split("train") is not task.split("eval")
+    assert task.data("val") is task.data("validation")
+    assert task.data("train") is not task.data("eval")
 
 
 def test_same_seed_same_weights(prepared):
@@ -122,7 +122,7 @@ def test_no_caption_is_part_of_the_checkpoint(prepared, tmp_path):
     text = {key: tuple(value.shape) for key, value in after.items() if "audio_encoder" not in key}
     assert set(text.values()) == {(8, 16), (8,)}  # one linear layer, 16 -> 8; no row a caption
     checkpoint = (tmp_path / "t" / "checkpoint_000001" / "checkpoint.pt").read_bytes()
-    tids = [caption.tid for caption in task_of(prepared).split("train").captions]
+    tids = [caption.tid for caption in task_of(prepared).data("train").captions]
     assert not any(tid.encode() in checkpoint for tid in tids)
 
 

@@ -121,17 +121,17 @@ def test_the_script_lists_them_and_says_how_to_train_without(corpus, capsys):
 def test_check_tells_them_and_training_leaves_them_out(corpus, capsys):
     task = check_run(corpus.run(), thorough=True)
     assert "2 in development and evaluation" in capsys.readouterr().out
-    assert len(task.split("train").clips) == 8
-    digest = task.split("train").digest()
+    assert len(task.data("train").clips) == 8
+    digest = task.data("train").digest()
     task = check_run(corpus.run(("exclude_duplicates", True)), thorough=True)
     out = capsys.readouterr().out
     assert "development: 2 clips and 4 captions are left out, whose recordings are in evaluation too" in out
     assert "; training leaves them out\n" in out
-    train = task.split("train")
+    train = task.data("train")
     assert [clip.fname for clip in train.clips] == [f"development {n}.wav" for n in (0, 1, 2, 4, 6, 7)]
     assert len(train.captions) == 12
     assert all(train.captions[row].fid == train.clips[clip].fid for row, clip in enumerate(train.clip_of_caption))
-    assert [len(task.split(role).clips) for role in ("val", "eval")] == [4, 4]
+    assert [len(task.data(role).clips) for role in ("val", "eval")] == [4, 4]
     assert train.digest() != digest  # an experiment cannot go on with the other setting
 
 

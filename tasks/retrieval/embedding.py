@@ -1,0 +1,189 @@
+"""Embed clips, captions, free text and sound files with a dual encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.core import DualEncoderModel, text_of
+from models.frozen.text_loading import load_frozen_text
+from models.sounds import SoundInput, features_of_sound, features_of_sounds, sound_input
+from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds
+from utils.cli_utils import UserError
+from utils.data_utils import (
+    ArrayFeatures,
+    CaptionDataSpec,
+    CaptionedClips,
+    ClipFeatures,
+    Inputs,
+    TextFeatures,
+    TokenTexts,
+    VectorFeatures,
+    VectorTexts,
+    audio_loader,
+)
+from utils.model_utils import to_device
+from utils.pretrained_utils import model_revision
+
+Array = NDArray[np.float32]
+
+_TEXT_BATCH = 4096  # caption vectors at a time
+_TOKEN_BATCH = 256  # captions that go through a transformer
+
+
+class RetrievalOutputs(NamedTuple):
+    """Every clip and every caption of a split, embedded once."""
+
+    audio: Array  # (C, E)
+    text: Array  # (Q, E)
+    clip_of_caption: NDArray[np.int64]  # (Q,)
+    fids: list[str]  # (C,)
+    tids: list[str]  # (Q,)
+
+
+class SoundEmbeddings(NamedTuple):
+    """Sound files, embedded."""
+
+    embeddings: Array  # (N, E); rows of files that were refused are zero
+    refused: dict[int, str]  # row -> reason
+
+
+class DualEncoderEmbedder:
+    """What a dual encoder makes of everything that can be given to it.
+
+    Args:
+        encoder: the model; it is called as it is: in eval mode and under `inference_mode` where that is wanted.
+        data: the `data:` block of its run.
+        inputs: what its encoders take.
+        splits: those of the run that are open; their vectors must come from the networks that embed a query.
+        batch_size: windows of clips that go through the encoder at a time.
+    """
+
+    def __init__(
+        self,
+        encoder: DualEncoderModel,
+        data: CaptionDataSpec,
+        inputs: Inputs,
+        splits: Mapping[str, CaptionedClips],
+        batch_size: int,
+    ) -> None:
+        self.encoder = encoder
+        self._data = data
+        self._inputs = inputs
+        self._splits = splits
+        self._batch_size = batch_size
+        first = next(iter(splits.values()))
+        self._text_dim = first.texts.width
+        self._max_length = first.audio.max_length  # of a window
+
+    def split(self, split: CaptionedClips) -> RetrievalOutputs:
+        """Embed every clip (the mean over its windows) and every caption of a split once."""
+        return RetrievalOutputs(
+            self.clips(split.audio, self._data.workers),
+            self._captions(split.texts),
+            split.clip_of_caption,
+            split.fids,
+            [caption.tid for caption in split.captions],
+        )
+
+    def clips(self, audio: ClipFeatures, workers: int = 0) -> Array:
+        """Embed clips, each as the mean over its windows.
+
+        Args:
+            audio: N clips, as features of the kind that the encoder takes.
+            workers: processes that load batches; 0: this one.
+        Returns:
+            (N, E) float32.
+        """
+        clips = len(audio.lengths)
+        total = torch.zeros(clips, self.encoder.out_dim, device=self._device)
+        windows = torch.zeros(clips, 1, device=self._device)
+        for batch in audio_loader(audio, self._batch_size, workers):
+            batch = to_device(batch, self._device)
+            embeddings = self.encoder.embed_audio(batch["audio"], batch["lengths"])
+            total.index_add_(0, batch["clip"], embeddings.float())
+            windows.index_add_(0, batch["clip"], windows.new_ones(len(embeddings), 1))
+        return self.encoder.normalise(total / windows).cpu().numpy()
+
+    def vectors(self, vectors: Array) -> Array:
+        """Embed (N, E_audio) vectors of clips as (N, E) float32; only where the encoder takes vectors."""
+        return self.clips(VectorFeatures(vectors))
+
+    def features(self, features: Array) -> Array:
+        """Embed one clip's (T, F) log-mels, (S,) wave or (1, E_audio) vector as (E,) float32, the mean over windows."""
+        if self._inputs.audio == "vector":
+            return self.vectors(features)[0]
+        return self.encoder.embed_clip(torch.from_numpy(features).to(self._device), self._max_length).cpu().numpy()
+
+    def texts(self, texts: Sequence[str]) -> Array:
+        """Embed Q free texts as (Q, E) float32.
+
+        Raises:
+            UserError: the text model cannot be loaded, or is not the one that made the run's caption vectors.
+        """
+        if self._inputs.tokenizer is not None:
+            return self._captions(TokenTexts(self._inputs.tokenizer, texts))
+        model = self._data.text_embeddings.model
+        refuse_changed(self._splits.values(), "text", model, model_revision(model))
+        vectors = VectorTexts(load_frozen_text(model, device=self._device).vectors(list(texts)))
+        if vectors.width != self._text_dim:
+            raise UserError(
+                f"data.text_embeddings.model: {model} gives {vectors.width} dimensions, the run's caption vectors have "
+                f"{self._text_dim}; name the model that made them in training"
+            )
+        return self._captions(vectors)
+
+    def sound(self, path: Path) -> Array:
+        """Embed a sound file as (E,) float32.
+
+        Raises:
+            AudioError: it cannot be decoded, is silent, or is too short for the encoder.
+            UserError: the run's audio vectors were made by another program.
+        """
+        return self.features(features_of_sound(path, self._sound_input(torch.device("cpu"))))
+
+    def sounds(self, paths: Sequence[Path], workers: int, advance: Callable[[int], object]) -> SoundEmbeddings:
+        """Embed N sound files, decoded by threads and in batches of similar length, as `sound` embeds one.
+
+        Args:
+            paths: the files.
+            workers: threads.
+            advance: called with the number of files finished since the last call.
+        Raises:
+            UserError: the run's audio vectors were made by another program.
+        """
+        sound = self._sound_input(self._device)
+        found = SoundEmbeddings(np.zeros((len(paths), self.encoder.out_dim), np.float32), {})
+        for rows, features, refused in features_of_sounds(paths, sound, self._data.max_duration_s, workers):
+            if rows:
+                found.embeddings[rows] = self.clips(self._in_memory(features))
+            found.refused.update(refused)
+            advance(len(rows) + len(refused))
+        return found
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.encoder.parameters()).device
+
+    def _sound_input(self, device: torch.device) -> SoundInput:
+        sound = sound_input(self._data, self._inputs.audio, self._inputs.waves, device)
+        refuse_other_sounds(self._splits.values(), sound)
+        return sound
+
+    def _in_memory(self, features: Sequence[Array]) -> ClipFeatures:
+        if self._inputs.audio == "vector":
+            return VectorFeatures(np.concatenate(features))
+        # log-mels are padded with silence, not with 0, which is far above it
+        floor = self._data.front_end.floor if self._inputs.audio == "logmel" else 0.0
+        return ArrayFeatures(features, self._max_length, floor)
+
+    def _captions(self, texts: TextFeatures) -> Array:
+        """(Q, E) float32."""
+        size = _TEXT_BATCH if self._inputs.tokenizer is None else _TOKEN_BATCH
+        batches = (text_of(to_device(batch, self._device)) for batch in texts.batches(size))
+        return torch.cat([self.encoder.embed_text(*batch).float().cpu() for batch in batches]).numpy()
