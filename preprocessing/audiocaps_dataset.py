@@ -38,6 +38,7 @@ from utils.dataset_utils import (
     audio_files,
     match_key,
     read_loose_table,
+    require_layout,
     write_tables,
 )
 from utils.process_utils import all_cores
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
     run, args = load_run(argv, parser, DualEncoderRun)
     data = run.data
+    require_layout(data)
     existing_folder(data.root, "data.root", f"correct it, or make the corpus: {command_for(CORPUS_SCRIPT)}")
     raw = {split: raw_split(data.root, split) for split in data.splits.names()}
     with making(data, "tables"):

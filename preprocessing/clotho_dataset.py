@@ -21,7 +21,7 @@ from utils.artefact_utils.csv_rows import check_columns
 from utils.cli_utils import UserError, command, command_for, existing_folder, positive
 from utils.data_utils import making
 from utils.data_utils.spec import CaptionDataSpec
-from utils.dataset_utils import RawCaption, RawSplit, Rejected, audio_files, match_key, write_tables
+from utils.dataset_utils import RawCaption, RawSplit, Rejected, audio_files, match_key, require_layout, write_tables
 from utils.dataset_utils.splitting import assign_splits, content_keys, fair_seed, recordings_of, split_keys
 from utils.process_utils import all_cores
 
@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
     run, args = load_run(argv, parser, DualEncoderRun)
     data = run.data
+    require_layout(data)
     existing_folder(data.root, "data.root", f"correct it, or make the corpus: {command_for(CORPUS_SCRIPT)}")
     raw = (
         _one_folder(data, args)

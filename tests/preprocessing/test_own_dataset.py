@@ -12,7 +12,8 @@ import soundfile
 import yaml
 
 import main as training
-from preprocessing import own_dataset
+from preprocessing import audiocaps_dataset, clotho_dataset, own_dataset
+from preprocessing.synthetic_corpus import __main__ as synthetic_corpus
 from tasks import parse_run
 from tests import tiny
 from tests.preprocessing.clotho_corpus import write_clip, write_csv
@@ -234,6 +235,20 @@ def test_bad_input_is_one_line_and_writes_nothing(here, capsys, arguments, messa
     assert message in error
     assert not (here / "x.yaml").exists()
     assert not (here / "data").exists()
+
+
+@pytest.mark.parametrize("script", [clotho_dataset, audiocaps_dataset, synthetic_corpus])
+def test_scripts_of_data_sets_leave_own_clips_alone(here, capsys, script):
+    assert run("clips", "captions.csv", "--name", "mine") == 0
+    before = snapshot(here)
+    with pytest.raises(SystemExit) as stop:
+        script.main(["--conf", "mine.yaml"])
+    assert stop.value.code == 2
+    assert snapshot(here) == before
+    if script is not synthetic_corpus:
+        error = capsys.readouterr().err
+        assert "data.own_dataset: is set: clips is in no data set's layout; its tables are made by " in error
+        assert error.endswith("preprocessing.own_dataset --conf mine.yaml\n")
 
 
 def test_a_yaml_of_other_clips_is_not_replaced(here, capsys):

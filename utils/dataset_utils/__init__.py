@@ -10,7 +10,7 @@ from utils.dataset_utils.clips import (
     probe_clips,
 )
 from utils.dataset_utils.loose_table import LooseTable, TableForm, TableRow, read_loose_table
-from utils.dataset_utils.tables import RawSplit, write_matched_tables, write_rejected, write_tables
+from utils.dataset_utils.tables import RawSplit, require_layout, write_matched_tables, write_rejected, write_tables
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -26,6 +26,7 @@ __all__ = [
     "match_key",
     "probe_clips",
     "read_loose_table",
+    "require_layout",
     "write_matched_tables",
     "write_rejected",
     "write_tables",

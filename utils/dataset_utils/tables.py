@@ -42,6 +42,19 @@ class RawSplit(NamedTuple):
     there: Sequence[Path] | None = None  # every audio file where `files` were looked for; None: there are no others
 
 
+def require_layout(data: CaptionDataSpec) -> None:
+    """Make sure that data.root is in the layout of a data set, not in any other.
+
+    Raises:
+        UserError: data.own_dataset says how to read it; the message names the script that does.
+    """
+    if data.own_dataset is not None:
+        raise UserError(
+            f"data.own_dataset: is set: {data.root} is in no data set's layout; its tables are made by "
+            f"{command_for(data.dataset_script)}"
+        )
+
+
 def write_tables(
     data: CaptionDataSpec, raw: Mapping[str, RawSplit], workers: int, *, strict: bool, script: str, next_script: str
 ) -> int:
