@@ -2,46 +2,23 @@
 
     python -m preprocessing.clip_embeddings --conf tasks/clap_projection.yaml
 
-The vectors are those of the shared space, after the projection, and not of length 1. Captions longer than the model
-takes (77 tokens) are cut, and counted. Run again, it embeds only what is missing; a kill loses at most one chunk of
-captions. Any other text model works too, and a line says that the space is then its own.
+preprocessing.text_embeddings, with a line where the model is no CLIP.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
-from models.frozen.caption_vectors import write_caption_vectors
-from tasks import load_run
-from tasks.retrieval.dual_encoder import DualEncoderRun
-from utils.artefact_utils import read_text_table
-from utils.cli_utils import command, command_for, positive
-from utils.data_utils import making
-from utils.model_utils import choose_device
+from preprocessing.text_embeddings import embed_captions
+from utils.cli_utils import command
 
 SCRIPT = "preprocessing.clip_embeddings"
-CLIP = "openai/clip-vit-base-patch32"
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the embeddings of every caption of every split."""
-    parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
-    parser.add_argument("--batch-size", type=positive, default=64, help="captions a batch (default 64)")
-    run, args = load_run(argv, parser, DualEncoderRun)
-    data, device = run.data, choose_device(run.training.device, "fp32")
-    script = command_for(data.dataset_script)
-    captions = [c for split in data.splits.names() for c in read_text_table(data.text_table(split), script)]
-    model = data.text_embeddings.model
-    with making(data, "caption vectors"):
-        notes = write_caption_vectors(data.text_vectors, captions, model, command_for(SCRIPT), args.batch_size, device)
-    if notes.get("kind") != "CLIP":
-        print(
-            f"the captions' space is that of the sentence encoder {model}, not CLIP's; for CLIP, where a hub or a "
-            f"folder has it: --set data.text_embeddings.model={CLIP}"
-        )
-    print(f"next: {command_for(run.next_script(SCRIPT))}")
+    embed_captions(argv, SCRIPT, __doc__, expects_clip=True)
 
 
 if __name__ == "__main__":

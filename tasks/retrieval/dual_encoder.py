@@ -48,6 +48,7 @@ _STAGE_1 = {
     "preprocessing.dcase2023_takeover": 1,
     "preprocessing.audio_logmel": 2,
     "preprocessing.audio_embeddings": 2,
+    "preprocessing.text_embeddings": 3,
     "preprocessing.sbert_embeddings": 3,
     "preprocessing.clip_embeddings": 3,
 }
