@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from models.core import DualEncoderModel
 from models.exported import ExportedEncoder, read_exported
 from models.sounds import SoundInput, features_of_sounds
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
-from tasks.retrieval.embedding import SoundEmbeddings
+from tasks.retrieval.embedding import SoundEmbeddings, embed_batches
 from tasks.retrieval.encoder import AnyPath, RetrievalEncoder
 from tasks.retrieval.scores import trained_dual_encoder
 from tasks.runs import parse_run
@@ -95,11 +96,9 @@ def _embed_sounds(
     longest_s = exported.max_duration_s or _UNCUT_S
     sound = SoundInput(front_end.sample_rate_hz, prepare=partial(log_mel, front_end=front_end))
     device = next(model.parameters()).device
-    found = SoundEmbeddings(np.zeros((len(paths), model.out_dim), np.float32), {})
-    for rows, features, refused in features_of_sounds(paths, sound, longest_s, workers):
-        for row, clip in zip(rows, features, strict=True):
-            embedding = model.embed_clip(torch.from_numpy(clip).to(device), front_end.frames(longest_s))
-            found.embeddings[row] = embedding.cpu().numpy()
-        found.refused.update(refused)
-        advance(len(rows) + len(refused))
-    return found
+
+    def embed(log_mels: NDArray[np.float32]) -> NDArray[np.float32]:
+        return model.embed_clip(torch.from_numpy(log_mels).to(device), front_end.frames(longest_s)).cpu().numpy()
+
+    batches = features_of_sounds(paths, sound, longest_s, workers)
+    return embed_batches(batches, embed, (len(paths), model.out_dim), advance)

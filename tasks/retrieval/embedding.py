@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from models.core import DualEncoderModel, text_of
+from models.frozen.text import FrozenTextEncoder
 from models.frozen.text_loading import load_frozen_text
-from models.sounds import SoundInput, features_of_sound, features_of_sounds, sound_input
+from models.sounds import SoundBatch, SoundInput, features_of_sound, features_of_sounds, sound_input
 from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds
 from utils.cli_utils import UserError
 from utils.data_utils import (
-    ArrayFeatures,
     CaptionDataSpec,
     CaptionedClips,
     ClipFeatures,
@@ -53,6 +54,32 @@ class SoundEmbeddings(NamedTuple):
     refused: dict[int, str]  # row -> reason
 
 
+def embed_batches(
+    batches: Iterable[SoundBatch],
+    embed: Callable[[Array], Array],
+    shape: tuple[int, int],
+    advance: Callable[[int], object],
+) -> SoundEmbeddings:
+    """Embed sound files one by one.
+
+    In a batch, the last bits of an embedding would depend on the other files, so that a file that is embedded again
+    would differ from the one before. On a CPU one by one is also faster than padded batches.
+
+    Args:
+        batches: of `features_of_sounds`.
+        embed: the features of one clip -> (E,) float32.
+        shape: N, E.
+        advance: called with the number of files finished since the last call.
+    """
+    found = SoundEmbeddings(np.zeros(shape, np.float32), {})
+    for rows, features, refused in batches:
+        for row, clip in zip(rows, features, strict=True):
+            found.embeddings[row] = embed(clip)
+        found.refused.update(refused)
+        advance(len(rows) + len(refused))
+    return found
+
+
 class DualEncoderEmbedder:
     """What a dual encoder makes of everything that can be given to it.
 
@@ -80,6 +107,7 @@ class DualEncoderEmbedder:
         first = next(iter(splits.values()))
         self._text_dim = first.texts.width
         self._max_length = first.audio.max_length  # of a window
+        self._sound_inputs: dict[torch.device, SoundInput] = {}
 
     def split(self, split: CaptionedClips) -> RetrievalOutputs:
         """Embed every clip (the mean over its windows) and every caption of a split once."""
@@ -128,13 +156,11 @@ class DualEncoderEmbedder:
         """
         if self._inputs.tokenizer is not None:
             return self._captions(TokenTexts(self._inputs.tokenizer, texts))
-        model = self._data.text_embeddings.model
-        refuse_changed(self._splits.values(), "text", model, model_revision(model))
-        vectors = VectorTexts(load_frozen_text(model, device=self._device).vectors(list(texts)))
+        vectors = VectorTexts(self._frozen_text.vectors(list(texts)))
         if vectors.width != self._text_dim:
             raise UserError(
-                f"data.text_embeddings.model: {model} gives {vectors.width} dimensions, the run's caption vectors have "
-                f"{self._text_dim}; name the model that made them in training"
+                f"data.text_embeddings.model: {self._data.text_embeddings.model} gives {vectors.width} dimensions, the "
+                f"run's caption vectors have {self._text_dim}; name the model that made them in training"
             )
         return self._captions(vectors)
 
@@ -148,7 +174,7 @@ class DualEncoderEmbedder:
         return self.features(features_of_sound(path, self._sound_input(torch.device("cpu"))))
 
     def sounds(self, paths: Sequence[Path], workers: int, advance: Callable[[int], object]) -> SoundEmbeddings:
-        """Embed N sound files, decoded by threads and in batches of similar length, as `sound` embeds one.
+        """Embed N sound files, decoded by threads, each as `sound` does: which others there are changes no bit of it.
 
         Args:
             paths: the files.
@@ -157,30 +183,30 @@ class DualEncoderEmbedder:
         Raises:
             UserError: the run's audio vectors were made by another program.
         """
-        sound = self._sound_input(self._device)
-        found = SoundEmbeddings(np.zeros((len(paths), self.encoder.out_dim), np.float32), {})
-        for rows, features, refused in features_of_sounds(paths, sound, self._data.max_duration_s, workers):
-            if rows:
-                found.embeddings[rows] = self.clips(self._in_memory(features))
-            found.refused.update(refused)
-            advance(len(rows) + len(refused))
-        return found
+        batches = features_of_sounds(paths, self._sound_input(self._device), self._data.max_duration_s, workers)
+        return embed_batches(batches, self.features, (len(paths), self.encoder.out_dim), advance)
+
+    @functools.cached_property
+    def _frozen_text(self) -> FrozenTextEncoder:
+        """The model of the caption vectors, loaded for the first text.
+
+        Raises:
+            UserError: it cannot be loaded, or is not the one that made the run's caption vectors.
+        """
+        model = self._data.text_embeddings.model
+        refuse_changed(self._splits.values(), "text", model, model_revision(model))
+        return load_frozen_text(model, device=self._device)
 
     @property
     def _device(self) -> torch.device:
         return next(self.encoder.parameters()).device
 
     def _sound_input(self, device: torch.device) -> SoundInput:
-        sound = sound_input(self._data, self._inputs.audio, self._inputs.waves, device)
-        refuse_other_sounds(self._splits.values(), sound)
-        return sound
-
-    def _in_memory(self, features: Sequence[Array]) -> ClipFeatures:
-        if self._inputs.audio == "vector":
-            return VectorFeatures(np.concatenate(features))
-        # log-mels are padded with silence, not with 0, which is far above it
-        floor = self._data.front_end.floor if self._inputs.audio == "logmel" else 0.0
-        return ArrayFeatures(features, self._max_length, floor)
+        if device not in self._sound_inputs:  # a frozen encoder takes seconds to load
+            sound = sound_input(self._data, self._inputs.audio, self._inputs.waves, device)
+            refuse_other_sounds(self._splits.values(), sound)
+            self._sound_inputs[device] = sound
+        return self._sound_inputs[device]
 
     def _captions(self, texts: TextFeatures) -> Array:
         """(Q, E) float32."""

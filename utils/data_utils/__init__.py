@@ -3,7 +3,6 @@
 from utils.data_utils.audio_clips import AudioClips, AudioInput, Batch
 from utils.data_utils.captioned_clips import CaptionedClips, Inputs, Tables, read_tables
 from utils.data_utils.clip_features import (
-    ArrayFeatures,
     ClipFeatures,
     LogMelFeatures,
     VectorFeatures,
@@ -26,7 +25,6 @@ from utils.data_utils.text_features import TextFeatures, TokenTexts, VectorTexts
 from utils.data_utils.windows import Windows, window_edges
 
 __all__ = [
-    "ArrayFeatures",
     "AudioBatches",
     "AudioClips",
     "AudioDataSpec",

@@ -142,32 +142,6 @@ class WaveFeatures:
             ) from error
 
 
-class ArrayFeatures:
-    """Log-mels or waveforms in memory, of clips that no stage 1 has seen."""
-
-    def __init__(self, arrays: Sequence[Array], max_length: int, padding: float) -> None:
-        """Hold the arrays.
-
-        Args:
-            arrays: (T, F) float32 log-mels, or (S,) waves, one a clip.
-            max_length: frames or samples of a window.
-            padding: what stands after a clip's end: the front-end's floor, or 0.
-        """
-        self._arrays = arrays
-        self._padding = padding
-        self.lengths = np.array([len(array) for array in arrays], np.int64)
-        self.max_length = max_length
-        self.width = arrays[0].shape[1] if arrays[0].ndim == 2 else 1
-
-    def batch(self, clips: Ints, starts: Ints, lengths: Ints) -> Tensor:
-        """(B, T, F) or (B, S) float32."""
-        shape = (len(clips), lengths.max(), *self._arrays[0].shape[1:])
-        windows = np.full(shape, self._padding, np.float32)
-        for row, clip, start, length in zip(windows, clips, starts, lengths, strict=True):
-            row[:length] = self._arrays[clip][start : start + length]
-        return torch.from_numpy(windows)
-
-
 class VectorFeatures:
     """One vector a clip, in memory (or mapped from disk, if there are too many)."""
 
