@@ -1,4 +1,4 @@
-"""The dual encoder: an audio encoder and a text encoder that meet in one space."""
+"""The dual encoder: an audio encoder and a text encoder with a shared embedding space."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ OutNorm = Literal["L2", "none"]
 
 
 class DualEncoderModel(nn.Module):
-    """Embeds clips and captions side by side; their similarity is the criterion's matter.
+    """Embeds clips and captions; the criterion compares them.
 
     Args:
         audio_encoder: (B, T, F) log-mels, (B, S) waves or (B, E_audio) vectors, and (B,) lengths -> (B, E).
         text_encoder: (B, E_text) vectors, or (B, L) tokens and their (B, L) mask -> (B, E).
         out_dim: E.
-        out_norm: "L2": embeddings have length 1; "none": as the encoders give them.
+        out_norm: "L2": embeddings are normalised to length 1; "none": they are not normalised.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class DualEncoderModel(nn.Module):
         return self.normalise(self.audio_encoder(features, lengths))
 
     def embed_clip(self, features: Tensor, max_length: int) -> Tensor:
-        """Embed one clip, as the mean over its windows.
+        """Embed one clip: the mean over its windows, normalised again.
 
         Args:
             features: (T, F) float32 log-mels, or an (S,) wave.
-            max_length: of a window; see `window_edges`.
+            max_length: of a window, in frames or samples; see `window_edges`.
         Returns:
             (E,) float32.
         """
@@ -70,27 +70,27 @@ class DualEncoderModel(nn.Module):
         """Embed captions.
 
         Args:
-            text: (B, E_text) float32 vectors; or (B, L) int64 tokens and the (B, L) mask of the captions' own.
+            text: (B, E_text) float32 vectors; or (B, L) int64 tokens and their (B, L) padding mask.
         Returns:
             (B, E) float32.
         """
         return self.normalise(self.text_encoder(*text))
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Embed the pairs of a batch; a clip that stands in several pairs is embedded once.
+        """Embed the pairs of a batch; a clip of several pairs is embedded once.
 
         Args:
             batch: `audio` (U, ...) float32, the batch's distinct clips; `lengths` (U,) int64, their frames or
                 samples; `clip_index` (B,) int64 in 0..U-1, the clip of each pair; `text` (B, E_text) float32, or
                 `text_ids` and `text_mask` (B, L).
         Returns:
-            Audio (B, E) and text (B, E), float32, row by row the pairs.
+            Audio (B, E) and text (B, E), float32; rows i of both are a pair.
         """
         clips = self.embed_audio(batch["audio"], batch["lengths"])  # (U, E)
         return clips.index_select(0, batch["clip_index"]), self.embed_text(*text_of(batch))
 
     def normalise(self, embeddings: Tensor) -> Tensor:
-        """Bring embeddings, such as the mean over a clip's windows, to the norm of `out_norm`.
+        """Normalise embeddings, such as the mean over a clip's windows, as `out_norm` says.
 
         Args:
             embeddings: (B, E) or (E,), any float type.
@@ -102,7 +102,7 @@ class DualEncoderModel(nn.Module):
 
 
 def text_of(batch: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-    """What of a batch a text encoder takes: the vectors, or the tokens and their mask."""
+    """Return the inputs of the text encoder in a batch: the vectors, or the tokens and their mask."""
     return (batch["text"],) if "text" in batch else (batch["text_ids"], batch["text_mask"])
 
 
@@ -116,12 +116,12 @@ class DualEncoderSpec(Spec):
     text_encoder: TextEncoderSpec
 
     def build(self, audio_dim: int, text_dim: int, audio_encoder: nn.Module | None = None) -> DualEncoderModel:
-        """The model.
+        """Build the model.
 
         Args:
-            audio_dim: F, bands of the run's front-end, or E_audio, width of its audio vectors; waves: of no concern.
+            audio_dim: F, bands of the run's front-end, or E_audio, width of its audio vectors; ignored for waves.
             text_dim: E_text, width of the run's text vectors; tokens: 0.
-            audio_encoder: one that `build_wave_encoder` has built already.
+            audio_encoder: the result of `build_wave_encoder`, which need not be built again.
         Raises:
             ConfigError: an encoder does not fit the front-end or the vectors.
             UserError: a pretrained network or initial weights that are missing, broken, or made for another network.
@@ -136,7 +136,7 @@ class DualEncoderSpec(Spec):
         return DualEncoderModel(audio_encoder, text_encoder, out_dim, self.out_norm)
 
     def build_wave_encoder(self) -> Wav2Vec2Encoder:
-        """The audio encoder on waves, ahead of the rest: it tells what waves it wants, before any data are opened.
+        """Build the audio encoder on waves before the rest: the data need its sample rate and its longest window.
 
         Raises:
             ConfigError: out_dim is null.
@@ -144,5 +144,5 @@ class DualEncoderSpec(Spec):
         """
         assert isinstance(self.audio_encoder, Wav2Vec2Spec)
         if self.out_dim is None:
-            raise ConfigError(f"model.out_dim: null does not go with {self.audio_encoder.name}; give a number")
+            raise ConfigError(f"model.out_dim: null cannot be used with {self.audio_encoder.name}; give a number")
         return self.audio_encoder.build(self.out_dim)

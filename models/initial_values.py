@@ -1,4 +1,4 @@
-"""Initial values of the layers that nothing was trained for, as two sources draw them."""
+"""Initial values of layers without pretrained weights, as PANNs and the DCASE 2023 baseline draw them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ InitialValues = Literal["xavier_uniform", "kaiming_normal"]
 
 
 def initialise(network: nn.Module, values: InitialValues = "xavier_uniform") -> None:
-    """Draw the weights of all convolutions and linear layers anew, and set their biases to zero.
+    """Draw new weights of all convolutions and linear layers, and set their biases to zero.
 
     Args:
-        network: changed in place; normalisation layers are left as torch makes them, weight 1 and bias 0.
+        network: changed in place; normalisation layers are not changed (torch makes them with weight 1 and bias 0).
         values: "xavier_uniform", as PANNs; or "kaiming_normal" (deviation sqrt(2 / inputs)), as the DCASE 2023
             baseline, where the last layers start with about 1.4 times the deviation.
 

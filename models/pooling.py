@@ -1,4 +1,4 @@
-"""From the frames of clips of unequal lengths to one vector a clip; frames after a clip's end count for nothing."""
+"""Pool the frames of padded clips to one vector a clip; padding is ignored."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 def inside(counts: Tensor, n_frames: int) -> Tensor:
-    """Which frames of a padded batch are the clips' own.
+    """Return the padding mask of a batch: True at the clips' own frames.
 
     Args:
-        counts: (B,) int64 on the CPU, frames of each clip.
+        counts: (B,) int64 on the CPU, number of frames of each clip.
         n_frames: T of the batch.
     Returns:
         (B, T) bool on the CPU.
@@ -24,11 +24,11 @@ def inside(counts: Tensor, n_frames: int) -> Tensor:
 
 
 def masked_mean(frames: Tensor, counts: Tensor) -> Tensor:
-    """The mean over each clip's own frames.
+    """Compute the mean over each clip's own frames.
 
     Args:
-        frames: (B, T, D); what stands after a clip's end is never looked at.
-        counts: (B,) int64, frames of each clip, 1 to T; on the CPU they cost an accelerator no waiting.
+        frames: (B, T, D); padding is ignored, also if it is NaN.
+        counts: (B,) int64, frames of each clip, 1 to T; best on the CPU, since reading them from a GPU waits for it.
     Returns:
         (B, D) float32.
     Raises:
@@ -41,9 +41,9 @@ def masked_mean(frames: Tensor, counts: Tensor) -> Tensor:
 
 
 class AttentionPooling(nn.Module):
-    """A weighted mean over each clip's own frames; the weights are learnt from the frames.
+    """A weighted mean over each clip's own frames; the weights are computed from the frames by a small network.
 
-    The weights start equal, so that training starts from the mean.
+    Its last layer is initialised with zeros: the weights are equal at first, and training starts from the mean.
 
     Args:
         width: D of the frames.
@@ -60,9 +60,9 @@ class AttentionPooling(nn.Module):
         nn.init.zeros_(self.score.weight)
 
     def forward(self, frames: Tensor, counts: Tensor) -> Tensor:
-        """Arguments, result and Raises as of `masked_mean`."""
+        """Pool frames; arguments, result and Raises as of `masked_mean`."""
         own = inside(counts.cpu(), frames.shape[1]).to(frames.device, non_blocking=True)
-        frames = frames.masked_fill(~own[:, :, None], 0)
+        frames = frames.masked_fill(~own[:, :, None], 0)  # a weight of 0 would not remove NaN from padding
         scores = self.score(torch.tanh(self.hidden(frames)))[:, :, 0].float()  # (B, T)
         weights = scores.masked_fill(~own, float("-inf")).softmax(1)
         return (weights[:, :, None] * frames.float()).sum(1)

@@ -1,6 +1,6 @@
 """Projections of a frozen encoder's vectors: linear (CLAP projection), or a small MLP.
 
-Each is also a choice of `model.audio_encoder`: its input is what `data.audio_embeddings` names, one vector a clip.
+Both are choices of `model.audio_encoder`; their input is one vector a clip, from the file of `data.audio_embeddings`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from torch import Tensor, nn
 
 from utils.config_utils import Spec
 
-# A dimension whose deviation is this small a share of the largest one is constant up to rounding.
+# A dimension is taken for constant if its standard deviation is below this share of the largest one: it is rounding.
 _CONSTANT = 1e-6
-# Numbers that are taken to double precision at a time: 32 MB, whatever the size of a table mapped from disk.
+# Numbers converted to double precision at a time: 32 MB, for a memory-mapped table of any size.
 _BLOCK = 2**22
 
 
 def moments(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean and the standard deviation of each dimension, block by block in double precision.
+    """Compute the mean and the standard deviation of each dimension, block by block in double precision.
 
-    The deviation is taken around the mean in a second pass: sums of squares in one pass would lose the digits of
-    dimensions that lie far from 0.
+    Two passes: the one-pass formula, mean of squares minus square of the mean, loses all digits of dimensions whose
+    mean is large beside their deviation.
 
     Args:
         vectors: (N, E).
@@ -41,9 +41,9 @@ def moments(vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Standardisation(nn.Module):
-    """Brings each dimension to mean 0 and deviation 1, by the statistics of the training data.
+    """Standardises each dimension to mean 0 and standard deviation 1, with the statistics of the training data.
 
-    The statistics are buffers, so that they are part of a checkpoint; until `fit` nothing changes.
+    The statistics are buffers, so that they are in the state dict; before `fit` this is the identity.
 
     Args:
         dim: E of the vectors.
@@ -58,27 +58,27 @@ class Standardisation(nn.Module):
         self.register_buffer("deviation", torch.ones(dim))
 
     def fit(self, vectors: Tensor) -> None:
-        """Take the statistics of some vectors, (N, E); constant dimensions are only centred."""
+        """Compute the statistics of (N, E) vectors; constant dimensions are only centred, not divided by zero."""
         mean, deviation = moments(vectors)
         constant = deviation <= _CONSTANT * deviation.max()
         self.mean.copy_(mean)
         self.deviation.copy_(deviation.masked_fill(constant, 1.0))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """(B, E) -> (B, E)."""
+        """Standardise (B, E) vectors."""
         return (vectors - self.mean) / self.deviation
 
 
 class Projection(nn.Module):
-    """Layers on audio vectors, which may be standardised first.
+    """Layers on audio vectors, with standardised inputs and noise as options.
 
     Args:
         in_dim: E_audio, width of the vectors.
         out_dim: E of the output.
         layers: (B, E_audio) -> (B, E).
-        standardise: whether inputs are standardised; call `fit` with the training data then.
-        noise: deviation of the Gaussian noise that training adds to each (standardised) input; a few hundred clips
-            have far fewer directions than the vectors have, and noise keeps the layer from leaning on the others.
+        standardise: whether inputs are standardised; if so, call `fit` with the training data.
+        noise: standard deviation of the Gaussian noise that is added to each (standardised) input in training. A few
+            hundred clips span far fewer dimensions than the vectors have: noise keeps the layer from using the others.
     """
 
     def __init__(self, in_dim: int, out_dim: int, layers: nn.Module, standardise: bool, noise: float) -> None:
@@ -98,7 +98,7 @@ class Projection(nn.Module):
 
         Args:
             vectors: (B, E_audio) float32.
-            lengths: of no concern; a vector has none.
+            lengths: ignored; all audio encoders have the same arguments.
         Returns:
             (B, out_dim), not normalised.
         Raises:
@@ -154,7 +154,7 @@ class AudioProjectionSpec(ProjectionSpec):
     name: Literal["AudioProjection"]
 
     def build(self, out_dim: int, in_dim: int) -> AudioProjection:
-        """The projection from `in_dim`, the width of the audio vectors, to `out_dim`, E of the shared space."""
+        """Build the projection from `in_dim`, the width of the audio vectors, to `out_dim`, E of the shared space."""
         return AudioProjection(in_dim, out_dim, self.standardise, self.noise)
 
 
@@ -166,5 +166,5 @@ class MLPProjectionSpec(ProjectionSpec):
     dropout: float = Field(0.0, ge=0, lt=1)  # of the hidden layer
 
     def build(self, out_dim: int, in_dim: int) -> MLPProjection:
-        """The projection from `in_dim`, the width of the audio vectors, to `out_dim`, E of the shared space."""
+        """Build the projection from `in_dim`, the width of the audio vectors, to `out_dim`, E of the shared space."""
         return MLPProjection(in_dim, out_dim, self.standardise, self.noise, self.hidden_dim, self.dropout)

@@ -1,8 +1,8 @@
-"""The table of audio encoders.
+"""The audio encoders: the choices of `model.audio_encoder.name`.
 
 Each maps clips to embeddings: `encoder(features, lengths)`, (B, T, F) log-mels, (B, S) waves or (B, E_audio) vectors,
-float32, and (B,) int64 lengths -> (B, out_dim); a clip's embedding is the same alone and in any batch. Its Spec says
-which features (`input`) and builds it: `spec.build(out_dim, width)`, width F or E_audio.
+float32, and (B,) int64 lengths -> (B, out_dim); a clip's embedding is the same alone and in any batch. Its Spec holds
+the kind of features (`input`) and builds it: `spec.build(out_dim, width)`, width F or E_audio.
 """
 
 from __future__ import annotations

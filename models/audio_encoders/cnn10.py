@@ -10,9 +10,9 @@ from models.audio_encoders.panns import PANNsEncoder, PANNsSpec
 
 
 class CNN10Encoder(PANNsEncoder):
-    """Log-mel (B, T, F) -> (B, out_dim), one frame of the last block for each 16 of the input.
+    """Log-mel (B, T, F) -> (B, out_dim); the last block has one frame for 16 of the input.
 
-    At `base_channels` 64, `embed_dim` is 512 and PANNs' checkpoint of CNN10 fits.
+    With `base_channels` 64, `embed_dim` is 512, and PANNs' checkpoint of CNN10 can be loaded.
     """
 
     kernels: ClassVar = (3, 3)

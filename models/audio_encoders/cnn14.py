@@ -13,10 +13,10 @@ POOLS: dict[LastPool, tuple[int, ...]] = {"panns": (2, 2, 2, 2, 2, 1), "dcase202
 
 
 class CNN14Encoder(PANNsEncoder):
-    """Log-mel (B, T, F) -> (B, out_dim), one frame of the last block for each 32 of the input.
+    """Log-mel (B, T, F) -> (B, out_dim); the last block has one frame for 32 of the input.
 
-    With the pools of the DCASE 2023 baseline, which pools after the sixth block too, it is one for each 64; WavCaps'
-    network does the same. At `base_channels` 64, `embed_dim` is 2048 and PANNs' checkpoint of CNN14 fits.
+    The networks of the DCASE 2023 baseline and of WavCaps pool after the sixth block too, to one frame for 64. With
+    `base_channels` 64, `embed_dim` is 2048, and PANNs' checkpoint of CNN14 can be loaded.
     """
 
     kernels: ClassVar = (3, 3)

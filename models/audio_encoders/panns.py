@@ -1,4 +1,4 @@
-"""What the PANNs encoders share: from log-mel bands to an embedding, the same alone and in any batch.
+"""Base class of the PANNs encoders: log-mel to embedding, the same for a clip alone and in any batch.
 
 Source: Kong et al. 2020, "PANNs"; github.com/qiuqiangkong/audioset_tagging_cnn, pytorch/models.py.
 """
@@ -30,19 +30,19 @@ class PANNsEncoder(PartlyFrozen):
     State-dict keys are PANNs' own (bn0, conv_block1 ..., fc1), and `fc_out` for the last layer.
 
     Attributes:
-        kernels: the convolutions of one block.
-        pools: the pooling factor of each block; the class's own are those of PANNs.
+        kernels: kernel sizes of the convolutions of a block.
+        pools: the pooling factor of each block; the class attribute is that of PANNs.
         out_dim: E of the output.
         embed_dim: E of the penultimate layer.
-        stride: input frames for each frame of the last block; the smallest number of mel bands.
+        stride: number of input frames for one frame of the last block; also the smallest number of mel bands.
 
     Args:
         out_dim: E of the output.
         n_mels: F, bands of the log-mel features.
         base_channels: channels of the first block; each further block has twice as many. PANNs: 64.
-        dropout: share dropped after each block in training.
-        fc_dropout: share dropped before `fc1` and before `fc_out` in training.
-        pools: the pooling factor of each block; None: PANNs' own.
+        dropout: probability after each block.
+        fc_dropout: probability before `fc1` and before `fc_out`.
+        pools: the pooling factor of each block; None: those of PANNs.
 
     Raises:
         ValueError: fewer bands than `stride`.
@@ -81,14 +81,14 @@ class PANNsEncoder(PartlyFrozen):
         self.trunk_dropout = nn.Dropout(fc_dropout)
         self.head_dropout = nn.Dropout(fc_dropout)
         self._blocks = tuple(blocks)
-        convert_conv2d_weight_memory_format(self, torch.channels_last)  # a CPU convolves a quarter faster so
+        convert_conv2d_weight_memory_format(self, torch.channels_last)  # convolutions are a quarter faster on a CPU
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Embed clips in the shared space.
 
         Args:
-            features: (B, T, F) float32 log-mel; what stands after a clip's end is never looked at.
-            lengths: (B,) int64, frames of each clip, 1 to T; on the CPU they cost an accelerator no waiting.
+            features: (B, T, F) float32 log-mel; padding is ignored.
+            lengths: (B,) int64, frames of each clip, 1 to T; best on the CPU, since reading them from a GPU waits.
         Returns:
             (B, out_dim), not normalised.
         Raises:
@@ -97,7 +97,7 @@ class PANNsEncoder(PartlyFrozen):
         return self.fc_out(self.head_dropout(self.embed(features, lengths)))
 
     def embed(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """PANNs' embedding, the penultimate layer; arguments as in `forward`.
+        """Compute PANNs' embedding, the penultimate layer; arguments as in `forward`.
 
         Returns:
             (B, embed_dim), not negative.
@@ -106,11 +106,11 @@ class PANNsEncoder(PartlyFrozen):
         return F.relu_(self.fc1(self.trunk_dropout(_max_plus_mean(activations, remaining))))
 
     def frames(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """The last block's output, averaged over frequency; arguments as in `forward`.
+        """Compute the last block's output, averaged over frequency; arguments as in `forward`.
 
         Returns:
-            (B, T', embed_dim), a frame for each `stride` of the input, and (B,) int64 on the CPU: the frames of each
-            clip, one for a clip shorter than a stride; zeros follow them.
+            (B, T', embed_dim), one frame for `stride` frames of the input, zero in the padding; and (B,) int64 on the
+            CPU: the number of frames of each clip, at least 1.
         """
         activations, remaining = self._last_block(features, lengths)
         if remaining is None:
@@ -118,11 +118,11 @@ class PANNsEncoder(PartlyFrozen):
         return activations.transpose(1, 2), remaining
 
     def _last_block(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(B, C, T') averaged over frequency, and the clips' lengths in T'; None: all T' frames are their own."""
+        """Return (B, C, T') averaged over frequency, and the clips' lengths in T'; None: nothing is padded."""
         lengths = self._checked(features, lengths)
         activations = self._normalised(features, lengths)  # (B, 1, T, F), T at least one stride
         frames = activations.shape[2]
-        own = lengths.clamp(min=self.stride)  # the zeros that complete one stride count as the clip's own
+        own = lengths.clamp(min=self.stride)  # a clip shorter than a stride gets one frame: its zeros count as its own
         remaining = None if bool((own == frames).all()) else own
         for block in self._blocks:
             activations, remaining = block(activations, remaining)
@@ -141,7 +141,7 @@ class PANNsEncoder(PartlyFrozen):
         self.freeze_modules(*(first if trainable else trunk), source=source)
 
     def _checked(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """The lengths on the CPU."""
+        """Check the inputs, and return the lengths on the CPU."""
         if features.dim() != 3 or features.shape[2] != self.n_mels:
             raise ValueError(f"features are {tuple(features.shape)}, expected (B, T, {self.n_mels})")
         if lengths.shape != features.shape[:1]:
@@ -153,7 +153,11 @@ class PANNsEncoder(PartlyFrozen):
         return lengths
 
     def _normalised(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(B, 1, max(T, stride), F): each band normalised over the clips' own frames; zeros after them."""
+        """Return (B, 1, max(T, stride), F): `bn0` applied to the clips' own frames, and zeros in the padding.
+
+        Only the own frames go through `bn0`: its training statistics must not count padding. After it, padding is zero
+        as the padding of the convolutions is, so that a clip has the same neighbours alone and in a batch.
+        """
         missing = max(self.stride - features.shape[1], 0)
         features = F.pad(features, (0, 0, 0, missing))
         batch, frames, bands = features.shape
@@ -166,7 +170,7 @@ class PANNsEncoder(PartlyFrozen):
 
 
 def _max_plus_mean(activations: Tensor, lengths: Tensor | None) -> Tensor:
-    """(B, C, T), not negative and zero after each clip's end -> (B, C): maximum plus mean over the clip."""
+    """Pool (B, C, T), not negative and zero in the padding, to (B, C): maximum plus mean over a clip's own frames."""
     if lengths is None:
         return activations.amax(2) + activations.mean(2)
     counts = lengths.to(activations.device, activations.dtype, non_blocking=True)
@@ -193,7 +197,7 @@ class PANNsSpec(Spec):
         return self.encoder.pools
 
     def build(self, out_dim: int, n_mels: int) -> PANNsEncoder:
-        """The encoder, with its initial weights and its frozen parts.
+        """Build the encoder, load its initial weights, and freeze what does not learn.
 
         Args:
             out_dim: E of the shared space.
@@ -219,10 +223,10 @@ class PANNsSpec(Spec):
     def _load(self, encoder: PANNsEncoder, path: Path) -> None:
         checkpoint = read_weights(path, repair_of(self.encoder.__name__))
         trained_with = checkpoint.notes.get("last_pool", "panns")
-        # The other way round is the baseline's own recipe: it starts from PANNs' weights and pools once more.
+        # The opposite is allowed, since the baseline itself does so: PANNs' weights, and one more pooling.
         if trained_with == "dcase2023" and self.pools == self.encoder.pools:
             raise ArtefactError(
                 f"{path}: trained with last_pool {trained_with}, model.audio_encoder.last_pool is panns, which gives "
-                f"other embeddings; say model.audio_encoder.last_pool: {trained_with}"
+                f"other embeddings; set model.audio_encoder.last_pool: {trained_with}"
             )
         load_exactly(encoder, checkpoint.state, path)

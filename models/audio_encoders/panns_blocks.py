@@ -1,11 +1,10 @@
-"""The convolution block of PANNs, made indifferent to padding.
+"""The convolution block of PANNs, with outputs that do not depend on padding.
 
-In a padded batch every clip is followed by frames that are not its own. A convolution pads with zeros, so a
-clip comes out as if it were alone when the frames after its end are zero before each convolution, and when
-batch normalisation, in training, counts only the clip's own frames.
+A convolution pads its input with zeros. So a clip in a padded batch gets the same activations as alone if its padding
+is zero before each convolution, and if batch normalisation, in training, counts only the clips' own frames.
 
-Activations are (B, C, T, F) in `channels_last` memory, so that a frame is one row of a (B*T, F*C) matrix:
-overwriting the padded rows costs less than multiplying everything by a mask, and a CPU convolves faster so.
+Activations are (B, C, T, F) in `channels_last` memory, where a frame is one row of a (B*T, F*C) matrix: overwriting
+the padded rows is cheaper than multiplying everything by a mask, and convolutions are faster on a CPU.
 
 Source: Kong et al. 2020, "PANNs"; github.com/qiuqiangkong/audioset_tagging_cnn, pytorch/models.py.
 """
@@ -24,27 +23,31 @@ from models.initial_values import initialise
 
 
 def frame_rows(activations: Tensor) -> Tensor:
-    """A (B*T, F*C) view of (B, C, T, F) activations in channels_last memory: one row a frame."""
+    """Return a (B*T, F*C) view of (B, C, T, F) activations in channels_last memory: one row a frame."""
     batch, channels, frames, bands = activations.shape
     return activations.permute(0, 2, 3, 1).view(batch * frames, bands * channels)
 
 
 def rows_beyond(lengths: Tensor, n_frames: int, device: torch.device) -> Tensor:
-    """Rows of the frames that lie at or after their clip's end.
+    """Return the rows of the padded frames.
 
     Args:
-        lengths: (B,) int64 on the CPU, so that counting the rows waits for no accelerator.
+        lengths: (B,) int64 on the CPU: on a GPU, `nonzero` would wait for it.
         n_frames: T of the batch.
-        device: where the rows are needed.
+        device: of the result.
     Returns:
-        (P,) int64, indices into the B*T frames; empty when no clip is padded.
+        (P,) int64, indices into the B*T frames; empty if no clip is padded.
     """
     beyond = torch.arange(n_frames) >= lengths[:, None]  # (B, T)
     return beyond.flatten().nonzero()[:, 0].to(device, non_blocking=True)
 
 
 class _FillWithMean(torch.autograd.Function):
-    """Overwrite padded frames, in place, with each channel's mean over the frames that are not padded."""
+    """Overwrite padded frames, in place, with the mean of each channel over all frames that are not padding.
+
+    The gradient is written by hand: with autograd, the layer takes more than twice as long on a CPU, since the copy and
+    the sum each allocate a gradient as large as the activations.
+    """
 
     @staticmethod
     def forward(ctx: Any, activations: Tensor, padded: Tensor) -> Tensor:
@@ -61,17 +64,19 @@ class _FillWithMean(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         padded, own = ctx.saved_tensors
-        # In place: this gradient comes fresh from batch_norm's backward, nobody else holds it.
+        # In place: batch_norm's backward has just allocated this gradient, and nothing else refers to it.
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         rows = frame_rows(gradient)
-        of_mean = _sum_of_rows(rows, 1 - own, gradient.shape) / ctx.count  # (C,), the same for each own frame
-        rows.add_(_as_row(of_mean, rows, gradient.shape)).index_fill_(0, padded, 0)
+        # All padded frames are copies of the mean: their gradients, summed and divided by the count, flow through it
+        # to each own frame; the padded values themselves were overwritten, and get none.
+        through_mean = _sum_of_rows(rows, 1 - own, gradient.shape) / ctx.count  # (C,)
+        rows.add_(_as_row(through_mean, rows, gradient.shape)).index_fill_(0, padded, 0)
         return gradient, None
 
 
 def _sum_of_rows(rows: Tensor, weights: Tensor, shape: torch.Size) -> Tensor:
-    """(C,) sum of the frames that have weight 1, over time and bands; a matrix product reads memory once."""
-    if rows.dtype == torch.float16:  # a product's result is float16 too, where sums overflow
+    """Sum the frames that have weight 1, over time and bands: (C,); as a matrix product, which reads memory once."""
+    if rows.dtype == torch.float16:  # the product would be float16 too, and sums overflow above 65504
         sums = (rows * weights[:, None]).sum(0, dtype=torch.float32)
     else:
         sums = torch.mv(rows.t(), weights)
@@ -80,17 +85,17 @@ def _sum_of_rows(rows: Tensor, weights: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _as_row(channels: Tensor, rows: Tensor, shape: torch.Size) -> Tensor:
-    """(C,) values, one a channel, as a row of `frame_rows`: (F*C,)."""
+    """Repeat (C,) values, one a channel, to a row of `frame_rows`: (F*C,)."""
     return channels.to(rows.dtype).repeat(shape[3])
 
 
 class MaskedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation whose training statistics count the frames that are not padding.
+    """Batch normalisation whose training statistics ignore padding.
 
-    State-dict keys, evaluation mode and batches without padding are those of `nn.BatchNorm2d`.
+    State-dict keys, evaluation mode and results without padding are those of `nn.BatchNorm2d`.
     """
 
-    # As this class is built, none of them is None; nn.BatchNorm2d leaves that open.
+    # nn.BatchNorm2d declares them as optional; with the default arguments they are always set.
     momentum: float
     running_mean: Tensor
     running_var: Tensor
@@ -101,24 +106,26 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
 
         Args:
             activations: (B, C, T, F) in channels_last memory; overwritten at the padded frames.
-            padded: (P,) rows as `rows_beyond` gives them; None or empty: no frame is padding.
+            padded: (P,) rows from `rows_beyond`; None or empty: no frame is padding.
         Returns:
-            (B, C, T, F); what stands at the padded frames means nothing.
+            (B, C, T, F); undefined at the padded frames.
         """
         if padded is None or not len(padded) or not self.training:
             return super().forward(activations)
         bands = activations.shape[3]
-        n_all = activations.numel() // activations.shape[1]  # values a channel
+        n_all = activations.numel() // activations.shape[1]  # number of values of a channel
         n_own = n_all - len(padded) * bands
         share = n_own / n_all
-        # With their mean in the padded frames, the whole has the own frames' mean and `share` of their variance:
-        # the same factor on eps and (as a root) on the weight makes the native kernel give the right values.
+        # Why not compute the statistics here: torch's fused kernel is several times faster than its formula in Python.
+        # With the mean of the own frames in the padding, all frames together have the same mean, and `share` times the
+        # variance v of the own frames: w * sqrt(share) / sqrt(share * v + share * eps) = w / sqrt(v + eps).
         filled = _FillWithMean.apply(activations, padded)
         mean, variance = torch.zeros_like(self.running_mean), torch.ones_like(self.running_var)
         weight = self.weight * share**0.5
         result = F.batch_norm(filled, mean, variance, weight, self.bias, True, 1.0, self.eps * share)
         with torch.no_grad():
-            unbiased = variance * ((n_all - 1) / max(n_own - 1, 1))  # as nn.BatchNorm2d keeps it
+            # The kernel gives share * v * n_all / (n_all - 1); nn.BatchNorm2d stores v * n_own / (n_own - 1).
+            unbiased = variance * ((n_all - 1) / max(n_own - 1, 1))
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(unbiased, self.momentum)
             self.num_batches_tracked += 1
@@ -133,9 +140,9 @@ class ConvBlock(nn.Module):
     Args:
         in_channels: C of the input.
         out_channels: C of the output.
-        kernels: the odd width of each convolution: (3, 3) is PANNs' ConvBlock, (5,) its ConvBlock5x5.
+        kernels: the kernel size, odd, of each convolution: (3, 3) is PANNs' ConvBlock, (5,) its ConvBlock5x5.
         pool: factor of the average pooling in time and frequency.
-        dropout: share of the outputs dropped in training.
+        dropout: probability, on the output.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernels: Sequence[int], pool: int, dropout: float) -> None:
@@ -143,7 +150,7 @@ class ConvBlock(nn.Module):
         layers = []
         for number, kernel in enumerate(kernels, start=1):
             conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
-            initialise(conv)  # layer by layer: the order of the draws is part of what a seed means
+            initialise(conv)  # layer by layer: another order of random draws would change the results of a seed
             norm = MaskedBatchNorm2d(out_channels)
             self.add_module(f"conv{number}", conv)
             self.add_module(f"bn{number}", norm)
@@ -157,17 +164,18 @@ class ConvBlock(nn.Module):
         """Run the block.
 
         Args:
-            activations: (B, C, T, F) in channels_last memory, zero after each clip's end.
-            lengths: (B,) int64 on the CPU, frames of each clip, at least `pool`; None: all T frames are its own.
+            activations: (B, C, T, F) in channels_last memory, zero in the padding.
+            lengths: (B,) int64 on the CPU, frames of each clip, at least `pool`; None: no clip is padded.
         Returns:
-            (B, C_out, T // pool, F // pool), again zero after each clip's end, and the clips' new lengths.
+            (B, C_out, T // pool, F // pool), again zero in the padding, and the clips' new lengths.
         """
         padded = dropped = None
         if lengths is not None:
             n_frames, device = activations.shape[2], activations.device
             padded = rows_beyond(lengths, n_frames, device)
             lengths = lengths // self.pool
-            # An odd last frame counts in the statistics, but the pooling of a clip alone drops it.
+            # Pooling drops an odd last frame of a clip that is alone: it counts in the batch statistics, but must be
+            # zero when a longer clip of the batch makes the pooling reach it.
             dropped = rows_beyond(lengths * self.pool, n_frames, device)
         *first, last = self._layers
         for conv, norm in first:
@@ -181,10 +189,10 @@ class ConvBlock(nn.Module):
 def _conv_norm_relu(
     activations: Tensor, conv: nn.Conv2d, norm: MaskedBatchNorm2d, padded: Tensor | None, zeroed: Tensor | None
 ) -> Tensor:
-    """Convolution, normalisation over the frames that are not `padded`, zeros at the rows `zeroed`, ReLU."""
+    """Apply convolution, normalisation over the frames that are not `padded`, zeros at the rows `zeroed`, and ReLU."""
     activations = conv(activations).contiguous(memory_format=torch.channels_last)
     activations = norm(activations, padded)
     if zeroed is not None and len(zeroed):
-        # Autograd need not see this: the ReLU lets no gradient through where its result is zero.
+        # Outside of autograd: the gradient of the ReLU is zero where its output is zero.
         frame_rows(activations.detach()).index_fill_(0, zeroed, 0)
     return F.relu_(activations)

@@ -1,4 +1,4 @@
-"""The front-end that published weights were trained on, told by the mel filters that they carry."""
+"""Recognise the front-end that published weights were trained on, by the mel filters in their file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from models.audio_encoders.panns_published import Published
 from utils.audio_utils import FrontEnd, mel_filters
 from utils.cli_utils import ArtefactError
 
-_TOLERANCE = 1e-4  # between two versions of librosa, and for files in half precision; filters reach 0.02 and more
+# Mel filters differ this much between versions of librosa, and in half precision; their peaks are 0.02 or more.
+_TOLERANCE = 1e-4
 
 
 def _like_panns(sample_rate_hz: int, window: int, hop: int, fmax_hz: int) -> FrontEnd:
@@ -29,14 +30,14 @@ _KNOWN = {
 
 
 def front_end_of(published: Published, own: FrontEnd) -> FrontEnd | None:
-    """The front-end that weights were trained on, as far as the file tells.
+    """Return the front-end that weights were trained on, if their file shows it.
 
     Args:
         published: the weights.
-        own: a front-end to try before those that are known: the run's.
+        own: the run's front-end, compared before the known ones.
     Returns:
-        None where the file carries no mel filters, or filters that are not known. A file of the DCASE 2023 baseline
-        carries none and is taken for the baseline's.
+        None if the file has no mel filters, or unknown ones. A file of the DCASE 2023 baseline has none; its front-end
+        is always the baseline's.
     """
     if published.of_baseline:
         return DCASE
@@ -44,21 +45,22 @@ def front_end_of(published: Published, own: FrontEnd) -> FrontEnd | None:
 
 
 def check_front_end(published: Published, own: FrontEnd, repair: str) -> None:
-    """Make sure that weights fit the run's front-end.
+    """Check that weights were trained on the run's front-end.
 
-    PANNs' own weights are let through to the front-end of the DCASE 2023 baseline, which begins there.
+    PANNs' own weights are also accepted with the front-end of the DCASE 2023 baseline, since the baseline fine-tunes
+    them with it.
 
     Args:
         published: the weights.
         own: `data.front_end`.
-        repair: what else can be done, for messages.
+        repair: another repair, for messages.
     Raises:
         ArtefactError: other mel filters or another FFT; both front-ends are named.
     """
     if published.n_mels != own.n_mels:
         raise ArtefactError(
             f"{published.path}: made for {published.n_mels} mel bands, data.front_end has {own.n_mels}; "
-            "take data.front_end: {name: panns}"
+            "set data.front_end: {name: panns}"
         )
     found = front_end_of(published, own)
     if published.mel is None or found == own or (found == PANNS and own == DCASE):
@@ -74,12 +76,12 @@ def check_front_end(published: Published, own: FrontEnd, repair: str) -> None:
     wanted = "name: panns" if found == PANNS else numbers
     raise ArtefactError(
         f"{start} {name}, trained on {found.describe()}, data.front_end is {own.describe()}; "
-        f"say data.front_end: {{{wanted}}}, or {repair}"
+        f"set data.front_end: {{{wanted}}}, or {repair}"
     )
 
 
 def _fits(published: Published, front_end: FrontEnd) -> bool:
-    """Whether a front-end has the FFT and the mel filters that the file carries."""
+    """Return whether a front-end has the FFT and the mel filters of the file."""
     mel = published.mel
     if mel is None or published.fft_size not in (None, front_end.fft_size):
         return False

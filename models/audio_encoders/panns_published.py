@@ -1,13 +1,13 @@
-"""Weights that others published for a network of PANNs: where they lie in a file, and by which names.
+"""Read published weights of PANNs' networks, under the key names of this project.
 
-| file | where | what differs |
+| file | where the weights are | what differs |
 |---|---|---|
-| PANNs | `model` | carries its front-end and a classifier |
+| PANNs | `model` | also has the front-end and a classifier |
 | DCASE 2023 baseline | a state dict (`bn0`, `cnn.N`, `fc.1`, `fc2`), or in a pair | pools after block 6 |
 | MS-CLAP 2022 | `model`, `audio_encoder.base.` | a projection of its own, 44.1 kHz |
 | WavCaps | `model`, `audio_encoder.audio_enc.` | pools after block 6, and has no embedding layer `fc1` |
 
-Any other prefix, such as `module.`, is found the same way: it stands before `bn0.weight` and the first convolution.
+Any other prefix, such as `module.`, is found too: it is what comes before `bn0.weight` and the first convolution.
 
 Source: github.com/qiuqiangkong/audioset_tagging_cnn; DCASE 2023 task 6B baseline, models/audio_encoders.py;
 github.com/microsoft/CLAP, msclap/models/audio.py; github.com/XinhaoMei/WavCaps, retrieval/models/cnns.py.
@@ -33,14 +33,14 @@ from utils.weight_utils import check_values, key_problems, read_foreign
 ENCODERS: dict[str, type[PANNsEncoder]] = {
     encoder.__name__: encoder for encoder in (CNN14Encoder, CNN10Encoder, CNN6Encoder)
 }
-# What no encoder here has: a classifier, and the front-ends of PANNs and WavCaps.
+# Layers that the encoders here do not have: the classifier, and the front-ends of PANNs and WavCaps.
 _LEFT_OUT = ("spectrogram_extractor.", "logmel_extractor.", "audio_feats_extractor.", "fc_audioset.")
 _FIRST = ("conv_block1.conv1.weight", "cnn.0.weight")
 _STFT, _MEL = "stft.conv_real.weight", ".melW"
-# The places of the layers in a block of the baseline's `cnn`, eight places a block: the others have no weights.
-_PLACES = {0: "conv1", 1: "bn1", 3: "conv2", 4: "bn2"}
+# The baseline's `cnn` is one nn.Sequential with eight modules a block; those at the other positions have no weights.
+_POSITIONS = {0: "conv1", 1: "bn1", 3: "conv2", 4: "bn2"}
 _RENAMED = {"fc.1": "fc1", "fc2": "fc_out"}
-# Parts of names that tell what else a file holds; those of networks that a hub has say so.
+# Substrings of keys that show which other network a file holds, for messages.
 _OTHERS = {
     "audio_branch.": "a CLAP of LAION; name it as a hub does, such as laion/clap-htsat-unfused",
     "audio_model.audio_encoder.": "a CLAP of transformers; name the folder that holds it with its config.json",
@@ -54,17 +54,17 @@ _OTHERS = {
 
 
 class Published(NamedTuple):
-    """The weights of a network of PANNs, by the names of the encoder, in float32.
+    """The weights of a network of PANNs, with the key names of its encoder, in float32.
 
     Attributes:
         path: the file.
-        kind: the encoder that they belong to.
-        state: tensors by name; `fc_out` is there if the file has a last layer, `fc1` if it has that.
-        last_pool: of the network that they were trained in.
-        fft_size: of the front-end that the file carries; None: it carries none.
-        mel: (bins, F) mel filters of that front-end, or None.
-        left_out: the first parts of the names that were not taken.
-        of_baseline: whether it came from the DCASE 2023 baseline, by its names.
+        kind: the class of the encoder.
+        state: the state dict; without `fc_out` or `fc1` if the file has no such layer.
+        last_pool: of the network that was trained.
+        fft_size: of the front-end in the file; None: there is none.
+        mel: (bins, F) mel filters of the front-end in the file; None: there are none.
+        left_out: the top-level names of the keys that were ignored.
+        of_baseline: whether the keys are those of the DCASE 2023 baseline.
     """
 
     path: Path
@@ -88,7 +88,7 @@ class Published(NamedTuple):
 
     @property
     def out_dim(self) -> int | None:
-        """E of the file's own last layer; None: it has none."""
+        """E of the last layer in the file; None: there is none."""
         return len(self.state["fc_out.weight"]) if "fc_out.weight" in self.state else None
 
     @property
@@ -97,17 +97,17 @@ class Published(NamedTuple):
         return POOLS[self.last_pool] if self.kind is CNN14Encoder else self.kind.pools
 
     def drawn(self, out_dim: int) -> tuple[str, ...]:
-        """The layers that `build` draws."""
+        """Return the names of the layers that `build` has to initialise randomly."""
         have_head = self.out_dim == out_dim
         return tuple(["fc1"] * ("fc1.weight" not in self.state) + ["fc_out"] * (not have_head))
 
     def build(self, out_dim: int, seed: int = 0, init: InitialValues = "xavier_uniform") -> PANNsEncoder:
-        """The encoder with these weights.
+        """Build the encoder with these weights.
 
         Args:
-            out_dim: E; the file's own last layer is kept if it has this width.
-            seed: of the layers that the file does not hold.
-            init: how those are drawn.
+            out_dim: E; the last layer in the file is used if it has this width.
+            seed: for the layers that the file does not have.
+            init: their initial values.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -120,15 +120,15 @@ class Published(NamedTuple):
 
 
 def read_published(path: Path, name: str | None, repair: str) -> Published:
-    """Read the weights of a network of PANNs from whatever file holds them.
+    """Read the weights of a network of PANNs from a file in any of the layouts above.
 
     Args:
         path: a file of torch.save or safetensors.
-        name: one of `ENCODERS`; None: whichever has these keys.
+        name: one of `ENCODERS`; None: the one with these keys.
         repair: what to do about a bad file, for messages.
     Raises:
-        ArtefactError: see `utils.weight_utils.read_foreign`; or no such network, other keys or shapes than it has, or
-            values that are no numbers.
+        ArtefactError: see `utils.weight_utils.read_foreign`; or the file has no such network, other keys or shapes, or
+            values that are not finite.
     """
     state, notes = read_foreign(path, repair)
     prefix = _prefix(state, path, repair)
@@ -158,32 +158,36 @@ def read_published(path: Path, name: str | None, repair: str) -> Published:
 
 
 def _prefix(state: Mapping[str, Tensor], path: Path, repair: str) -> str:
-    """What stands before the names of the one network of PANNs in a file."""
+    """Return the prefix of the keys of the one network of PANNs in a file."""
     ends = [key.removesuffix("bn0.weight") for key in state if f".{key}".endswith(".bn0.weight")]
     prefixes = [prefix for prefix in ends if any(prefix + first in state for first in _FIRST)]
     if len(prefixes) == 1:
         return prefixes[0]
     if prefixes:
         raise ArtefactError(f"{path}: holds {len(prefixes)} networks of PANNs, under {', '.join(prefixes)}; {repair}")
-    others = [kind for part, kind in _OTHERS.items() if any(part in key for key in state)]
+    others = [kind for substring, kind in _OTHERS.items() if any(substring in key for key in state)]
     what = f"it holds {others[0]}" if others else f"it holds {', '.join(list(state)[:3])}"
-    raise ArtefactError(f"{path}: no CNN6, CNN10 or CNN14 of PANNs is in it: {what}; {repair}")
+    raise ArtefactError(f"{path}: holds no CNN6, CNN10 or CNN14 of PANNs: {what}; {repair}")
 
 
 def _renamed(branch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of the DCASE 2023 baseline by PANNs' names; names that it does not have stay as they are."""
+    """Rename the keys of the DCASE 2023 baseline to PANNs' names; unknown keys stay as they are."""
     renamed = {}
     for key, value in branch.items():
         layer, _, kind = key.rpartition(".")
-        place = layer.removeprefix("cnn.")
-        if place.isascii() and place.isdigit() and len(place) < 4 and int(place) % 8 in _PLACES:
-            layer = f"conv_block{int(place) // 8 + 1}.{_PLACES[int(place) % 8]}"
+        number = layer.removeprefix("cnn.")
+        # isdigit alone also accepts "²", and int() of thousands of digits raises an error
+        if number.isascii() and number.isdigit() and len(number) < 4 and int(number) % 8 in _POSITIONS:
+            layer = f"conv_block{int(number) // 8 + 1}.{_POSITIONS[int(number) % 8]}"
         renamed[f"{_RENAMED.get(layer, layer)}.{kind}"] = value
     return renamed
 
 
 def _completed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights in float32, and the counters of batches, which half of all programs leave out; they change nothing."""
+    """Convert weights to float32, and add missing `num_batches_tracked`, which many programs do not save.
+
+    The counter only matters for batch normalisation without momentum, which no network here has.
+    """
     complete = {}
     for key, value in state.items():
         counter = key.endswith("num_batches_tracked")
@@ -195,9 +199,9 @@ def _completed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _recognised(state: Mapping[str, Tensor], name: str | None, path: Path, repair: str) -> type[PANNsEncoder]:
-    """The encoder that a checkpoint belongs to, by its keys."""
-    keys = {key: torch.empty(0) for key in state if not key.startswith("fc_out.")}  # of shapes later
-    with torch.device("meta"):  # keys alone: no memory, no random numbers
+    """Return the encoder with the keys of a checkpoint."""
+    keys = {key: torch.empty(0) for key in state if not key.startswith("fc_out.")}  # shapes are checked later
+    with torch.device("meta"):  # only the keys are needed: this takes no memory and no random numbers
         wanted = {
             kind: {key: torch.empty(0) for key in kind(out_dim=1).state_dict() if not key.startswith(_optional(state))}
             for kind in ([ENCODERS[name]] if name else ENCODERS.values())
@@ -208,20 +212,20 @@ def _recognised(state: Mapping[str, Tensor], name: str | None, path: Path, repai
 
 
 def _optional(state: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Layers that a file need not hold, if it holds nothing of them."""
+    """Return the layers that a file may lack as a whole."""
     return ("fc_out.",) if any(key.startswith("fc1.") for key in state) else ("fc_out.", "fc1.")
 
 
 def _check_shapes(state: Mapping[str, Tensor], kind: type[PANNsEncoder], path: Path, repair: str) -> None:
-    """Compare the shapes with those of an encoder of the file's own width, before any memory is taken for one."""
+    """Compare the shapes with those of an encoder of the file's own width, before memory is allocated for one."""
     sizes = []
     for key in ("fc_out.weight", "bn0.weight", "conv_block1.conv1.weight"):  # E, F, channels of the first block
         shape = state[key].shape if key in state else ()
-        sizes.append(max([*shape, 1][0], 1))  # a tensor without axes is refused below
+        sizes.append(max([*shape, 1][0], 1))  # of a tensor without axes 1: the comparison below reports it
     try:
         with torch.device("meta"):
             wanted = kind(*sizes).state_dict()
-    except (ValueError, RuntimeError) as error:  # too few bands; too many channels for any memory
+    except (ValueError, RuntimeError) as error:  # too few bands; more channels than torch can address
         raise ArtefactError(f"{path}: {error}; {repair}") from error
     held = {key: value for key, value in wanted.items() if key in state or not key.startswith(("fc1.", "fc_out."))}
     _refuse(key_problems(held, state), kind, path, repair)

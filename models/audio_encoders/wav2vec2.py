@@ -31,7 +31,7 @@ class Wav2Vec2Encoder(PartlyFrozen):
     A clip's embedding is the same alone and in any batch, in evaluation mode.
 
     Attributes:
-        sample_rate_hz: of the waves that the network wants.
+        sample_rate_hz: of the waves that the network was trained on.
         min_samples: of the shortest clip.
         max_samples: of the longest window; None: any.
 
@@ -58,8 +58,8 @@ class Wav2Vec2Encoder(PartlyFrozen):
         """Embed clips in the shared space.
 
         Args:
-            waves: (B, S) float32, -1 to 1; what stands after a clip's end is never looked at.
-            lengths: (B,) int64, samples of each clip; on the CPU they cost an accelerator no waiting.
+            waves: (B, S) float32, -1 to 1; padding is ignored.
+            lengths: (B,) int64, samples of each clip; best on the CPU, since reading them from a GPU waits for it.
         Returns:
             (B, out_dim), not normalised.
         Raises:
@@ -102,11 +102,11 @@ class Wav2Vec2Spec(Spec):
         return self
 
     def build(self, out_dim: int, in_dim: int = 1) -> Wav2Vec2Encoder:
-        """The encoder, with its pretrained weights and its frozen parts.
+        """Build the encoder, with its pretrained weights, and freeze what does not learn.
 
         Args:
             out_dim: E of the shared space.
-            in_dim: of no concern to an encoder on waveforms.
+            in_dim: ignored; only encoders on log-mels or vectors use it.
         Raises:
             UserError: no such model, one of another type than `name` says, incomplete or broken files, or layers that
                 it does not have.

@@ -23,11 +23,11 @@ BACKBONE_TYPES = tuple(_LOADERS)
 
 
 def load_backbone(model: str, key: str, layers: int | None = None) -> WaveformBackbone:
-    """A pretrained network on waveforms, in evaluation mode, float32, on the CPU.
+    """Load a pretrained network on waveforms, in evaluation mode, float32, on the CPU.
 
     Args:
         model: a folder, or a name that a hub knows.
-        key: of the YAML, for messages; `layers` stands beside it.
+        key: of the YAML, for messages; `layers` is in the same section.
         layers: keep the first so many transformer layers; None: all.
     Raises:
         UserError: no such model, one of another type, incomplete or broken files, or layers that it does not have.

@@ -1,4 +1,4 @@
-"""What the pretrained audio networks share: waveforms in, frames or one vector a clip out, never a trace of padding."""
+"""Base class of the pretrained audio networks: waveforms in, frames or one vector a clip out; padding is ignored."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from models.pooling import inside, masked_mean
 
 
 class WaveformBackbone(nn.Module, ABC):
-    """A pretrained network on mono waveforms; a clip's output is the same alone and in any batch.
+    """A pretrained network on mono waveforms; in evaluation mode a clip's output is the same alone and in any batch.
 
-    That holds in evaluation mode. All work is done on the device of the waves; lengths and counts stay on the CPU,
-    where they cost an accelerator no waiting.
+    The computation runs on the device of the waves; lengths and counts stay on the CPU, since reading them from a GPU
+    would wait for it in every batch.
 
     Attributes:
-        sample_rate_hz: of the waves that the network wants.
+        sample_rate_hz: of the waves that the network was trained on.
         width: D of the frames.
         vector_width: D of the vectors.
         min_samples: the shortest clip that gives a frame.
@@ -32,28 +32,28 @@ class WaveformBackbone(nn.Module, ABC):
 
     @property
     def feature_encoder(self) -> nn.Module | None:
-        """The first layers, from samples to frames, which fine-tuning often holds still; None: there are none."""
+        """The first layers, from samples to frames, which are often frozen in fine-tuning; None: there are none."""
         return None
 
     @abstractmethod
     def frame_count(self, samples: int) -> int:
-        """Frames of a clip of so many samples."""
+        """Return the number of frames of a clip of so many samples."""
 
     @abstractmethod
     def frames(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed each moment of the clips.
+        """Embed clips frame by frame.
 
         Args:
-            waves: (B, S) float32, -1 to 1; what stands after a clip's end is never looked at.
+            waves: (B, S) float32, -1 to 1; padding is ignored.
             lengths: (B,) int64, samples of each clip; best on the CPU.
         Returns:
-            (B, T, D), and (B,) int64 on the CPU: the frames of each clip. What stands after them is not defined.
+            (B, T, D), undefined in the padding; and (B,) int64 on the CPU, the number of frames of each clip.
         Raises:
             ValueError: shapes that do not fit, or a clip that is too short or too long for the network.
         """
 
     def vectors(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """One vector a clip: the mean over its own frames; arguments and Raises as of `frames`.
+        """Embed clips as one vector each: the mean over its own frames; arguments and Raises as of `frames`.
 
         Returns:
             (B, vector_width) float32, not normalised.
@@ -61,11 +61,11 @@ class WaveformBackbone(nn.Module, ABC):
         return masked_mean(*self.frames(waves, lengths))
 
     def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """The same as `frames`."""
+        """Call `frames`."""
         return self.frames(waves, lengths)
 
     def _checked(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Waves cut to the longest clip, zero after each clip's end, and the lengths on the CPU."""
+        """Check the inputs; return the waves, cut to the longest clip and zero in the padding, and the lengths."""
         if waves.dim() != 2 or lengths.shape != waves.shape[:1]:
             raise ValueError(
                 f"waves and lengths are {tuple(waves.shape)} and {tuple(lengths.shape)}, expected (B, S) and (B,)"
@@ -92,5 +92,5 @@ class WaveformBackbone(nn.Module, ABC):
         return "it is longer than the network's window"
 
     def _frame_counts(self, lengths: Tensor) -> Tensor:
-        """(B,) int64 on the CPU: the frames of clips of so many samples."""
+        """Return (B,) int64 on the CPU: the number of frames of clips of so many samples."""
         return torch.tensor([self.frame_count(length) for length in lengths.tolist()], dtype=torch.int64)

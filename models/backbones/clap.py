@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class ClapBackbone(WaveformBackbone):
-    """CLAP's audio encoder, with its projection where the model has one.
+    """CLAP's audio encoder, with its projection if the model has one.
 
-    Clips shorter than the window are repeated as often as they fit whole, then filled up with zeros, as CLAP does;
-    longer ones are refused: CLAP would take a random crop, and a clip would get another embedding at every call.
+    As in CLAP, a clip shorter than the window is repeated as often as it fits whole, and padded with zeros. Longer
+    clips are refused: CLAP takes a random crop, so that a clip would get another embedding at every call.
 
     Args:
         network: the audio encoder.
-        extractor: its settings of the log-mel.
+        extractor: the settings of its log-mel.
     """
 
     min_samples = 1
@@ -49,26 +49,26 @@ class ClapBackbone(WaveformBackbone):
         rows = encoder.spec_size // encoder.patch_stride[1] // 2 ** (encoder.num_layers - 1)
         self._window_frames = rows * encoder.freq_ratio
         filters = extractor.mel_filters if extractor.truncation == "fusion" else extractor.mel_filters_slaney
-        # float64: float32 would drown quiet bands beside loud ones in rounding, 10 dB and more above CLAP's floor
+        # float64: in float32 the rounding errors of loud bands exceed quiet bands, by 10 dB and more above CLAP's floor
         self.register_buffer("filters", torch.as_tensor(filters, dtype=torch.float64).T.contiguous(), persistent=False)
         self.register_buffer("window", torch.hann_window(self.n_fft, dtype=torch.float64), persistent=False)
 
     def frame_count(self, samples: int) -> int:
-        """Frames that lie, wholly or in part, in the first pass of a clip of so many samples."""
+        """Return the number of frames, the last one rounded up, of the first repetition of a clip."""
         return -(-samples * self._window_frames // self.max_samples)
 
     def frames(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """See `WaveformBackbone.frames`; the last hidden state, its mean over frequency."""
+        """Compute the mean over frequency of the last hidden state; see `WaveformBackbone.frames`."""
         waves, lengths = self._checked(waves, lengths)
         counts = self._frame_counts(lengths)
         hidden = self._run(waves, lengths).last_hidden_state  # (B, D, frequencies, frames of the window)
         return hidden.mean(2).transpose(1, 2)[:, : int(counts.max())], counts
 
     def vectors(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """CLAP's embedding of each clip in the space that it shares with CLAP's texts.
+        """Compute CLAP's embedding of each clip, in the space that it shares with CLAP's texts.
 
-        The `audio_embeds` of ClapAudioModelWithProjection: not normalised. `ClapModel.get_audio_features` gives the
-        same, normalised to length 1. Of an encoder without a projection it is the `pooler_output` of ClapAudioModel.
+        These are the `audio_embeds` of ClapAudioModelWithProjection, not normalised; `ClapModel.get_audio_features`
+        gives the same, normalised to length 1. Without a projection it is the `pooler_output` of ClapAudioModel.
 
         Args:
             waves: see `frames`.
@@ -82,10 +82,12 @@ class ClapBackbone(WaveformBackbone):
         return (output.audio_embeds if self.projected else output.pooler_output).float()
 
     def log_mel(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """CLAP's features of the whole window.
+        """Compute CLAP's log-mel of the whole window.
+
+        On the device of the waves, since ClapFeatureExtractor works with numpy, clip by clip.
 
         Args:
-            waves: (B, S) float32, zero after each clip's end, S at most `max_samples`.
+            waves: (B, S) float32, zero in the padding, S at most `max_samples`.
             lengths: (B,) int64 on the CPU.
         Returns:
             (B, T, F) float32, decibels.
@@ -98,39 +100,40 @@ class ClapBackbone(WaveformBackbone):
             return (10 * bands.clamp(min=1e-10).log10()).float().transpose(1, 2)
 
     def _filled(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """(B, max_samples): each clip repeated, then zeros."""
-        place = torch.arange(self.max_samples, device=waves.device)
+        """Fill the window: (B, max_samples), each clip repeated as the extractor's `padding` says, then zeros."""
+        position = torch.arange(self.max_samples, device=waves.device)
         counts = lengths.to(waves.device, non_blocking=True)[:, None]
-        window = waves.gather(1, place % counts)
+        window = waves.gather(1, position % counts)
         if self.padding == "repeat":
             return window
         repeats = self.max_samples // counts if self.padding == "repeatpad" else 1
-        return window.masked_fill(place >= repeats * counts, 0)
+        return window.masked_fill(position >= repeats * counts, 0)
 
     def _run(self, waves: Tensor, lengths: Tensor) -> Any:
         features = self.log_mel(waves, lengths)[:, None]  # (B, 1, T, F)
         if not self.fusion:
             return self.network(features)
-        # as the extractor does with clips that fit: four equal views, of which the first is looked at
+        # A fused model takes four views. As in the extractor, those of a clip that fits in the window are equal, and
+        # with `is_longer` False the network uses the first one.
         longer = torch.zeros(len(features), 1, dtype=torch.bool, device=features.device)
         return self.network(features.expand(-1, 4, -1, -1), is_longer=longer)
 
 
 def load_clap(model: str, key: str, layers: int | None = None) -> ClapBackbone:
-    """The audio encoder of a CLAP from a folder or hub; the folder may hold the encoder alone.
+    """Load the audio encoder of a CLAP from a folder or hub; the folder may hold only the encoder.
 
-    Settings of the log-mel that preprocessor_config.json does not name are ClapFeatureExtractor's defaults; where
-    there is no such file, the kind of mel filters is that of CLAP's fused or unfused models, whichever this one is.
+    Settings of the log-mel that preprocessor_config.json does not contain are ClapFeatureExtractor's defaults. If there
+    is no such file, the mel filters are those of CLAP's fused or unfused models, as config.json says.
 
     Args:
         model: see `find_model`.
         key: of the YAML, for messages.
-        layers: must be None: CLAP's stages halve the frames, and its projection fits the last one alone.
+        layers: must be None: each stage halves the frames, and the projection only fits the last one.
     Raises:
         UserError: see `load_pretrained`; or `layers`; or a preprocessor_config.json for another model.
     """
     if layers is not None:
-        raise UserError(f"{key.rpartition('.')[0]}.layers: {layers}, but CLAP takes no choice of layers; say null")
+        raise UserError(f"{key.rpartition('.')[0]}.layers: {layers}, but CLAP takes no choice of layers; set null")
     from transformers import ClapAudioModel, ClapAudioModelWithProjection, ClapFeatureExtractor
 
     alone = "ClapAudioModel" in (read_config(model, key).architectures or ())

@@ -1,4 +1,4 @@
-"""How a pretrained model wants its waveforms prepared: the settings that its folder names beside the weights."""
+"""Feature extractors of pretrained models: read the settings in the model's folder."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from utils.pretrained_utils import find_model, local_only, reason_of
 
 
 def read_extractor(kind: Any, model: str, key: str, absent: Mapping[str, Any] | None = None) -> Any:
-    """A feature extractor of transformers, with the settings of preprocessor_config.json.
+    """Build a feature extractor of transformers with the settings of preprocessor_config.json.
+
+    Not with its own `from_pretrained`, which reads JSON of any size and depth.
 
     Args:
         kind: its class, such as WhisperFeatureExtractor.
         model: see `find_model`.
         key: of the YAML, for messages.
-        absent: the settings of a model without such a file, where they are not the class's own defaults.
+        absent: settings for a model without such a file that differ from the class's defaults.
     Raises:
         UserError: no such model, or a file that cannot be used.
     """
@@ -30,10 +32,10 @@ def read_extractor(kind: Any, model: str, key: str, absent: Mapping[str, Any] | 
 
 
 def check_bands(found: int, wanted: int, model: str, key: str) -> None:
-    """The extractor's mel bands must be those of the network.
+    """Check that the extractor has the number of mel bands of the network.
 
     Raises:
-        UserError: they are others.
+        UserError: it has another.
     """
     if found != wanted:
         raise UserError(
@@ -43,7 +45,7 @@ def check_bands(found: int, wanted: int, model: str, key: str) -> None:
 
 
 def _settings(model: str, key: str) -> dict[str, Any] | None:
-    """The extractor's block of processor_config.json, or preprocessor_config.json; None where there is neither."""
+    """Read the extractor's section of processor_config.json, or preprocessor_config.json; None: there is neither."""
     source = find_model(model, key)
     from transformers.utils import cached_file
 
@@ -58,7 +60,7 @@ def _settings(model: str, key: str) -> dict[str, Any] | None:
             if path is None:
                 continue
             settings = read_json(Path(path))
-            if name == "processor_config.json":  # holds the extractor's settings in newer models alone
+            if name == "processor_config.json":  # only newer models have the extractor's settings in this file
                 settings = settings.get("feature_extractor") or settings.get("audio_processor")
             if settings is not None:
                 return dict(settings)

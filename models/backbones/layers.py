@@ -1,4 +1,4 @@
-"""Fewer layers of a pretrained transformer."""
+"""Truncate a pretrained transformer to its first layers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from utils.cli_utils import UserError
 
 
 def keep_layers(stack: nn.ModuleList, layers: int | None, model: str, key: str) -> nn.ModuleList:
-    """The first `layers` of a transformer's layers; None: all.
+    """Return the first `layers` of a transformer's layers; None: all.
 
     Args:
         stack: all layers.
-        layers: how many are wanted.
+        layers: number of layers.
         model: for messages.
-        key: of the model in the YAML; `layers` stands beside it.
+        key: of the model in the YAML; `layers` is in the same section.
     Raises:
         UserError: fewer than one, or more than there are.
     """
@@ -23,6 +23,6 @@ def keep_layers(stack: nn.ModuleList, layers: int | None, model: str, key: str) 
     if not 1 <= layers <= len(stack):
         raise UserError(
             f"{key.rpartition('.')[0]}.layers: {layers}, but {model} has {len(stack)} transformer layers; "
-            f"say 1 to {len(stack)}, or null for all"
+            f"set 1 to {len(stack)}, or null for all"
         )
     return nn.ModuleList(list(stack)[:layers])

@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 class SpeechBackbone(WaveformBackbone):
-    """wav2vec 2.0 or HuBERT, without an adapter if the model has one.
+    """wav2vec 2.0 or HuBERT; an adapter is ignored.
 
-    Models whose first convolution is followed by group normalisation, such as wav2vec2-base, normalise over the whole
-    clip, padding included, and were trained without a mask. Here their convolutions see clips of equal length
-    together and clips of other lengths apart, and the transformer is masked: each clip comes out as if it were alone.
+    Models with group normalisation after the first convolution, such as wav2vec2-base, normalise over the whole clip,
+    padding included, and were trained without a mask. Here their convolutions run on clips of equal length together,
+    and the transformer gets a padding mask: a clip has the same output alone and in any batch.
 
-    In training mode SpecAugment, layer drop and dropout act as the model's configuration says.
+    In training mode SpecAugment, layer drop and dropout are those of the model's configuration.
 
     Args:
         network: the model.
-        normalise: bring each clip to mean 0 and variance 1 over its own samples.
+        normalise: standardise each clip to mean 0 and variance 1 over its own samples.
         sample_rate_hz: of the waves.
     """
 
@@ -42,7 +42,7 @@ class SpeechBackbone(WaveformBackbone):
     def __init__(self, network: Wav2Vec2Model | HubertModel, normalise: bool, sample_rate_hz: int) -> None:
         super().__init__()
         config = network.config
-        self.network: Any = network  # mypy takes the two models' parts for others than they are
+        self.network: Any = network  # Any: mypy infers wrong types of the submodules
         self.normalise, self.sample_rate_hz = normalise, sample_rate_hz
         self.width = self.vector_width = config.hidden_size
         self._convolutions = list(zip(config.conv_kernel, config.conv_stride, strict=True))
@@ -58,57 +58,57 @@ class SpeechBackbone(WaveformBackbone):
         return self.network.feature_extractor
 
     def frame_count(self, samples: int) -> int:
-        """Frames of a clip of so many samples; 0 below the receptive field."""
+        """Return the number of frames of a clip of so many samples; 0 below the receptive field."""
         for kernel, stride in self._convolutions:
             samples = max((samples - kernel) // stride + 1, 0)
         return samples
 
     def frames(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """See `WaveformBackbone.frames`; D is the transformer's width."""
+        """Compute the transformer's output; D is its width; see `WaveformBackbone.frames`."""
         waves, lengths = self._checked(waves, lengths)
         counts = self._frame_counts(lengths)
         if self.normalise:
             waves = _standardised(waves, lengths)
         hidden = self.network.feature_projection(self._convolved(waves, lengths, int(counts.max())))
-        hidden = hidden[0] if isinstance(hidden, tuple) else hidden  # wav2vec 2.0 also returns what it projected
+        hidden = hidden[0] if isinstance(hidden, tuple) else hidden  # wav2vec 2.0 also returns the projection's input
         own = inside(counts, hidden.shape[1])
+        # SpecAugment raises an error on batches shorter than one of its masks.
         if self.training and hidden.shape[1] >= self.network.config.mask_time_length:
             hidden = self.network._mask_hidden_states(hidden, attention_mask=own)
         mask = None if bool(own.all()) else own.to(hidden.device, non_blocking=True)
         return self.network.encoder(hidden, attention_mask=mask).last_hidden_state, counts
 
     def _convolved(self, waves: Tensor, lengths: Tensor, n_frames: int) -> Tensor:
-        """(B, T, C) features of samples."""
-        if not self._norm_spans_clip:  # frames inside a clip see its own samples alone
+        """Run the feature encoder: (B, S) waves to (B, T, C)."""
+        if not self._norm_spans_clip:  # a clip's own frames depend only on its own samples
             return self.network.feature_extractor(waves).transpose(1, 2)
-        parts, order = [], []
+        groups, order = [], []
         for length in lengths.unique().tolist():
             rows = (lengths == length).nonzero()[:, 0]
             clips = waves.index_select(0, rows.to(waves.device, non_blocking=True))[:, :length]
             features = self.network.feature_extractor(clips).transpose(1, 2)
-            parts.append(F.pad(features, (0, 0, 0, n_frames - features.shape[1])))
+            groups.append(F.pad(features, (0, 0, 0, n_frames - features.shape[1])))
             order.append(rows)
-        back = torch.cat(order).argsort().to(waves.device, non_blocking=True)
-        return torch.cat(parts).index_select(0, back)
+        inverse = torch.cat(order).argsort().to(waves.device, non_blocking=True)
+        return torch.cat(groups).index_select(0, inverse)
 
 
 def load_speech(model: str, key: str, layers: int | None = None) -> SpeechBackbone:
-    """A wav2vec 2.0 or HuBERT from a folder or hub.
+    """Load a wav2vec 2.0 or HuBERT from a folder or hub.
 
-    Waves are standardised where preprocessor_config.json says `do_normalize`, and, as Wav2Vec2FeatureExtractor does,
-    where the file or the key is absent.
+    Waves are standardised unless `do_normalize` in preprocessor_config.json is false, as in Wav2Vec2FeatureExtractor.
 
     Args:
         model: see `find_model`.
         key: of the YAML, for messages.
-        layers: keep the first so many transformer layers, and the last normalisation where the model has one.
+        layers: keep the first so many transformer layers (and the last normalisation if the model has one).
     Raises:
-        UserError: see `load_pretrained`; or more layers than there are; or batch normalisation of positions, which
-            lets padding through.
+        UserError: see `load_pretrained`; or more layers than there are; or batch normalisation of positions, whose
+            output depends on padding.
     """
     config = read_config(model, key)
     if getattr(config, "conv_pos_batch_norm", False):
-        raise UserError(f"{key}: {model}: conv_pos_batch_norm is true, which padding would disturb; name another model")
+        raise UserError(f"{key}: {model}: conv_pos_batch_norm is true, which depends on padding; name another model")
     from transformers import HubertModel, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
     kind = HubertModel if config.model_type == "hubert" else Wav2Vec2Model
@@ -119,7 +119,7 @@ def load_speech(model: str, key: str, layers: int | None = None) -> SpeechBackbo
 
 
 def _standardised(waves: Tensor, lengths: Tensor) -> Tensor:
-    """Mean 0 and variance 1 over each clip's own samples, zeros after them; silence stays zero.
+    """Standardise each clip over its own samples; padding is set to zero, and silence stays zero.
 
     Source: transformers, Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm.
     """

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 class WhisperBackbone(WaveformBackbone):
     """Whisper's encoder.
 
-    It knows no mask: each clip is filled up with silence to the whole window, as in its training, and of the output
-    the frames that lie in the clip are kept, the last one also if the clip covers it in part.
+    It takes no padding mask: each clip is padded with silence to the whole window, as in its training, and the frames
+    of the silence are cut off from the output.
 
     Args:
         network: the encoder of a WhisperModel.
-        extractor: its settings of the log-mel; dither is left out.
+        extractor: the settings of its log-mel; dither is ignored, since it is random.
     """
 
     min_samples = 1
@@ -50,21 +50,21 @@ class WhisperBackbone(WaveformBackbone):
         self.register_buffer("window", torch.hann_window(self.n_fft), persistent=False)
 
     def frame_count(self, samples: int) -> int:
-        """Frames that lie, wholly or in part, in a clip of so many samples."""
+        """Return the number of frames, the last one rounded up, of a clip of so many samples."""
         return -(-samples // self._samples_per_frame)
 
     def frames(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """See `WaveformBackbone.frames`; D is the encoder's width."""
+        """Compute the encoder's output; D is its width; see `WaveformBackbone.frames`."""
         waves, lengths = self._checked(waves, lengths)
         counts = self._frame_counts(lengths)
         hidden = self.network(self.log_mel(waves)).last_hidden_state
         return hidden[:, : int(counts.max())], counts
 
     def log_mel(self, waves: Tensor) -> Tensor:
-        """Whisper's features of the whole window.
+        """Compute Whisper's log-mel of the whole window.
 
         Args:
-            waves: (B, S) float32, zero after each clip's end, S at most `max_samples`.
+            waves: (B, S) float32, zero in the padding, S at most `max_samples`.
         Returns:
             (B, F, frames of the window) float32.
         Source: transformers, WhisperFeatureExtractor._torch_extract_fbank_features.
@@ -79,12 +79,12 @@ class WhisperBackbone(WaveformBackbone):
 
 
 def load_whisper(model: str, key: str, layers: int | None = None) -> WhisperBackbone:
-    """The encoder of a Whisper from a folder or hub; the folder may hold the encoder alone.
+    """Load the encoder of a Whisper from a folder or hub; the folder may hold only the encoder.
 
     Args:
         model: see `find_model`.
         key: of the YAML, for messages.
-        layers: keep the first so many layers, and the last normalisation.
+        layers: keep the first so many layers (and the last normalisation).
     Raises:
         UserError: see `load_pretrained`; or more layers than there are; or a preprocessor_config.json for another
             model.
@@ -92,7 +92,7 @@ def load_whisper(model: str, key: str, layers: int | None = None) -> WhisperBack
     from transformers import WhisperFeatureExtractor, WhisperForAudioClassification, WhisperModel
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-    # WhisperEncoder.from_pretrained finds none of its weights in a checkpoint of a whole Whisper, nor the other way
+    # The keys of a whole Whisper and of its encoder have other prefixes: each class finds only its own.
     saved_as = read_config(model, key).architectures or ()
     if "WhisperEncoder" in saved_as:
         network = load_pretrained(WhisperEncoder, model, key)

@@ -1,8 +1,8 @@
-"""The table of text encoders.
+"""The text encoders: the choices of `model.text_encoder.name`.
 
-Each maps the run's captions to embeddings, (B, out_dim): `encoder(vectors)` of (B, E_text) vectors that come from
-files (or at query time from the text model), or `encoder(ids, mask)` of (B, L) tokens; its Spec says which (`input`)
-and builds it: `spec.build(out_dim, text_dim)`. No table of captions is part of a checkpoint.
+Each maps captions to embeddings, (B, out_dim): `encoder(vectors)` takes (B, E_text) vectors from a file (or, for a new
+query, from the text model), and `encoder(ids, mask)` takes (B, L) tokens. The Spec holds the kind of input (`input`)
+and builds the encoder: `spec.build(out_dim, text_dim)`. Caption vectors are data, and not in the state dict.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _KEY = "model.text_encoder.model"
 
 
 class CLIPTextEncoder(TokenEncoder):
-    """CLIP's text embedding, which it reads at a caption's end, and one linear layer into the shared space.
+    """CLIP's text embedding, the output at a caption's end token, and one linear layer into the shared space.
 
     Args:
         network: the text encoder with its projection.
@@ -34,7 +34,7 @@ class CLIPTextEncoder(TokenEncoder):
         super().__init__(network, network.text_projection.out_features, out_dim, frozen_source)
 
     def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """(B, E): CLIP's projected text embedding, not normalised."""
+        """Compute CLIP's projected text embedding: (B, E), not normalised."""
         return self.network(input_ids=ids, attention_mask=mask).text_embeds
 
 
@@ -46,10 +46,10 @@ class CLIPTextSpec(Spec):
     name: Literal["CLIPTextEncoder"]
     model: str = "openai/clip-vit-base-patch32"  # a folder, or a name that a hub knows
     trainable: bool = True  # False: only the last layer learns
-    max_tokens: int | None = Field(None, ge=3)  # longer captions are cut; null: to what the model takes, 77
+    max_tokens: int | None = Field(None, ge=3)  # longer captions are truncated; null: to the model's limit, 77
 
     def tokenizer(self) -> Tokenizer:
-        """What turns captions into this encoder's tokens.
+        """Load the tokenizer of this encoder.
 
         Raises:
             UserError: see `load_clip_tokenizer`.
@@ -57,11 +57,11 @@ class CLIPTextSpec(Spec):
         return load_clip_tokenizer(self.model, _KEY, self.max_tokens)
 
     def build(self, out_dim: int, text_dim: int = 0) -> CLIPTextEncoder:
-        """The encoder, with its pretrained weights.
+        """Build the encoder, with its pretrained weights.
 
         Args:
             out_dim: E of the shared space.
-            text_dim: of no concern to an encoder on tokens.
+            text_dim: ignored; only encoders on vectors use it.
         Raises:
             UserError: no such model, one that is no CLIP, or incomplete or broken files.
         """

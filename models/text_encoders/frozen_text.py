@@ -1,4 +1,4 @@
-"""The space of a frozen text model itself: caption vectors pass through unchanged."""
+"""A text encoder without layers: the shared space is that of the frozen text model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from utils.config_utils import Spec
 
 
 class FrozenText(nn.Module):
-    """Caption vectors as they are: the text side of a projection into frozen text space.
+    """The identity on caption vectors: the text side of a projection into a frozen text space.
 
     Args:
         dim: E of the vectors.
@@ -22,22 +22,22 @@ class FrozenText(nn.Module):
         self.out_dim = dim
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, E) -> the same."""
+        """Return (B, E) vectors unchanged."""
         return features
 
 
 class FrozenTextSpec(Spec):
-    """The `text_encoder:` block of captions that stay where the frozen text model puts them."""
+    """The `text_encoder:` block of unchanged caption vectors."""
 
     input: ClassVar[Literal["vector"]] = "vector"
 
     name: Literal["FrozenText"]
 
     def build(self, out_dim: int, text_dim: int) -> FrozenText:
-        """The encoder, which does nothing.
+        """Build the encoder.
 
         Raises:
-            ConfigError: the shared space is not as wide as the vectors.
+            ConfigError: out_dim is not the width of the vectors.
         """
         if out_dim != text_dim:
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""A head on frozen sentence vectors, such as those of all-MiniLM-L6-v2."""
+"""A small head on frozen sentence vectors, such as those of all-MiniLM-L6-v2."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class SentBERTBaseEncoder(nn.Module):
     Args:
         in_dim: E_text, width of the sentence vectors.
         out_dim: E of the output.
-        hidden_dims: widths of the hidden layers, each followed by ReLU; none: the DCASE 2023 baseline.
-        dropout: share dropped before each linear layer in training.
+        hidden_dims: widths of the hidden layers, each followed by ReLU; empty: as in the DCASE 2023 baseline.
+        dropout: probability before each linear layer.
 
     Source: DCASE 2023 task 6B baseline, models/text_encoders.
     """
@@ -33,7 +33,7 @@ class SentBERTBaseEncoder(nn.Module):
             linear = nn.Linear(width_in, width_out)
             initialise(linear)
             layers += [nn.Dropout(dropout), linear, nn.ReLU()]
-        self.layers = nn.Sequential(*layers[:-1])  # the output is not rectified
+        self.layers = nn.Sequential(*layers[:-1])  # no ReLU after the last layer
 
     def forward(self, features: Tensor) -> Tensor:
         """Embed captions.
@@ -61,7 +61,7 @@ class SentBERTBaseSpec(Spec):
     init: InitialValues = "xavier_uniform"  # or kaiming_normal, as the DCASE 2023 baseline
 
     def build(self, out_dim: int, text_dim: int) -> SentBERTBaseEncoder:
-        """The encoder.
+        """Build the encoder.
 
         Args:
             out_dim: E of the shared space.

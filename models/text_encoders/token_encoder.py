@@ -1,4 +1,4 @@
-"""What the text encoders on tokens share: a pretrained network, held still or not, and one linear layer."""
+"""Base class of the text encoders on tokens: a pretrained network, frozen or not, and one linear layer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TokenEncoder(PartlyFrozen, ABC):
 
     @abstractmethod
     def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """The network's own embedding of captions; arguments as in `forward`.
+        """Compute the network's own embedding of captions; arguments as in `forward`.
 
         Returns:
             (B, E of the network).
@@ -42,7 +42,7 @@ class TokenEncoder(PartlyFrozen, ABC):
 
         Args:
             ids: (B, L) int64 tokens, padded on the right.
-            mask: (B, L), 1 or True at a caption's own tokens.
+            mask: (B, L) padding mask: 1 or True at a caption's own tokens.
         Returns:
             (B, out_dim), not normalised.
         """

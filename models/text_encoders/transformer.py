@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 _KEY = "model.text_encoder.model"
-# Types whose first position has the number of the padding token plus one. Source: transformers, modeling_roberta.py.
+# Model types whose positions are numbered from the id of the padding token plus 1, so that fewer tokens fit than there
+# are position embeddings. Source: transformers, modeling_roberta.py.
 _LATE_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "data2vec-text")
 
 
@@ -46,7 +47,7 @@ class TransformerTextEncoder(TokenEncoder):
         self.pooling = pooling
 
     def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """(B, E): the pooled hidden states, float32."""
+        """Pool the last hidden states: (B, E) float32."""
         hidden = self.network(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         if self.pooling == "cls":
             return hidden[:, 0]
@@ -63,10 +64,10 @@ class TransformerTextSpec(Spec):
     model: str  # package:NAME, a folder (also of sentence-transformers), or a name that a hub knows
     trainable: bool = True  # False: only the last layer learns
     pooling: Literal["mean", "cls"] = "mean"  # over a caption's tokens
-    max_tokens: int | None = Field(None, ge=3)  # longer captions are cut; null: to what the model takes
+    max_tokens: int | None = Field(None, ge=3)  # longer captions are truncated; null: to the model's limit
 
     def tokenizer(self) -> Tokenizer:
-        """What turns captions into this encoder's tokens.
+        """Load the tokenizer of this encoder.
 
         Raises:
             UserError: see `load_tokenizer`.
@@ -76,13 +77,13 @@ class TransformerTextSpec(Spec):
         return load_tokenizer(model, _KEY, _positions(config), config.vocab_size, self.max_tokens)
 
     def build(self, out_dim: int, text_dim: int = 0) -> TransformerTextEncoder:
-        """The encoder, with its pretrained weights.
+        """Build the encoder, with its pretrained weights.
 
         Args:
             out_dim: E of the shared space.
-            text_dim: of no concern to an encoder on tokens.
+            text_dim: ignored; only encoders on vectors use it.
         Raises:
-            UserError: no such model, one that is no encoder of text, or incomplete or broken files.
+            UserError: no such model, not a text encoder, or incomplete or broken files.
         """
         model = _transformer_of(self.model)
         network = load_pretrained(_without_pooler(_encoder_config(model)), model, _KEY)
@@ -90,7 +91,7 @@ class TransformerTextSpec(Spec):
 
 
 def _transformer_of(model: str) -> str:
-    """The model itself, or, in a folder of sentence-transformers that keeps it apart, its folder."""
+    """Return the model; of a sentence-transformers folder with the transformer in a subfolder, that subfolder."""
     source = find_model(model, _KEY)
     if not isinstance(source, Path) or (source / "config.json").is_file():
         return str(source)
@@ -103,17 +104,17 @@ def _transformer_of(model: str) -> str:
 
 
 def _encoder_config(model: str) -> PretrainedConfig:
-    """The configuration of a model that reads a text both ways.
+    """Read the configuration of a model with bidirectional attention.
 
     Raises:
-        UserError: it is of another kind.
+        UserError: the model is of another kind.
     """
     config = read_config(model, _KEY)
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-    # those that were trained to fill gaps read both ways
-    both_ways = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and hasattr(config, "vocab_size")
-    if not both_ways or config.is_encoder_decoder or getattr(config, "is_decoder", False):
+    # transformers has no list of bidirectional text models; those for masked language modelling are the nearest to it
+    bidirectional = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and hasattr(config, "vocab_size")
+    if not bidirectional or config.is_encoder_decoder or getattr(config, "is_decoder", False):
         raise UserError(
             f"{_KEY}: {model}: the model's type is {config.model_type}, expected an encoder of text such as bert or "
             "roberta; name another model"
@@ -122,13 +123,13 @@ def _encoder_config(model: str) -> PretrainedConfig:
 
 
 def _positions(config: PretrainedConfig) -> int:
-    """Tokens that the network takes."""
+    """Return the largest number of tokens that the network takes."""
     positions = int(getattr(config, "max_position_embeddings", 512))
     return positions - config.pad_token_id - 1 if config.model_type in _LATE_POSITIONS else positions
 
 
 def _without_pooler(config: PretrainedConfig) -> Any:
-    """The class of the network, to be loaded without the pooling layer, which a checkpoint need not hold."""
+    """Return the class of the network, to be built without its pooling layer, which many checkpoints do not have."""
     from transformers import MODEL_MAPPING
 
     network: Any = MODEL_MAPPING[type(config)]

@@ -214,7 +214,7 @@ def test_other_bands_than_the_runs_are_refused(folder, capsys):
     numbers = FrontEnd.model_validate({"name": "panns"}).model_dump() | {"name": "custom", "n_mels": 32}
     torch.save(checkpoint("CNN10Encoder", 2, front_end=FrontEnd.model_validate(numbers)), "panns.pth")
     assert _refused(capsys, "panns.pth") == (
-        "panns.pth: made for 32 mel bands, data.front_end has 64; take data.front_end: {name: panns}"
+        "panns.pth: made for 32 mel bands, data.front_end has 64; set data.front_end: {name: panns}"
     )
 
 

@@ -97,7 +97,7 @@ def test_weights_at_16_khz_are_refused_unless_told_otherwise(folder, capsys):
     assert message.startswith(
         "error: Cnn14_16k.pth: a CNN14 of PANNs at 16 kHz, trained on custom (16000 Hz, window 512"
     )
-    repair = message.partition("say data.front_end: {")[2].partition("}")[0]
+    repair = message.partition("set data.front_end: {")[2].partition("}")[0]
     assert message.endswith("}, or take another file, or take it all the same: --any-front-end")
     assert not Path("pretrained_models").exists()
     main(["Cnn14_16k.pth", "--any-front-end"])

@@ -96,7 +96,7 @@ def load_tokenizer(model: str, key: str, positions: int, vocabulary: int, max_to
     if max_tokens is not None and max_tokens > limit:
         raise UserError(
             f"{key.rpartition('.')[0]}.max_tokens: {max_tokens}, but {model} takes {limit} tokens; "
-            f"say {limit} or less, or null"
+            f"set {limit} or less, or null"
         )
     return Tokenizer(tokenizer, max_tokens or limit)
 
@@ -118,7 +118,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocabulary: int, model: 
 
 
 def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
-    """Tokens of each text, special tokens among them, before any is cut."""
+    """Count the tokens of each text before truncation, special tokens included."""
     if not texts:
         return []
     # not verbose: long texts are expected

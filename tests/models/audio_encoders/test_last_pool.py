@@ -146,7 +146,7 @@ def test_weights_of_the_other_network_are_refused_one_way_alone(tmp_path):
         _build(weights=str(path), last_pool="panns")
     assert str(caught.value) == (
         f"{path}: trained with last_pool dcase2023, model.audio_encoder.last_pool is panns, which gives other "
-        "embeddings; say model.audio_encoder.last_pool: dcase2023"
+        "embeddings; set model.audio_encoder.last_pool: dcase2023"
     )
     write_weights(path, state, {"encoder": "CNN14Encoder"})  # PANNs', where the baseline's training begins
     _build(weights=str(path))

@@ -180,13 +180,13 @@ def test_panns_own_weights_also_fit_the_baselines_front_end(tmp_path):
     published = _read(tmp_path, checkpoint("CNN14Encoder", 2))
     for own in (PANNS, DCASE):
         check_front_end(published, own, REPAIR)
-    message = r"of PANNs, trained on panns \(32000 Hz.*say data\.front_end: \{name: panns\}, or get another$"
+    message = r"of PANNs, trained on panns \(32000 Hz.*set data\.front_end: \{name: panns\}, or get another$"
     with pytest.raises(ArtefactError, match=message):
         check_front_end(published, _custom(44_100, 1024, 14_000), REPAIR)
 
 
 def test_files_without_a_network_of_panns_say_what_they_hold(tmp_path):
-    none = "no CNN6, CNN10 or CNN14 of PANNs is in it: it holds"
+    none = "holds no CNN6, CNN10 or CNN14 of PANNs: it holds"
     swin = {"audio_encoder.base.htsat.patch_embed.proj.weight": torch.ones(1), "audio_encoder.base.htsat.bn0.weight": 1}
     assert _error(tmp_path, swin) == f"{none} an HTS-AT or another transformer on patches"
     assert _error(tmp_path, torch.nn.Linear(2, 2).state_dict()) == f"{none} weight, bias"

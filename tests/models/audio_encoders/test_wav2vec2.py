@@ -179,7 +179,7 @@ def test_a_partial_or_missing_folder_is_refused(tmp_path: Path):
 
 def test_layers_that_a_model_does_not_have_are_refused(tmp_path: Path):
     folder = tiny_models.write_wav2vec2(tmp_path / "model")
-    with pytest.raises(UserError, match=rf"^model.audio_encoder.layers: 9, but {folder} has 2 transformer layers; say"):
+    with pytest.raises(UserError, match=rf"^model.audio_encoder.layers: 9, but {folder} has 2 transformer layers; set"):
         spec_of("Wav2Vec2Encoder", folder, layers=9).build(6)
     with pytest.raises(ConfigError, match="layers: ClapAudioEncoder takes no choice of layers; leave the key out"):
         spec_of("ClapAudioEncoder", folder, layers=1)

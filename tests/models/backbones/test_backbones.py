@@ -54,7 +54,7 @@ def padded(waves: list[torch.Tensor], fill: float = 0.0) -> tuple[torch.Tensor, 
 def test_a_clip_is_the_same_alone_in_any_batch_and_at_every_call(folder: Path):
     backbone = load_backbone(str(folder), KEY)
     waves = clips(backbone.sample_rate_hz)
-    # what stands after a clip's end is never looked at
+    # padding is ignored
     batch, lengths = padded(waves, fill=float("nan"))
     frames, counts = backbone.frames(batch, lengths)
     vectors = backbone.vectors(batch, lengths)

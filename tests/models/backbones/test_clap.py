@@ -86,7 +86,7 @@ def test_the_two_kinds_have_their_own_filters(tmp_path: Path):
 
 def test_settings_of_another_model_and_layers_are_refused(tmp_path: Path):
     folder = tiny_models.write_clap(tmp_path / "model")
-    with pytest.raises(UserError, match=r"^data.audio_embeddings.layers: 1, but CLAP takes no choice of layers; say n"):
+    with pytest.raises(UserError, match=r"^data.audio_embeddings.layers: 1, but CLAP takes no choice of layers; set n"):
         load_backbone(str(folder), KEY, layers=1)
     path = folder / "preprocessor_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"feature_size": 32}))

@@ -47,7 +47,7 @@ def test_layers_that_the_model_does_not_have_are_refused(tmp_path: Path, layers:
     folder = tiny_models.write_wav2vec2(tmp_path / "model")
     with pytest.raises(
         UserError,
-        match=rf"^data.audio_embeddings.layers: {layers}, but {folder} has 2 transformer layers; say 1 to 2, or null",
+        match=rf"^data.audio_embeddings.layers: {layers}, but {folder} has 2 transformer layers; set 1 to 2, or null",
     ):
         load_backbone(str(folder), KEY, layers=layers)
 
@@ -92,7 +92,7 @@ def test_the_mask_vector_may_be_missing_in_a_checkpoint(tmp_path: Path):
 
 def test_positions_with_batch_normalisation_are_refused(tmp_path: Path):
     folder = tiny_models.write_hubert(tmp_path / "model", conv_pos_batch_norm=True)
-    with pytest.raises(UserError, match="conv_pos_batch_norm is true, which padding would disturb; name another model"):
+    with pytest.raises(UserError, match="conv_pos_batch_norm is true, which depends on padding; name another model"):
         load_backbone(str(folder), KEY)
 
 

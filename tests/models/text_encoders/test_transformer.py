@@ -118,7 +118,7 @@ def test_a_model_of_another_kind_is_refused(tmp_path: Path, write, kind: str):
 
 def test_more_tokens_than_the_model_takes_are_refused(folder: Path):
     with pytest.raises(
-        UserError, match=rf"^model.text_encoder.max_tokens: 65, but {folder} takes 64 tokens; say 64 or less, or null$"
+        UserError, match=rf"^model.text_encoder.max_tokens: 65, but {folder} takes 64 tokens; set 64 or less, or null$"
     ):
         spec_of(folder, max_tokens=65).tokenizer()
     assert spec_of(folder, max_tokens=7).tokenizer().max_tokens == 7

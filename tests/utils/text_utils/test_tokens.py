@@ -45,7 +45,7 @@ def test_the_limit_is_the_smaller_of_network_and_tokenizer(folder: Path):
     assert load(folder, positions=20).max_tokens == 20
     assert load(folder, positions=512).max_tokens == 64
     with pytest.raises(
-        UserError, match=rf"^model.text_encoder.max_tokens: 21, but {folder} takes 20 tokens; say 20 or"
+        UserError, match=rf"^model.text_encoder.max_tokens: 21, but {folder} takes 20 tokens; set 20 or"
     ):
         load(folder, max_tokens=21, positions=20)
 
