@@ -8,7 +8,6 @@ search over the trials that are left.
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,7 @@ def _train(experiment: Experiment, start: TrialStart, signals: Interrupts) -> di
     if not left:
         return {}
     recorder = Recorder(experiment, trials, results)
-    with tempfile.TemporaryDirectory(prefix="tune-") as scratch, running_ray(experiment.ray, start.folder):
+    with running_ray(experiment.ray, start.folder) as scratch:
         signals.install()  # Ray has put its own handler of SIGTERM in place
         try:
             _tuner(experiment, start, left, scheduler_of(stopping), ray_callback(recorder, signals), scratch).fit()
@@ -127,7 +126,7 @@ def _tuner(
     left: dict[str, dict[str, Any]],
     scheduler: Any,
     callback: Any,
-    scratch: str,
+    scratch: Path,
 ) -> Any:
     """A search of Ray Tune over just these trials; its own files go to a scratch folder."""
     from ray import tune
@@ -147,7 +146,7 @@ def _tuner(
             trial_name_creator=lambda trial: trial.config["trial"]["name"],
             trial_dirname_creator=lambda trial: trial.config["trial"]["name"],
         ),
-        run_config=tune.RunConfig(name="search", storage_path=scratch, callbacks=[callback], verbose=0),
+        run_config=tune.RunConfig(name="search", storage_path=str(scratch), callbacks=[callback], verbose=0),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from utils.tune_utils.cluster import join_cluster, joined_environment
 from utils.tune_utils.connection import PROJECT, environment
 from utils.tune_utils.local_ray import local_environment, start_local
+from utils.tune_utils.scratch import scratch_folder
 from utils.tune_utils.spec import RaySpec
 
 _RAY_SETTINGS = {
@@ -33,28 +34,30 @@ def ray_settings() -> contextlib.AbstractContextManager[None]:
 
 
 @contextlib.contextmanager
-def running_ray(spec: RaySpec, experiment: Path) -> Iterator[None]:
+def running_ray(spec: RaySpec, experiment: Path) -> Iterator[Path]:
     """Ray inside the block: one of our own, or the cluster that `ray.address` names.
 
     Args:
         spec: the `ray:` block.
         experiment: runs/<experiment>, absolute; every machine must see it.
+    Yields:
+        A folder for temporary files of the search, which is removed at the end.
     Raises:
         UserError: Ray cannot be started or reached, or has too little for one trial.
     """
-    with ray_settings():
+    with ray_settings(), scratch_folder() as scratch:
         import ray
 
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # its warnings are about files that nobody reads
         try:
             if spec.address is None:
-                with local_environment() as folder:
-                    start_local(folder)
-                    yield
+                with local_environment(scratch):
+                    start_local(scratch, experiment)
+                    yield scratch
             else:
                 with joined_environment(spec.address):
                     join_cluster(spec, spec.address, experiment)
-                    yield
+                    yield scratch
         finally:
             ray.shutdown()
 

@@ -14,7 +14,7 @@ from ray._private import services
 
 from tests.conftest import StartedError
 from utils.cli_utils import UserError
-from utils.tune_utils import RaySpec, cluster, local_ray
+from utils.tune_utils import RaySpec, cluster, scratch
 from utils.tune_utils.running_ray import running_ray
 
 ROOT = Path(__file__).parents[3]
@@ -116,9 +116,9 @@ def test_a_folder_that_is_too_long_gives_way_to_a_shorter_one(name, started, mon
     monkeypatch.setenv(name, str(long))
     with pytest.raises(StartedError):
         start()
-    assert started["_temp_dir"] == "/tmp/ray"
-    size = len(str(long / "ray"))
-    line = rf"{name} {re.escape(str(long))}: {size} bytes, and Ray's sockets leave room for 43; Ray uses /tmp/ray\n"
+    assert re.fullmatch(r"/tmp/ray-\w{8}", started["_temp_dir"])
+    size = len(str(long))
+    line = rf"{name} {re.escape(str(long))}: {size} bytes, and Ray's sockets leave room for 30; Ray uses /tmp\n"
     assert re.fullmatch(line, capsys.readouterr().out)
 
 
@@ -126,8 +126,9 @@ def test_a_folder_that_can_be_used_is_used(started, monkeypatch, capsys, short):
     monkeypatch.setenv("TMPDIR", str(short))
     with pytest.raises(StartedError):
         start()
-    assert started["_temp_dir"] == str(short / "ray")
+    assert Path(started["_temp_dir"]).parent == short
     assert capsys.readouterr().out == ""
+    assert list(short.iterdir()) == []  # it is removed, though Ray did not start
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,6 @@ def test_a_folder_that_can_be_used_is_used(started, monkeypatch, capsys, short):
     [
         (lambda path: None, "no such folder"),
         (lambda path: path.write_text(""), "no such folder"),
-        (lambda path: (path.mkdir(), (path / "ray").write_text("")), "file exists"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_named(make, reason, started, monkeypatch, capsys, short):
@@ -144,12 +144,12 @@ def test_a_folder_that_cannot_be_used_is_named(make, reason, started, monkeypatc
     monkeypatch.setenv("RAY_TMPDIR", str(folder))
     with pytest.raises(StartedError):
         start()
-    assert capsys.readouterr().out == f"RAY_TMPDIR {folder}: {reason}; Ray uses /tmp/ray\n"
+    assert capsys.readouterr().out == f"RAY_TMPDIR {folder}: {reason}; Ray uses /tmp\n"
 
 
 def test_no_folder_at_all_is_told(started, monkeypatch):
     monkeypatch.setenv("TMPDIR", "/tmp/x")
-    monkeypatch.setattr(local_ray, "_why_unusable", lambda folder: "no space left on device")
+    monkeypatch.setattr(scratch, "_why_unusable", lambda folder: "no space left on device")
     with pytest.raises(UserError) as caught:
         start()
     assert str(caught.value) == (
@@ -168,18 +168,24 @@ def test_a_ray_of_our_own_takes_little_shared_memory_and_leaves_no_token(started
     assert "RAY_AUTH_TOKEN" not in os.environ
 
 
-def test_a_local_ray_that_does_not_start_is_not_blamed_on_the_address(monkeypatch):
+def test_a_local_ray_that_does_not_start_is_not_blamed_on_the_address_and_its_logs_stay(monkeypatch, tmp_path):
     import ray
 
     def fail(**keys):
+        logs = Path(keys["_temp_dir"]) / "session_latest" / "logs"
+        logs.mkdir(parents=True)
+        (logs / "raylet.err").write_text("why")
         raise RuntimeError("the raylet died\n  of something")
 
     monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError) as caught:
         start()
+    logs = tmp_path / "runs" / "ray_logs"
     assert str(caught.value).startswith(
-        "Ray cannot be started on this machine: the raylet died of something; its logs: /tmp/ray/session_latest/logs; "
+        f"Ray cannot be started on this machine: the raylet died of something; its logs: {logs}; "
     )
+    assert (logs / "raylet.err").read_text() == "why"
     assert "ray.address" not in str(caught.value)
 
 
@@ -215,7 +221,7 @@ def test_addresses(address, found):
 def test_the_sockets_of_the_longest_folder_fit():
     from ray._private.utils import validate_socket_filepath
 
-    folder = "/" + "d" * (local_ray._MAX_FOLDER_BYTES - 1)
+    folder = "/" + "d" * (scratch._MAX_FOLDER_BYTES - 1)
     session = f"session_2026-01-01_00-00-00_000000_{sys.maxsize % 10**7:07d}"
     validate_socket_filepath(f"{folder}/{session}/sockets/plasma_store")
     with pytest.raises(OSError, match="AF_UNIX path length"):

@@ -19,6 +19,7 @@ from utils.model_utils.trials import checkpoint_folders
 ROOT = Path(__file__).parents[3]
 # one trial after the other: what ASHA decides depends on the order in which results arrive
 SETTINGS = ["--set", "ray.max_concurrent=1", "--set", "training.epochs=12"]
+TEMPORARY = Path(f"/tmp/t{os.getpid()}")
 CLOCK = ("train_s", "epoch_s", "time")
 
 
@@ -39,6 +40,23 @@ def demo(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _temporary():
+    """A temporary folder for these searches alone, short enough for sockets."""
+    TEMPORARY.mkdir()
+    yield
+    shutil.rmtree(TEMPORARY)
+
+
+def environment():
+    return os.environ | {"TMPDIR": str(TEMPORARY), "RAY_TMPDIR": str(TEMPORARY)}
+
+
+def left_by_ray():
+    """What a search has left in the temporary folder; torch makes an empty one for its compiler."""
+    return [path.name for path in TEMPORARY.iterdir() if not path.name.startswith("torchinductor_")]
+
+
 def command(folder, *arguments):
     """main.py, by the .venv of a folder where it has one: its path may have blanks."""
     python = folder / ".venv" / "bin" / "python"
@@ -50,6 +68,7 @@ def interrupt(folder, number, *arguments):
     with subprocess.Popen(
         command(folder, "--resume", *arguments),
         cwd=folder,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -65,7 +84,13 @@ def interrupt(folder, number, *arguments):
 
 def finish(folder, *arguments):
     done = subprocess.run(
-        command(folder, *arguments), cwd=folder, capture_output=True, text=True, check=False, timeout=250
+        command(folder, *arguments),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
@@ -100,12 +125,15 @@ def test_interrupted_moved_and_resumed_is_as_never_interrupted(demo):
         assert out.splitlines()[-1].startswith("interrupted; go on with: ")
         assert out.splitlines()[-1].endswith("main.py " + " ".join([*SETTINGS, "--resume"]))
         assert "Traceback" not in out
+        assert left_by_ray() == []
         assert json.loads((folder / "runs" / "demo" / "experiment.json").read_text())["finished"] is False
         folder = folder.rename(folder.with_name(f"moved {number}"))
 
     code, _ = interrupt(folder, signal.SIGKILL, "--set", f"output_root={folder / 'runs'}")
     assert code == -signal.SIGKILL
+    assert len(left_by_ray()) == 1
     out = finish(folder, "--resume")
+    assert left_by_ray() == []
     assert "resumed after epoch " in out
     assert "best trial: runs/demo/trial_0000" in out
     assert differences(learnt(folder / "runs" / "demo"), learnt(whole / "runs" / "demo")) == []
