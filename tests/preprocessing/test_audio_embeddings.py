@@ -1,102 +1,32 @@
 """Embeddings by frozen encoders: the same whether the run was killed or not; what cannot be embedded is listed."""
 
-import csv
-import multiprocessing
-import os
 import pickle
-import shutil
-import signal
 from collections import namedtuple
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-import soundfile
 import torch
 
 from models.audio_encoders.cnn10 import CNN10Encoder
 from models.frozen.audio import load_frozen_audio
-from preprocessing import audio_embeddings, clotho_dataset, sbert_embeddings
-from tests import tiny, tiny_models
+from preprocessing import audio_embeddings, sbert_embeddings
+from tests import tiny_models
 from tests.models.exported import write_panns
+from tests.preprocessing.embedding_corpus import SPLITS
 from utils.artefact_utils import (
     ClipArrayReader,
     load_pickle,
     read_audio_embeddings,
-    read_clips,
     read_pairs,
     read_text_table,
 )
 from utils.audio_utils import FrontEnd, read_wave
-from utils.config_utils import parse
-from utils.data_utils import CaptionDataSpec
-
-SPLITS = ("development", "validation", "evaluation")
-
-
-class Corpus:
-    """The tiny corpus, its tables, and a wav2vec 2.0 that hears it."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.features = folder / "features"
-        self.mapping = tiny.conf(folder)
-        self.mapping["data"]["audio_embeddings"] = {"model": str(folder / "wav2vec2")}
-        self.conf = tiny.write_conf(folder, self.mapping)
-
-    def tables(self):
-        clotho_dataset.main(["--conf", str(self.conf), "--workers", "1"])
-
-    def run(self, *arguments):
-        """The exit code."""
-        try:
-            audio_embeddings.main(["--conf", str(self.conf), "--checkpoint-every", "3", "--workers", "2", *arguments])
-        except SystemExit as stop:
-            return stop.code
-        return 0
-
-    @property
-    def data(self):
-        return parse(self.mapping["data"], CaptionDataSpec, "conf.yaml")
-
-    def path(self, split="development", kind="embeddings"):
-        return self.features / f"{split}_audio_{kind}.hdf5"
-
-    def clips(self, split="development"):
-        return read_clips(self.features / "audio_info.pkl", split, "")
-
-    def bytes(self):
-        return {split: self.path(split).read_bytes() for split in SPLITS}
-
-    def remove(self):
-        for split in SPLITS:
-            self.path(split).unlink()
-
-    def write(self, name, wave, rate=44_100, split="development"):
-        soundfile.write(self.folder / "corpus" / split / name, wave, rate, subtype="PCM_16")
-
-    def failed(self, split="development"):
-        table = self.features / f"{split}_audio_embeddings_failed.csv"
-        return list(csv.reader(table.open(newline=""))) if table.exists() else None
-
-
-@pytest.fixture(scope="module")
-def _made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("made")
-    tiny.write_corpus(folder / "corpus")
-    tiny.write_sentence_encoder(folder / "encoder")
-    tiny_models.write_wav2vec2(folder / "wav2vec2")
-    return folder
 
 
 @pytest.fixture
-def corpus(tmp_path, _made):
-    for name in ("corpus", "encoder", "wav2vec2"):
-        shutil.copytree(_made / name, tmp_path / name)
-    made = Corpus(tmp_path)
-    made.tables()
-    return made
+def corpus(to_embed):
+    return to_embed
 
 
 def last_line(capsys):
@@ -149,73 +79,6 @@ def test_run_again_it_reuses_and_other_threads_write_the_same_bytes(corpus, caps
     assert corpus.run() == 0
     assert f"development: 8 clips, reused {corpus.path()}" in capsys.readouterr().out
     assert corpus.bytes() == made
-
-
-def in_child(action):
-    child = multiprocessing.get_context("fork").Process(target=action)
-    child.start()
-    return child
-
-
-def test_killed_wherever_it_writes_it_ends_with_the_same_bytes(corpus, monkeypatch):
-    """Killed before its nth rename or removal, and again before the first one of the next run."""
-    corpus.run()
-    wanted = corpus.bytes()
-    events = multiprocessing.get_context("fork").Value("i", 0)
-    limit = 10**9
-
-    def counted(function):
-        def wrapped(*arguments, **options):
-            events.value += 1
-            if events.value == limit:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return wrapped
-
-    monkeypatch.setattr(Path, "replace", counted(Path.replace))
-    monkeypatch.setattr(Path, "unlink", counted(Path.unlink))
-    corpus.remove()
-    events.value = 0
-    assert corpus.run() == 0
-    total = events.value
-    assert total > 8
-    for point in (1, total // 4, total // 2, total - 4):
-        corpus.remove()
-        for limit in (point, 1):  # noqa: B007 - read by the child
-            events.value = 0
-            child = in_child(corpus.run)
-            child.join()
-            assert child.exitcode == -signal.SIGKILL
-        for split in SPLITS:  # what stands under its own name is complete
-            assert not corpus.path(split).exists() or corpus.path(split).read_bytes() == wanted[split]
-        limit = 10**9
-        assert corpus.run() == 0
-        assert corpus.bytes() == wanted
-        assert not list(corpus.features.glob("*.parts-*"))
-
-
-@pytest.mark.parametrize("calls", [1, 2, 3, 5])
-def test_killed_in_the_middle_of_a_split_it_computes_only_what_is_missing(corpus, monkeypatch, calls):
-    corpus.run()
-    wanted = corpus.bytes()
-    corpus.remove()
-    embed, counted = audio_embeddings.FrozenAudioEncoder.embed, []
-
-    def killed(*arguments):
-        counted.append(1)
-        if len(counted) == calls:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return embed(*arguments)
-
-    monkeypatch.setattr(audio_embeddings.FrozenAudioEncoder, "embed", killed)
-    child = in_child(corpus.run)
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
-    monkeypatch.setattr(audio_embeddings.FrozenAudioEncoder, "embed", lambda *a: counted.append(1) or embed(*a))
-    assert corpus.run() == 0
-    assert len(counted) == 7 - (calls - 1)  # three parts, two, two
-    assert corpus.bytes() == wanted
 
 
 def test_an_added_clip_costs_only_itself(corpus, monkeypatch):

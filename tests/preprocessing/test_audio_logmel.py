@@ -1,108 +1,22 @@
 """Log-mel files: the same whether the run was killed or not; nothing written is lost."""
 
 import csv
-import errno
-import multiprocessing
-import os
-import resource
-import signal
-from collections import namedtuple
-from pathlib import Path
 
 import h5py
 import librosa
 import numpy as np
 import pytest
-import soundfile
 
 from preprocessing import audio_logmel, clotho_dataset
-from tests import tiny
+from tests.preprocessing.logmel_corpus import SPLITS, last_line
 from tests.utils.artefact_utils.full_disk import FullFile, replace_files
-from utils.artefact_utils import Clip, read_clips
-from utils.artefact_utils.hdf5 import Disk
+from utils.artefact_utils import Clip
 from utils.audio_utils import FrontEnd, log_mel, read_wave
 
-SPLITS = ("development", "validation", "evaluation")
-
-
-def noise(seconds, rate, seed):
-    return np.random.default_rng(seed).normal(0, 0.1, max(1, round(seconds * rate)))
-
-
-class Corpus:
-    """Short clips of several rates; their tables are written."""
-
-    def __init__(self, folder, clips=8):
-        self.root = folder / "corpus"
-        self.features = folder / "features"
-        self.conf = tiny.write_conf(folder)
-        self.names = {
-            "development": [f"{n}.wav" for n in range(clips)],
-            "validation": ["v.wav"],
-            "evaluation": ["e.wav"],
-        }
-        for split, names in self.names.items():
-            (self.root / split).mkdir(parents=True)
-            for number, name in enumerate(names):
-                self.write(split, name, 0.3 + 0.1 * number, (44_100, 16_000)[number % 2], number)
-        self.write("validation", "v.wav", 0, 192_000, 9)  # one sample, less than one at 44.1 kHz
-        self.tables()
-
-    def write(self, split, name, seconds, rate, seed):
-        soundfile.write(self.root / split / name, noise(seconds, rate, seed), rate)
-
-    def tables(self):
-        for split, names in self.names.items():
-            with (self.root / f"clotho_captions_{split}.csv").open("w", newline="") as stream:
-                csv.writer(stream).writerows([["file_name", "caption_1"], *([name, "A dog."] for name in names)])
-        clotho_dataset.main(["--conf", str(self.conf), "--workers", "1"])
-
-    def run(self, *arguments):
-        """The exit code."""
-        try:
-            audio_logmel.main(["--conf", str(self.conf), "--workers", "1", *arguments])
-        except SystemExit as stop:
-            return stop.code
-        return 0
-
-    def path(self, split="development"):
-        return self.features / f"{split}_audio_logmels.hdf5"
-
-    def clips(self, split="development"):
-        return read_clips(self.features / "audio_info.pkl", split, "")
-
-    def bytes(self):
-        return {split: self.path(split).read_bytes() for split in SPLITS}
-
-    def others(self):
-        """What lies beside tables and complete features."""
-        tables = {
-            "audio_info.pkl",
-            "vocab_info.pkl",
-            "same_recordings.csv",
-            *(f"{s}_{t}.csv" for s in SPLITS for t in ("text", "rejected")),
-        }
-        return sorted({p.name for p in self.features.iterdir()} - tables - {self.path(s).name for s in SPLITS})
-
 
 @pytest.fixture
-def corpus(tmp_path, monkeypatch):
-    monkeypatch.setattr(audio_logmel, "_PART_S", 1.2)  # several parts
-    return Corpus(tmp_path)
-
-
-@pytest.fixture
-def decoded(monkeypatch):
-    """The names of the clips that are decoded."""
-    names = []
-    wave_blocks = audio_logmel.wave_blocks
-
-    def counting(path, *arguments):
-        names.append(path.name)
-        return wave_blocks(path, *arguments)
-
-    monkeypatch.setattr(audio_logmel, "wave_blocks", counting)
-    return names
+def corpus(to_hear):
+    return to_hear
 
 
 @pytest.mark.filterwarnings("ignore:n_fft=:UserWarning")
@@ -143,130 +57,6 @@ def test_run_again_it_reuses_and_more_workers_write_the_same_bytes(corpus, decod
         corpus.path(split).unlink()
     assert corpus.run("--workers", "2") == 0
     assert corpus.bytes() == made
-
-
-def in_child(action):
-    """Start `action` in a process of its own, a fork of this one."""
-    child = multiprocessing.get_context("fork").Process(target=action)
-    child.start()
-    return child
-
-
-def test_killed_at_any_write_or_rename_it_goes_on_to_the_same_bytes(corpus, monkeypatch):
-    corpus.run()
-    wanted = corpus.bytes()
-    events = multiprocessing.get_context("fork").Value("i", 0)
-    limit = 10**9
-
-    def counted(function):
-        def wrapped(*arguments, **options):
-            events.value += 1
-            if events.value == limit:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return wrapped
-
-    monkeypatch.setattr(Disk, "write", counted(Disk.write))
-    monkeypatch.setattr(Disk, "truncate", counted(Disk.truncate))
-    monkeypatch.setattr(Path, "replace", counted(Path.replace))
-    monkeypatch.setattr(Path, "unlink", counted(Path.unlink))
-    for split in SPLITS:
-        corpus.path(split).unlink()
-    corpus.run()
-    total = events.value
-    assert total > 60
-    for limit in range(1, total - 5, total // 14):  # noqa: B007 - read by the child
-        for split in SPLITS:
-            corpus.path(split).unlink()
-        events.value = 0
-        child = in_child(corpus.run)
-        child.join()
-        assert child.exitcode == -signal.SIGKILL
-        for split in SPLITS:  # what stands under its own name is complete
-            assert not corpus.path(split).exists() or corpus.path(split).read_bytes() == wanted[split]
-        assert corpus.run() == 0
-        assert corpus.bytes() == wanted
-        assert corpus.others() == []
-
-
-def test_killed_while_workers_decode_it_ends_with_the_same_bytes(corpus, monkeypatch):
-    """The command is killed when its workers begin their nth clip; what they still write does no harm."""
-    corpus.run()
-    wanted = corpus.bytes()
-    context = multiprocessing.get_context("fork")
-    begun = context.Value("i", 0)
-    wave_blocks = audio_logmel.wave_blocks
-    command, limit = 0, 0
-
-    def killing(*arguments):
-        with begun.get_lock():
-            begun.value += 1
-            now = begun.value == limit
-        if now:
-            os.kill(command, signal.SIGKILL)
-        return wave_blocks(*arguments)
-
-    def run():
-        nonlocal command
-        command = os.getpid()
-        corpus.run("--workers", "2")
-
-    monkeypatch.setattr(audio_logmel, "wave_blocks", killing)
-    for limits in ((1, 1, 2), (3, 1), (8, 2)):
-        for split in SPLITS:
-            corpus.path(split).unlink()
-        for limit in limits:  # noqa: B007 - read by the worker
-            begun = context.Value("i", 0)  # its own: workers of the command before may still be at work
-            child = in_child(run)
-            child.join()
-            assert child.exitcode == -signal.SIGKILL
-        limit = 0
-        assert corpus.run("--workers", "2") == 0
-        assert corpus.bytes() == wanted
-
-
-def test_a_resumed_run_decodes_only_what_is_missing(corpus, decoded, monkeypatch):
-    def ctrl_c(*arguments):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(audio_logmel.LogMelParts, "assemble", ctrl_c)
-        assert corpus.run() == 130
-    assert sorted(decoded) == sorted(corpus.names["development"])
-    folder = next(corpus.features.glob("*.parts-*"))
-    parts = sorted(folder.iterdir())
-    assert len(parts) > 2
-    lost = parts[0]
-    with h5py.File(lost) as file:
-        fids = set(file)
-    names = sorted(clip.fname for clip in corpus.clips() if clip.fid in fids)
-    lost.write_bytes(lost.read_bytes()[:-100])  # as if it had been written by halves
-    decoded.clear()
-    assert corpus.run() == 0
-    assert sorted(decoded) == sorted([*names, "v.wav", "e.wav"])
-
-
-def test_ctrl_c_in_the_middle_of_a_clip(corpus, monkeypatch, capsys):
-    corpus.run()
-    wanted = corpus.bytes()
-    for split in SPLITS:
-        corpus.path(split).unlink()
-    push = audio_logmel.LogMelStream.push
-    calls = []
-
-    def interrupted(self, wave):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return push(self, wave)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(audio_logmel.LogMelStream, "push", interrupted)
-        assert corpus.run() == 130
-    assert "interrupted; the same command goes on from here" in capsys.readouterr().err
-    assert corpus.run() == 0
-    assert corpus.bytes() == wanted
 
 
 @pytest.mark.parametrize("rate", [44_100, 22_050])
@@ -386,94 +176,6 @@ def test_a_failure_that_is_repaired_leaves_no_list_of_it(corpus):
     clotho_dataset.main(["--conf", str(corpus.conf), "--workers", "1"])  # leaves it out: the old file is complete again
     assert corpus.run() == 0
     assert corpus.others() == []
-
-
-def last_line(capsys):
-    error = capsys.readouterr().err
-    assert "Traceback" not in error
-    return error.splitlines()[-1]
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES])
-def test_a_disk_that_refuses_a_part_is_one_line_and_loses_nothing(corpus, monkeypatch, capsys, workers, number):
-    corpus.run()
-    old = corpus.bytes()
-    with monkeypatch.context() as patch:
-        replace_files(patch, lambda file: FullFile(file, 4000, number))
-        assert corpus.run("--float16", "--workers", workers) == 2
-    error = last_line(capsys)
-    reason = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota", errno.EACCES: "no permission"}[number]
-    assert error.startswith(f"error: {corpus.features}/development_audio_logmels.hdf5.parts-")
-    assert f": {reason}" in error
-    assert ", then run again: python " in error
-    assert corpus.bytes() == old
-    assert not list(corpus.features.rglob("*.partial-*"))
-    assert corpus.run("--float16") == 0
-
-
-def test_a_disk_that_is_full_while_the_parts_are_assembled(corpus, monkeypatch, capsys, decoded):
-    corpus.run()
-    old = corpus.bytes()
-
-    def full_for_the_whole(file):
-        return FullFile(file, 15_000) if "audio_logmels.hdf5.partial" in file.name else file
-
-    with monkeypatch.context() as patch:
-        replace_files(patch, full_for_the_whole)
-        assert corpus.run("--float16") == 2
-    assert ": the disk is full; free some space, then run again: " in last_line(capsys)
-    assert corpus.bytes() == old
-    decoded.clear()
-    assert corpus.run("--float16") == 0
-    assert sorted(decoded) == ["e.wav", "v.wav"]  # the parts of the first split had been kept
-
-
-def test_a_disk_that_the_kernel_says_is_full(corpus, capfd):
-    """RLIMIT_FSIZE: every write beyond it is refused, HDF5's own too."""
-    corpus.run()
-    old = corpus.bytes()
-
-    def limited():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-        audio_logmel.main(["--conf", str(corpus.conf), "--workers", "1", "--float16"])
-
-    child = in_child(limited)
-    child.join()
-    assert child.exitcode == 2
-    assert corpus.bytes() == old
-    printed = capfd.readouterr().err
-    assert "Traceback" not in printed
-
-
-def test_too_little_free_disk_is_told_before_anything_is_written(corpus, monkeypatch, capsys):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(0, 0, 50_000))
-    assert corpus.run() == 2
-    error = last_line(capsys)
-    assert error.startswith(f"error: {corpus.features}: needs 0 MB, 0 MB are free; free some space, or name another")
-    assert error.endswith("--set data.features=DIR")
-    assert corpus.others() == []
-    assert not corpus.path().exists()
-
-
-def test_the_estimate_covers_what_is_written(corpus, monkeypatch):
-    needs = []
-    monkeypatch.setattr(audio_logmel, "check_free_disk", lambda folder, need, key: needs.append(need))
-    peaks = []
-    remove_parts = audio_logmel.LogMelParts.remove_parts
-
-    def measured(parts):
-        peaks.append(sum(p.stat().st_size for p in corpus.features.rglob(f"*{parts.path.name}*") if p.is_file()))
-        peaks[-1] += sum(p.stat().st_size for p in corpus.features.rglob("part-*.hdf5"))
-        remove_parts(parts)
-
-    monkeypatch.setattr(audio_logmel.LogMelParts, "remove_parts", measured)
-    monkeypatch.setattr(audio_logmel, "_PART_S", 600)
-    corpus.run()
-    assert len(needs) == len(peaks) == 3
-    assert peaks[0] <= needs[0] < 1.1 * peaks[0]
 
 
 def test_tables_and_folders_that_are_missing_are_named(corpus, capsys):

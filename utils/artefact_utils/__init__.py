@@ -13,6 +13,7 @@ from utils.artefact_utils.audio_embeddings import (
 from utils.artefact_utils.clip_views import ClipArrayReader
 from utils.artefact_utils.dcase2023 import BaselineClip, BaselineLogMels, read_baseline_clips
 from utils.artefact_utils.files import UnreadableError, check_is_file, is_there, read_file
+from utils.artefact_utils.frames import FrameTable, read_frames
 from utils.artefact_utils.locks import one_at_a_time
 from utils.artefact_utils.logmels import LogMelParts, LogMelReader, LogMelSettings
 from utils.artefact_utils.ownership import (
@@ -58,6 +59,7 @@ __all__ = [
     "Clip",
     "ClipArrayReader",
     "ForeignFileError",
+    "FrameTable",
     "Known",
     "LogMelParts",
     "LogMelReader",
@@ -81,6 +83,7 @@ __all__ = [
     "read_baseline_clips",
     "read_clips",
     "read_file",
+    "read_frames",
     "read_pairs",
     "read_text_embeddings",
     "read_text_table",

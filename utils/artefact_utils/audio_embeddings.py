@@ -38,7 +38,7 @@ class AudioSource(NamedTuple):
     layers: int | None
     repair: str  # what writes or corrects the file, for messages
     scratch: Path  # a folder for a table that is too large to be held in memory
-    max_duration_s: float = 0.0  # of a window
+    max_duration_s: float | None = None  # of a window; None: any input will do
     precision: str = "fp32"
     front_end: str | None = None  # `front_end_mark` of what the encoder hears; None: it brings its own
 
@@ -133,9 +133,9 @@ def read_audio_embeddings(source: AudioSource, clips: Sequence[Clip], split: str
     if source.model is None:
         return _read_foreign(source, clips, split)
     reader = _EmbeddingReader(found_embeddings(source, "vectors"), source.repair)
-    if problem := _why_other(reader.attributes, source, "vectors"):
+    if problem := why_other(reader.attributes, source, "vectors"):
         raise ArtefactError(f"{reader.path}: {problem}; write it again: {source.repair}")
-    left_out = _left_out(reader.attributes.get("left_out", ""), source)
+    left_out = reasons_left_out(reader.attributes.get("left_out", ""), source)
     kept = np.array([clip.fid not in left_out for clip in clips])
     fids = [clip.fid if keep else "" for clip, keep in zip(clips, kept, strict=True)]
     table = VectorTable(len(clips), reader.path, source.repair, source.scratch)
@@ -145,7 +145,7 @@ def read_audio_embeddings(source: AudioSource, clips: Sequence[Clip], split: str
 
 def _read_foreign(source: AudioSource, clips: Sequence[Clip], split: str) -> AudioTable:
     with open_foreign(source.path, source.repair) as foreign:
-        left_out = _left_out(foreign.left_out, source)
+        left_out = reasons_left_out(foreign.left_out, source)
         kept = np.array([clip.fid not in left_out for clip in clips])
         held = [clip for clip, keep in zip(clips, kept, strict=True) if keep]
         keyed_by, keys = _matching_keys(foreign, held, split, source)
@@ -200,15 +200,15 @@ def found_embeddings(source: AudioSource, kind: Literal["vectors", "frames"]) ->
     """The file of the encoder and the settings that are wanted, among those beside each other; else the plain name."""
 
     def exactly(found: Mapping[str, str]) -> bool:
-        return found.get("precision") == source.precision and not _why_other(found, source, kind)
+        return found.get("precision") == source.precision and not why_other(found, source, kind)
 
     path = found_beside(source.path, exactly)
     if path != source.path:
         return path
-    return found_beside(source.path, lambda found: not _why_other(found, source, kind))
+    return found_beside(source.path, lambda found: not why_other(found, source, kind))
 
 
-def _why_other(found: Mapping[str, str], source: AudioSource, kind: Literal["vectors", "frames"]) -> str | None:
+def why_other(found: Mapping[str, str], source: AudioSource, kind: Literal["vectors", "frames"]) -> str | None:
     """What a file was made with otherwise than this run wants; None: nothing."""
     layers = ALL_LAYERS if source.layers is None else str(source.layers)
     problems = [
@@ -216,7 +216,9 @@ def _why_other(found: Mapping[str, str], source: AudioSource, kind: Literal["vec
         for key, wanted in (("kind", kind), ("model", str(source.model)), ("layers", layers))
         if found.get(key) != wanted
     ]
-    problem = next(iter(problems), None) or _other_input(found.get("input", ""), source)
+    problem = next(iter(problems), None)
+    if problem is None and source.max_duration_s is not None:
+        problem = _other_input(found.get("input", ""), source.max_duration_s, source.front_end)
     # a CPU computes in fp32, whatever is asked for
     if problem is None and found.get("precision") not in (source.precision, "fp32"):
         precision = found.get("precision", "not said")
@@ -254,24 +256,24 @@ def input_text(sample_rate_hz: int, samples: int, bound: Literal["", "limit", "l
 _INPUT = re.compile(r"(\d{1,9}) Hz, windows of at most ([0-9.e+-]{1,20}) s(, its limit|, its least)?(?:, (.*))?")
 
 
-def _other_input(text: str, source: AudioSource) -> str | None:
+def _other_input(text: str, max_duration_s: float, front_end: str | None) -> str | None:
     """What the encoder heard otherwise than this run wants; None if it is the same."""
     found = _INPUT.fullmatch(text)
     rate = int(found[1]) if found else 0
     if not found or not rate:
         return f"input is {short_repr(text)}, expected sample rate and longest window"
-    longest, wanted = found[2], f"{round(source.max_duration_s * rate) / rate:g}"
+    longest, wanted = found[2], f"{round(max_duration_s * rate) / rate:g}"
     alike = longest == wanted
     if found[3]:
-        alike = source.max_duration_s >= float(longest) if found[3] == ", its limit" else True
+        alike = max_duration_s >= float(longest) if found[3] == ", its limit" else True
     if not alike:
-        return f"its longest window is {longest} s, this run wants data.max_duration_s of {source.max_duration_s:g} s"
-    if source.front_end is not None and found[4] and not found[4].endswith(source.front_end):
-        return f"front-end is {found[4]}, this run wants data.front_end {source.front_end}"
+        return f"its longest window is {longest} s, this run wants data.max_duration_s of {max_duration_s:g} s"
+    if front_end is not None and found[4] and not found[4].endswith(front_end):
+        return f"front-end is {found[4]}, this run wants data.front_end {front_end}"
     return None
 
 
-def _left_out(note: str, source: AudioSource) -> dict[str, str]:
+def reasons_left_out(note: str, source: AudioSource) -> dict[str, str]:
     """The reasons by fid that a file notes.
 
     Raises:

@@ -4,6 +4,7 @@ from utils.data_utils.audio_clips import AudioClips, AudioInput, Batch
 from utils.data_utils.captioned_clips import CaptionedClips, Inputs, Tables, read_tables
 from utils.data_utils.clip_features import (
     ClipFeatures,
+    FrameFeatures,
     LogMelFeatures,
     VectorFeatures,
     WaveFeatures,
@@ -37,6 +38,7 @@ __all__ = [
     "ClipFeatures",
     "ClipSampler",
     "DataSpec",
+    "FrameFeatures",
     "Inputs",
     "LogMelFeatures",
     "PairBatch",

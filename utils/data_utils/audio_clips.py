@@ -13,15 +13,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from utils.artefact_utils import Clip, read_audio_embeddings, read_clips
+from utils.artefact_utils import Clip, read_audio_embeddings, read_clips, read_frames
 from utils.cli_utils import ArtefactError, command_for
-from utils.data_utils.clip_features import ClipFeatures, LogMelFeatures, VectorFeatures, WaveFeatures, WaveNeeds
+from utils.data_utils.clip_features import (
+    ClipFeatures,
+    FrameFeatures,
+    LogMelFeatures,
+    VectorFeatures,
+    WaveFeatures,
+    WaveNeeds,
+)
 from utils.data_utils.duplicates import duplicates_of_others
 from utils.data_utils.sampling import ClipBatch, ClipSampler, Ints
 from utils.data_utils.spec import AudioDataSpec
 from utils.data_utils.windows import Windows, windows_of
 
-AudioInput = Literal["logmel", "wave", "vector"]
+AudioInput = Literal["logmel", "wave", "vector", "frames"]
 Batch = dict[str, Tensor]
 
 
@@ -74,6 +81,8 @@ class AudioClips(Dataset[Batch]):
             self._exclude_duplicates(data)
         if audio == "vector":
             return self._vectors(data)
+        if audio == "frames":
+            return self._frames(data)
         if waves is not None:
             return self._waves(data, waves)
         return LogMelFeatures(data, self.name, self.clips)
@@ -90,6 +99,15 @@ class AudioClips(Dataset[Batch]):
         self.by_file_name = source.path if table.keyed_by == "file name" else None
         self._leave_out(table.kept, table.left_out)
         return VectorFeatures(table.vectors if table.kept.all() else table.vectors[table.kept])
+
+    def _frames(self, data: AudioDataSpec) -> FrameFeatures:
+        """The frames of the clips that have some; the others are left out."""
+        source = data.frames_source(self.name)
+        table = read_frames(source, [clip.fid for clip in self.clips])
+        self.audio_made_with = table.made_with
+        self.revisions["audio"] = table.made_with.get("revision", "")
+        self._leave_out(table.held, table.left_out)
+        return FrameFeatures(table, self.clips, data.max_duration_s, source.repair)
 
     def _waves(self, data: AudioDataSpec, needs: WaveNeeds) -> WaveFeatures:
         """The waves of the clips that the network can take; shorter ones are left out."""

@@ -1,4 +1,4 @@
-"""The clips of a split as encoders take them: log-mels, waveforms, or the vectors of a frozen encoder.
+"""The clips of a split as encoders take them: log-mels, waveforms, or the vectors or frames of a frozen encoder.
 
 Each class counts a clip's length in its own unit (frames, samples, or 1 for a vector), so that windows, samplers and
 batches need not know which one they serve.
@@ -7,6 +7,7 @@ batches need not know which one they serve.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -14,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from utils.artefact_utils import Clip, LogMelReader
+from utils.artefact_utils import Clip, FrameTable, LogMelReader
+from utils.artefact_utils.clip_views import ClipViews
 from utils.audio_utils import AudioError, read_window
 from utils.cli_utils import ArtefactError, command_for
 from utils.data_utils.sampling import Ints
@@ -29,20 +31,56 @@ class ClipFeatures(Protocol):
 
     lengths: Ints  # (N,) frames, samples or 1
     max_length: int  # of a window; longer clips are cut
-    width: int  # F of a log-mel, E of a vector, 1 of a waveform
+    width: int  # F of a log-mel, E of a vector or a frame, 1 of a waveform
 
     def batch(self, clips: Ints, starts: Ints, lengths: Ints) -> Tensor:
         """The windows of these clips, padded to the longest.
 
         Returns:
-            float32: (B, T, F) log-mels, (B, S) waves, or (B, E) vectors.
+            float32: (B, T, F) log-mels or frames, (B, S) waves, or (B, E) vectors.
         Raises:
             ArtefactError: a clip cannot be read, or holds NaN or infinite values.
         """
 
 
-class LogMelFeatures:
-    """Log-mels, mapped from disk; padded with the floor."""
+class _MappedFeatures:
+    """Arrays (T, F) that are mapped from disk, in windows; what is not sliced is not read."""
+
+    def __init__(self, views: ClipViews, clips: Sequence[Clip], path: Path, padding: float) -> None:
+        """Take over the views.
+
+        Args:
+            views: of the clips.
+            clips: for messages.
+            path: of the file, for messages.
+            padding: the value after a clip's end.
+        """
+        self.views = views
+        self.lengths = np.array([place.shape[0] for place in views.places], np.int64)
+        self.width: int = views.places[0].shape[1]
+        self._clips = clips
+        self._path = path
+        self._padding = padding
+
+    def batch(self, clips: Ints, starts: Ints, lengths: Ints) -> Tensor:
+        """(B, T, F) float32."""
+        windows = np.empty((len(clips), lengths.max(), self.width), np.float32)
+        for row, clip, start, frames in zip(windows, clips, starts, lengths, strict=True):
+            row[:frames] = self.views[clip][start : start + frames]
+            row[frames:] = self._padding
+        if not np.isfinite(windows.sum()):
+            for row, number in zip(windows, clips, strict=True):
+                if not np.isfinite(row).all():
+                    raise self._broken(self._clips[number])
+        return torch.from_numpy(windows)
+
+    def _broken(self, clip: Clip) -> ArtefactError:
+        """The error for a clip whose features are not finite."""
+        raise NotImplementedError
+
+
+class LogMelFeatures(_MappedFeatures):
+    """Log-mels, padded with the floor."""
 
     def __init__(self, data: AudioDataSpec, split: str, clips: Sequence[Clip]) -> None:
         """Open the feature file.
@@ -50,17 +88,12 @@ class LogMelFeatures:
         Raises:
             ArtefactError: it is missing, broken, or made with another front-end, or a clip is not in it.
         """
-        self._dataset_script = data.dataset_script
-        self._clips = clips
-        self._floor = data.front_end.floor
         numbers = data.front_end_numbers()
         reader = LogMelReader(data.logmels(split), numbers, command_for("preprocessing.audio_logmel"))
-        self._path = reader.path
-        self.views = reader.views([clip.fid for clip in clips])  # each (T, F)
-        self.lengths = np.array([place.shape[0] for place in self.views.places], np.int64)
+        super().__init__(reader.views([clip.fid for clip in clips]), clips, reader.path, data.front_end.floor)
+        self._dataset_script = data.dataset_script
         self._refuse_endless([data.front_end.frames(clip.duration_s) for clip in clips])
         self.max_length = data.front_end.frames(data.max_duration_s)
-        self.width = data.front_end.n_mels
 
     def _refuse_endless(self, frames: Sequence[int]) -> None:
         """Refuse clips of far more frames than their duration has: packed zeros of a kilobyte, read for hours.
@@ -79,26 +112,40 @@ class LogMelFeatures:
                 f"{command_for('preprocessing.audio_logmel')}"
             )
 
-    def batch(self, clips: Ints, starts: Ints, lengths: Ints) -> Tensor:
-        """(B, T, F) float32."""
-        windows = np.empty((len(clips), lengths.max(), self.width), np.float32)
-        for row, clip, start, frames in zip(windows, clips, starts, lengths, strict=True):
-            row[:frames] = self.views[clip][start : start + frames]
-            row[frames:] = self._floor
-        if not np.isfinite(windows.sum()):
-            self._name_the_broken(windows, clips)
-        return torch.from_numpy(windows)
+    def _broken(self, clip: Clip) -> ArtefactError:
+        return ArtefactError(
+            f"{self._path}: the features of clip {clip.fid} ({clip.fname}) hold NaN or infinite values; "
+            "they are damaged, or an earlier version made them of a damaged recording, which is refused now: "
+            f"remove the file, then {command_for(self._dataset_script)}, then "
+            f"{command_for('preprocessing.audio_logmel')}"
+        )
 
-    def _name_the_broken(self, windows: Array, clips: Ints) -> None:
-        for row, number in zip(windows, clips, strict=True):
-            if not np.isfinite(row).all():
-                clip = self._clips[number]
-                raise ArtefactError(
-                    f"{self._path}: the features of clip {clip.fid} ({clip.fname}) hold NaN or infinite values; "
-                    "they are damaged, or an earlier version made them of a damaged recording, which is refused now: "
-                    f"remove the file, then {command_for(self._dataset_script)}, then "
-                    f"{command_for('preprocessing.audio_logmel')}"
-                )
+
+class FrameFeatures(_MappedFeatures):
+    """The frames (T, D) that a frozen encoder made of clips or pictures, padded with zeros."""
+
+    def __init__(self, table: FrameTable, clips: Sequence[Clip], max_duration_s: float, repair: str) -> None:
+        """Take over what `read_frames` has opened.
+
+        Args:
+            table: the frames.
+            clips: those that have frames, in the same order.
+            max_duration_s: of a window; where no clip is longer, none is cut.
+            repair: the command that writes the file, for messages.
+        """
+        super().__init__(table.views, clips, table.path, padding=0.0)
+        self._repair = repair
+        longest = max(range(len(clips)), key=lambda row: clips[row].duration_s)
+        duration_s, frames = clips[longest].duration_s, int(self.lengths[longest])
+        # how many frames a second an encoder makes is known from its longest clip alone
+        cut = duration_s > max_duration_s
+        self.max_length = max(1, round(frames * max_duration_s / duration_s)) if cut else int(self.lengths.max())
+
+    def _broken(self, clip: Clip) -> ArtefactError:
+        return ArtefactError(
+            f"{self._path}: the frames of clip {clip.fid} ({clip.fname}) hold NaN or infinite values; remove the file "
+            f"and write it again: {self._repair}"
+        )
 
 
 class WaveNeeds(NamedTuple):

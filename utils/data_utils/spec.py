@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from utils.artefact_utils import AudioSource, front_end_mark
 from utils.artefact_utils.audio_embeddings import brings_front_end
 from utils.audio_utils import FrontEnd
-from utils.cli_utils import command_for
+from utils.cli_utils import ConfigError, command_for
 from utils.config_utils import Spec, UserPath
 
 
@@ -178,6 +178,20 @@ class AudioDataSpec(DataSpec):
             wanted.precision,
             None if brings_front_end(str(wanted.model)) else front_end_mark(self.front_end_numbers()),
         )
+
+    def frames_source(self, split: str) -> AudioSource:
+        """Where the frames of a split's clips come from; only where data.audio_embeddings names a model.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        if self.audio_embeddings is None or self.audio_embeddings.model is None:
+            found = "is not set" if self.audio_embeddings is None else "names a file of another program"
+            raise ConfigError(
+                f"data.audio_embeddings {found}; name the encoder whose frames are wanted: {{model: NAME}}"
+            )
+        repair = command_for("preprocessing.audio_embeddings", "--frames")
+        return self.audio_source(split)._replace(path=self.audio_frames(split), repair=repair)
 
     def front_end_numbers(self) -> dict[str, Any]:
         """The front-end as feature files store it; its name is left out, since only the numbers matter."""
