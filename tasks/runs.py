@@ -77,11 +77,15 @@ def require_kind(run: RunSpec, kind: type[R], source: str) -> R:
         ConfigError: it is of another system.
     """
     if not isinstance(run, kind):
-        names = [
-            name for system in SYSTEMS if issubclass(system, kind) for name in get_args(system.__annotations__["task"])
-        ]
+        names = [_name_of(system) for system in SYSTEMS if issubclass(system, kind)]
         raise ConfigError(f"{source}: task is {run.task}, this script takes {' or '.join(names)}; name another --conf")
     return run
+
+
+def _name_of(system: type[RunSpec]) -> str:
+    """What `task:` says for a system."""
+    annotation: Any = system.model_fields["task"].annotation
+    return str(get_args(annotation)[0])
 
 
 def check_run(run: RunSpec, *, thorough: bool) -> Task:
