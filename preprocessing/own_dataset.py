@@ -171,13 +171,18 @@ def _check_same(path: Path, args: argparse.Namespace) -> None:
     if args.group:
         wanted["data.own_dataset.group"] = (own.group, args.group)
     for key, (there, given) in wanted.items():
-        if there != given:
+        if _resolved(there) != _resolved(given):
             raise UserError(
                 f"{path}: is there, and {key} is {there}, not {given}; name another experiment with --name, or change "
                 f"{path} and run: {python()} -m {SCRIPT} --conf {path}"
             )
     if args.set:
         raise UserError(f"{path}: is there; --set goes into a new one: change {path} instead")
+
+
+def _resolved(value: object) -> object:
+    """Two spellings of one path are the same."""
+    return value.resolve() if isinstance(value, Path) else value
 
 
 def _shares(text: str | None) -> tuple[float, float, float]:

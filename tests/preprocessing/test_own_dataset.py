@@ -221,6 +221,7 @@ def test_another_system_is_the_template(here, capsys):
         (["clips", "captions.csv", "--name", "conf"], "conf.yaml: is there, and data.root is "),
         (["empty", "captions.csv", "--name", "x"], "empty: no audio files in this folder or below it"),
         (["kinds", "--name", "x"], "folder 'train' is named after a split, not after what is heard"),
+        (["numbers", "--name", "x"], "numbers: the clips are in folders of numbers, such as '000', which do not say"),
         (["kinds", "captions.csv", "--name", "x"], "kinds: no clip has a caption (captions.csv: commas between the "),
         ([], "conf.yaml: has no data.own_dataset; begin with: "),
         (["--name", "x"], "--name: goes with FOLDER; without it, the YAML decides"),
@@ -229,6 +230,7 @@ def test_another_system_is_the_template(here, capsys):
 def test_bad_input_is_one_line_and_writes_nothing(here, capsys, arguments, message):
     (here / "empty").mkdir()
     write_clip(here / "kinds" / "train" / "a.wav")
+    write_clip(here / "numbers" / "000" / "a.wav")
     assert run(*arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -253,6 +255,7 @@ def test_scripts_of_data_sets_leave_own_clips_alone(here, capsys, script):
 
 def test_a_yaml_of_other_clips_is_not_replaced(here, capsys):
     assert run("clips", "captions.csv", "--name", "mine") == 0
+    assert run(str(here / "clips"), "./captions.csv", "--name", "mine") == 0  # another spelling of the same
     text = Path("mine.yaml").read_text()
     (here / "others").mkdir()
     soundfile.write(here / "others" / "a.wav", [0.1] * 8000, 8000)

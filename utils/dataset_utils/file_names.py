@@ -68,7 +68,7 @@ class FileNames:
             way, files = self._lookup(parts, depth)
             if len(files) == 1:
                 found.files.append(files[0])
-                found.ways[way if depth == 0 or way != _EXACT else f"without their first {depth} folders"] += 1
+                found.ways[way if depth == 0 or len(parts) == 1 else _after(depth, way)] += 1
             elif files:
                 paths = " or ".join(sorted(file.relative_to(self._root).as_posix() for file in files)[:3])
                 found.files.append(f"without a clip: '{name}': may be {paths}; write which")
@@ -116,6 +116,11 @@ def _walk(folder: Path) -> Iterable[Path]:
         if not path.name.startswith("."):
             # a link to a folder may lead in a circle
             yield from _walk(path) if path.is_dir() and not path.is_symlink() else [path]
+
+
+def _after(depth: int, way: str) -> str:
+    folders = "first folder" if depth == 1 else f"first {depth} folders"
+    return f"without their {folders}" + ("" if way == _EXACT else f", {way}")
 
 
 def _same(path: str) -> str:

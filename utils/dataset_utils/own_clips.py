@@ -134,6 +134,11 @@ def _of_folders(root: Path, files: Sequence[Path], group: str | None) -> OwnClip
             f"{root}: folder '{strange[0]}' is named after a split, not after what is heard; give a table of captions, "
             "or lay the data out as Clotho does (README, 'Your own data')"
         )
+    if kinds and not any(map(str.isalpha, "".join(kinds))):
+        raise UserError(
+            f"{root}: the clips are in folders of numbers, such as '{kinds[0]}', which do not say what is heard; name "
+            "a table of captions behind the folder"
+        )
     if not captioned:
         tables = [p.name for p in sorted(root.iterdir()) if p.suffix.lower() in (".csv", ".tsv", ".txt")]
         hint = f"; is {tables[0]} the table?" if tables else ""

@@ -31,7 +31,8 @@ def found(root, names, of):
         ("dog/1.mp3", "dog/1.wav", "with another extension"),
         ("DOG/1.WAV", "dog/1.wav", "in another case"),
         ("Dog/1", "dog/1.wav", "without extension in another case"),
-        ("clips/dog/1.wav", "dog/1.wav", "without their first 1 folders"),
+        ("clips/dog/1.wav", "dog/1.wav", "without their first folder"),
+        ("clips/dog/1", "dog/1.wav", "without their first folder, without extension"),
         ("/home/me/clips/dog/1.wav", "dog/1.wav", "without their first 3 folders"),
         ("3.wav", "cat/3.wav", "without their folders"),
         ("3", "cat/3.wav", "without their folders"),
@@ -69,7 +70,7 @@ def test_how_many_folders_are_left_out_is_decided_once(tmp_path):
     names = touch(tmp_path, "x/1.wav", "x/2.wav", "b.wav")
     files, ways = found(tmp_path, names, ["up/x/1.wav", "up/x/2.wav", "up/a/b.wav"])
     assert files == ["x/1.wav", "x/2.wav", "without a clip: 'up/a/b.wav': no such file"]
-    assert ways == {"without their first 1 folders": 2}
+    assert ways == {"without their first folder": 2}
 
 
 def test_files_below_a_folder(tmp_path):
