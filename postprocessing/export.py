@@ -28,7 +28,7 @@ from tasks.trained import CheckpointChoice, add_checkpoint_arguments, find_train
 from utils.artefact_utils import write_json
 from utils.cli_utils import ArtefactError, UserError, command, command_for, python, shell_join
 from utils.config_utils import to_mapping
-from utils.pretrained_utils import sha256
+from utils.model_packages import sha256
 from utils.weight_utils import check_values, key_problems, write_weights
 
 SCRIPT = "postprocessing.export"

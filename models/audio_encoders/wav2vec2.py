@@ -1,4 +1,4 @@
-"""wav2vec 2.0, HuBERT, Whisper's encoder or CLAP's audio encoder as an audio encoder on waveforms."""
+"""wav2vec 2.0, HuBERT, Whisper's encoder, CLAP's audio encoder or aiSFX as an audio encoder on waveforms."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from models.backbones import load_backbone
+from models.backbones import backbone_type, load_backbone
 from models.backbones.base import WaveformBackbone
 from models.frozen.hold import PartlyFrozen
 from models.pooling import AttentionPooling
 from utils.cli_utils import UserError
 from utils.config_utils import Spec
-from utils.pretrained_utils import read_config
 
 _KEY = "model.audio_encoder.model"
 # the name in the YAML -> `model_type` in the configuration of the model
@@ -22,6 +21,7 @@ _TYPES = {
     "HubertEncoder": ("hubert",),
     "WhisperEncoder": ("whisper",),
     "ClapAudioEncoder": ("clap", "clap_audio_model"),
+    "AisfxEncoder": ("aisfx",),
 }
 
 
@@ -38,8 +38,8 @@ class Wav2Vec2Encoder(PartlyFrozen):
     Args:
         backbone: the pretrained network.
         out_dim: E of the output.
-        pooling: "mean": the backbone's vectors, for CLAP its projected embedding; "attention": a learnt weighted mean
-            of the frames.
+        pooling: "mean": the backbone's vectors, for CLAP its projected embedding, for aiSFX what the variant of its
+            name says; "attention": a learnt weighted mean of the frames.
     """
 
     def __init__(
@@ -88,8 +88,8 @@ class Wav2Vec2Spec(Spec):
 
     input: ClassVar[Literal["wave"]] = "wave"
 
-    name: Literal["Wav2Vec2Encoder", "HubertEncoder", "WhisperEncoder", "ClapAudioEncoder"]
-    model: str  # a folder, or a name that a hub knows, of the kind that `name` says
+    name: Literal["Wav2Vec2Encoder", "HubertEncoder", "WhisperEncoder", "ClapAudioEncoder", "AisfxEncoder"]
+    model: str  # a folder, a name that a hub knows, or package:aisfx; of the kind that `name` says
     layers: int | None = Field(None, ge=1)  # keep the first so many transformer layers; null: all
     trainable: bool = True  # False: only the pooling and the last layer learn
     freeze_feature_encoder: bool = True  # wav2vec 2.0 and HuBERT: the convolutions do not learn; the others have none
@@ -97,8 +97,8 @@ class Wav2Vec2Spec(Spec):
 
     @model_validator(mode="after")
     def _has_layers(self) -> Self:
-        if self.layers is not None and self.name == "ClapAudioEncoder":
-            raise ValueError("layers: ClapAudioEncoder takes no choice of layers; leave the key out")
+        if self.layers is not None and self.name in ("ClapAudioEncoder", "AisfxEncoder"):
+            raise ValueError(f"layers: {self.name} takes no choice of layers; leave the key out")
         return self
 
     def build(self, out_dim: int, in_dim: int = 1) -> Wav2Vec2Encoder:
@@ -118,7 +118,7 @@ class Wav2Vec2Spec(Spec):
 
     def _check_type(self) -> None:
         """The model must be of the type that `name` says."""
-        wanted, found = _TYPES[self.name], str(read_config(self.model, _KEY).model_type)
+        wanted, found = _TYPES[self.name], backbone_type(self.model, _KEY)
         if found in wanted:
             return
         fitting = [name for name, kinds in _TYPES.items() if found in kinds]

@@ -31,6 +31,11 @@ class WaveformBackbone(nn.Module, ABC):
     max_samples: int | None
 
     @property
+    def vector_pooling(self) -> str:
+        """How a clip becomes its vector, as files of vectors say it."""
+        return "mean over frames"
+
+    @property
     def feature_encoder(self) -> nn.Module | None:
         """The first layers, from samples to frames, which are often frozen in fine-tuning; None: there are none."""
         return None

@@ -53,6 +53,11 @@ class ClapBackbone(WaveformBackbone):
         self.register_buffer("filters", torch.as_tensor(filters, dtype=torch.float64).T.contiguous(), persistent=False)
         self.register_buffer("window", torch.hann_window(self.n_fft, dtype=torch.float64), persistent=False)
 
+    @property
+    def vector_pooling(self) -> str:
+        """How a clip becomes its vector."""
+        return "projected embedding" if self.projected else "pooled output, without a projection"
+
     def frame_count(self, samples: int) -> int:
         """Return the number of frames, the last one rounded up, of the first repetition of a clip."""
         return -(-samples * self._window_frames // self.max_samples)

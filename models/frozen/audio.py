@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from models.backbones import load_backbone
 from models.backbones.base import WaveformBackbone
-from models.backbones.clap import ClapBackbone
 from models.frozen.hold import freeze
 from models.frozen.panns import PANNsBackbone, load_panns, panns_files
 from utils.artefact_utils import front_end_mark, input_text
 from utils.audio_utils import FrontEnd
 from utils.cli_utils import UserError
 from utils.data_utils import window_edges
+from utils.model_packages import sha256
 from utils.model_utils import autocast
 from utils.model_utils.devices import Precision
-from utils.pretrained_utils import model_revision, sha256
+from utils.pretrained_utils import model_revision
 
 Array = NDArray[np.float32]
 
@@ -98,13 +98,7 @@ class FrozenAudioEncoder:
 
     def pooling(self, frames: bool) -> str:
         """How a clip becomes what `embed` returns."""
-        if frames:
-            return "none"
-        if isinstance(self._backbone, PANNsBackbone):
-            return "maximum plus mean over frames, then PANNs' embedding layer"
-        if not isinstance(self._backbone, ClapBackbone):
-            return "mean over frames"
-        return "projected embedding" if self._backbone.projected else "pooled output, without a projection"
+        return "none" if frames else self._backbone.vector_pooling
 
     @torch.inference_mode()
     def embed(self, waves: Sequence[Array], frames: bool = False, batch_size: int = 16) -> list[Array]:
@@ -171,8 +165,8 @@ def load_frozen_audio(
     """A pretrained or trained audio encoder, held still.
 
     Args:
-        model: a hub's name or a folder of wav2vec 2.0, HuBERT, Whisper or CLAP; audio_encoder.json of
-            postprocessing.export; or weights of PANNs' CNNs that preprocessing.cnn14_transfer writes or reads.
+        model: a hub's name or a folder of wav2vec 2.0, HuBERT, Whisper or CLAP; `package:aisfx`; audio_encoder.json
+            of postprocessing.export; or weights of PANNs' CNNs that preprocessing.cnn14_transfer writes or reads.
         layers: keep the first so many transformer layers; None: all.
         front_end: of the run; what a .pth is fed.
         max_duration_s: the longest window, where the network sets no shorter limit.

@@ -39,6 +39,11 @@ class PANNsBackbone(WaveformBackbone):
         self.sample_rate_hz = front_end.sample_rate_hz
         self.width = self.vector_width = encoder.embed_dim
 
+    @property
+    def vector_pooling(self) -> str:
+        """How a clip becomes its vector."""
+        return "maximum plus mean over frames, then PANNs' embedding layer"
+
     def frame_count(self, samples: int) -> int:
         """Frames of the last block for a clip of so many samples."""
         return max(1, (1 + samples // self.front_end.hop_samples) // self.encoder.stride)

@@ -10,7 +10,8 @@ from models.frozen.clip_text import CLIP_TYPES, load_frozen_clip
 from models.frozen.sentences import FrozenSentenceEncoder, load_sentence_encoder
 from models.frozen.text import KEY, FrozenTextEncoder
 from utils.cli_utils import UserError
-from utils.pretrained_utils import PACKAGE, find_model, local_only, read_config
+from utils.model_packages import split_package
+from utils.pretrained_utils import find_model, local_only, read_config
 from utils.text_utils.tokens import load_tokenizer
 
 
@@ -26,7 +27,7 @@ def load_frozen_text(model: str, key: str = KEY, device: torch.device | None = N
         UserError: no such model, a partial one, or one that takes no text.
     """
     source = find_model(model, key)
-    if model.startswith(PACKAGE) or (isinstance(source, Path) and (source / "modules.json").is_file()):
+    if split_package(model) or (isinstance(source, Path) and (source / "modules.json").is_file()):
         return FrozenSentenceEncoder(load_sentence_encoder(model, key, device))
     try:
         config = read_config(model, key)

