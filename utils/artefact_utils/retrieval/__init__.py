@@ -1,4 +1,4 @@
-"""The files that retrieval alone has: scores, relevance lists, submissions, and those of other systems."""
+"""The files that only retrieval has: scores, relevance lists, submissions, and scores of other systems."""
 
 from utils.artefact_utils.retrieval.foreign_scores import ForeignScores, read_foreign_scores
 from utils.artefact_utils.retrieval.id_names import IdNames, read_id_names

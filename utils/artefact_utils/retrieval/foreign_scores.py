@@ -1,4 +1,4 @@
-"""Scores that another program wrote: a CSV matrix, npy, npz, or a submission file of DCASE."""
+"""Read scores of other programs: a CSV matrix, npy, npz, the baseline's shelf, or a submission file of DCASE."""
 
 from __future__ import annotations
 
@@ -20,41 +20,40 @@ from utils.artefact_utils.retrieval.shelves import other_database, read_shelf, s
 from utils.cli_utils import ArtefactError
 
 _DTYPES = (np.float16, np.float32, np.float64)
-_BLOCK_SCORES = 2**22  # checked at a time, whatever the size of the matrix
+_BLOCK_SCORES = 2**22  # scores checked at a time, for a matrix of any size
 _NPZ_ARRAYS = ("scores", "queries", "files")
 _Scores = NDArray[Any]
 
 
 class ForeignScores(NamedTuple):
-    """The scores of a file, in its own order."""
+    """The scores of a file, in the order of the file."""
 
     scores: _Scores  # (Q, C) float16, float32 or float64, finite, higher = more similar; a memory map for npy.
-    # Of ranked lists (Q, n) int64: which files are the n best of each query, the best first.
+    # For ranked lists (Q, n) int64: the indices in `files` of the top n of each query, best first.
     queries: list[str]  # Q texts or tids
-    files: list[str]  # C file names or fids, none twice
-    depth: int | None  # None: every score is known; n: only the n best files of each query are
+    files: list[str]  # C file names or fids, distinct
+    depth: int | None  # None: `scores` are scores; n: they are ranked lists of the top n
     path: Path
 
 
 def read_foreign_scores(path: Path, queries: Path | None = None, files: Path | None = None) -> ForeignScores:
-    """Read scores; the suffix says what the file is.
+    """Read scores; the suffix decides the format.
 
-    - CSV: the file names in the header, then a row a query: the query (its text or tid) and its scores. So is a
-      submission of 2025. Rows are streamed into float64, 8 bytes a score.
+    - CSV: a header with the file names, and a row for each query: the query (its text or tid) and its scores; also the
+      format of a submission of 2025. Rows are streamed into float64, 8 bytes a score.
     - CSV with the header `caption,file_name_1,...,file_name_n` (a submission of 2022 to 2024), `caption,fname_1,...`
-      (the baseline's results of 2024) or `0,1,...,n` (those of 2023): names, the best first; `depth` is n.
-    - npy: the matrix, mapped and not read whole unless its bytes are of the other order, with two lists, one id a
-      line.
+      (the baseline's results of 2024) or `0,1,...,n` (those of 2023): file names, best first; `depth` is n.
+    - npy: the matrix, with two lists of ids, one a line. It is memory-mapped if its byte order is the machine's.
     - npz: the arrays `scores`, `queries` and `files`.
-    - db: the shelf of the DCASE 2023 baseline, <split>_xmodal_scores.db (.dat and .dir); its queries are tids and its
-      files fids.
+    - db: the shelf of the DCASE 2023 baseline, <split>_xmodal_scores.db (.dat and .dir), with tids as queries and fids
+      as files.
 
     Args:
         path: the file.
-        queries: the list of an npy's queries.
-        files: the list of an npy's files.
+        queries: the list of queries of an npy.
+        files: the list of files of an npy.
     Raises:
-        ArtefactError: missing, of another kind, broken, or a score is not finite; one line says where.
+        ArtefactError: missing, of another kind, broken, or with a score that is not finite; the message says where.
     """
     read = {".csv": _read_csv, ".npz": _read_npz}.get(path.suffix.lower())
     if (shelf := shelf_of(path)) is not None:
@@ -81,16 +80,16 @@ def _read_shelf(path: Path) -> ForeignScores:
 
 
 def ranked_header(width: int) -> list[str]:
-    """The columns of a submission of 2022 to 2024."""
+    """Return the columns of a submission of 2022 to 2024."""
     return ["caption", *(f"file_name_{n}" for n in range(1, width + 1))]
 
 
 def _is_ranked(header: Sequence[str], first: Sequence[str]) -> bool:
-    """Whether a table holds ranked names, as its header and its first row tell."""
-    places = range(1, len(header))
-    if any(header[1:] == [f"{name}_{n}" for n in places] for name in ("file_name", "fname")):
+    """Return whether a table has ranked lists of file names, by its header and its first row."""
+    ranks = range(1, len(header))
+    if any(header[1:] == [f"{name}_{n}" for n in ranks] for name in ("file_name", "fname")):
         return True
-    # pandas' own numbers, which may also be names of files, over scores
+    # pandas numbers columns without names; but a matrix may have files named 1, 2, ..., above scores
     return header == [str(n) for n in range(len(header))] and all(number_in(cell) is None for cell in first[1:])
 
 
@@ -122,7 +121,7 @@ def _matrix(path: Path, header: list[str], rows: Iterable[Row]) -> ForeignScores
     files = header[1:]
     _check_files(files, f"{path}, line 1")
     queries: list[str] = []
-    values = array("d")  # grows in place, unlike a list of rows that is stacked in the end
+    values = array("d")  # grows in place; stacking a list of rows at the end takes twice the memory
     for line, cells in rows:
         queries.append(cells[0])
         values.frombytes(_numbers(cells[1:], files, f"{path}, line {line}").tobytes())
@@ -132,7 +131,7 @@ def _matrix(path: Path, header: list[str], rows: Iterable[Row]) -> ForeignScores
 
 
 def _numbers(cells: list[str], files: Sequence[str], where: str) -> NDArray[np.float64]:
-    """(C,) scores of a row."""
+    """Parse the (C,) scores of a row."""
     values = numbers_in(cells)
     if values is None:
         strange = [column for column, cell in enumerate(cells) if number_in(cell) is None]
@@ -154,7 +153,7 @@ def _ranked_names(path: Path, header: list[str], rows: Iterable[Row]) -> Foreign
     depth = len(header) - 1
     queries: list[str] = []
     columns: dict[str, int] = {}
-    ranked = array("q")  # depth columns a query
+    ranked = array("q")  # `depth` indices a query
     for line, cells in rows:
         queries.append(cells[0])
         names = cells[1:]
@@ -202,7 +201,7 @@ def _load_npz(path: Path) -> dict[str, Any]:
 
 
 def _plain(path: Path, load: Callable[[], Any]) -> Any:
-    """What `load` gives; pickled objects are refused, since they could run code."""
+    """Call `load`, and report broken files and pickled objects (which could run code) in one line."""
     try:
         return load()
     except (*BROKEN_ARRAYS, OSError) as error:
@@ -213,7 +212,7 @@ def _plain(path: Path, load: Callable[[], Any]) -> Any:
 
 
 def _native(scores: Any) -> Any:
-    """Floats of the other byte order converted, all else as it is."""
+    """Convert floats of the other byte order, which torch does not take."""
     if not isinstance(scores, np.ndarray) or scores.dtype.isnative or scores.dtype.kind != "f":
         return scores
     return scores.astype(scores.dtype.newbyteorder("="))

@@ -1,4 +1,4 @@
-"""What the random ids of another data set stand for: tid -> caption, fid -> file name."""
+"""Look up the random ids of another dataset: tid -> caption, fid -> file name."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import NamedTuple
 from utils.artefact_utils.csv_rows import strict_rows
 from utils.cli_utils import ArtefactError
 
-_TEXT_COLUMNS = ("raw_text", "text")  # the first one that is there
+_TEXT_COLUMNS = ("raw_text", "text")  # the first one that the table has
 _FILE_COLUMNS = ("fname", "file_name")
 
 
 class IdNames(NamedTuple):
-    """Names by id; an id that stands in neither is left as it is."""
+    """Names by id; callers use an unknown id itself as the name."""
 
     texts: dict[str, str]  # tid -> caption
     files: dict[str, str]  # fid -> file name
@@ -34,19 +34,19 @@ def read_id_names(paths: Sequence[Path]) -> IdNames:
         rows = strict_rows(path)
         line, header = next(rows, (1, []))
         pairs = [
-            (header.index(id_column), header.index(column), into)
-            for id_column, columns, into in (("tid", _TEXT_COLUMNS, names.texts), ("fid", _FILE_COLUMNS, names.files))
+            (header.index(id_name), header.index(column), into)
+            for id_name, columns, into in (("tid", _TEXT_COLUMNS, names.texts), ("fid", _FILE_COLUMNS, names.files))
             for column in [next((column for column in columns if column in header), "")]
-            if column and id_column in header
+            if column and id_name in header
         ]
         if not pairs:
             raise ArtefactError(
                 f"{path}, line {line}: found no tid beside raw_text or text and no fid beside fname or file_name; name "
-                "the <split>_text.csv that the ids are from"
+                "the <split>_text.csv with these ids"
             )
         for line, cells in rows:
             if len(cells) != len(header):
                 raise ArtefactError(f"{path}, line {line}: {len(cells)} cells, expected {len(header)} as in the header")
-            for id_place, place, into in pairs:
-                into.setdefault(cells[id_place], cells[place])
+            for id_column, name_column, into in pairs:
+                into.setdefault(cells[id_column], cells[name_column])
     return names

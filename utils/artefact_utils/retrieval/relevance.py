@@ -18,30 +18,30 @@ from utils.cli_utils import ArtefactError
 _NEEDED = ("query", "audio_filenames")
 _GAINS = "relevances"
 _RATED = ("tid", "fid", "rating")
-_MAX_GAIN = 1e100  # sums and products of larger ones would overflow
+_MAX_GAIN = 1e100  # sums and products of larger gains would overflow
 
 
 class RelevanceList(NamedTuple):
     """A query and its relevant clips."""
 
-    query: str  # as the file spells it; of ratings, the caption, or the tid whose caption is not known
-    filenames: tuple[str, ...]  # none twice; at least one, but for a query whose clips are all rated 0
-    gains: tuple[float, ...]  # of each, above 0; 1.0 where relevance is not graded
+    query: str  # as in the file; of ratings, the caption, or the tid if its caption is unknown
+    filenames: tuple[str, ...]  # distinct; empty only for a query whose clips are all rated 0
+    gains: tuple[float, ...]  # of each clip, above 0; 1.0 if relevance is not graded
 
 
 def read_relevance(path: Path, ids: Sequence[Path] = ()) -> list[RelevanceList]:
-    """The relevant clips of every query, in the order of the file.
+    """Read the relevant clips of every query, in the order of the file.
 
     The columns are `query`, `audio_filenames` (a Python list of names) and, for graded relevance, `relevances` (a list
-    of as many numbers above 0); or `tid`, `fid` and `rating`, a row a pair, where a rating of 0 is not relevant. Others
-    are passed over.
+    of as many numbers above 0); or `tid`, `fid` and `rating`, one row a pair, where a rating of 0 means not relevant.
+    Other columns are ignored.
 
     Args:
         path: the CSV.
-        ids: tables that say what `tid` and `fid` stand for, as `read_id_names` takes them; none: those that lie beside
-            the published ratings, in ../text_data and ../audio_metadata.
+        ids: tables for `read_id_names`, to look up `tid` and `fid`; none: those of the published ratings, in
+            ../text_data and ../audio_metadata.
     Raises:
-        ArtefactError: the file is missing or no such table; the message names the line.
+        ArtefactError: the file is missing or is no such table; the message names the line.
     Source: DCASE 2025 task 6, metadata_eval.csv of the evaluation split of Clotho.
     """
     rows = strict_rows(path)
@@ -64,26 +64,26 @@ def read_relevance(path: Path, ids: Sequence[Path] = ()) -> list[RelevanceList]:
 
 
 def _published_ids(path: Path) -> list[Path]:
-    """The tables of ids that the published ratings come with."""
+    """Return the tables of ids that are published with the ratings."""
     split, data = path.stem.removesuffix("_relevances"), path.parent.parent
     tables = [data / "text_data" / f"{split}_text.csv", data / "audio_metadata" / f"{split}_audio_metadata.csv"]
     return [table for table in tables if table.is_file()]
 
 
 def _rated(path: Path, header: list[str], rows: Iterable[Row], names: IdNames) -> list[RelevanceList]:
-    """The lists of a table with a row a pair; queries in the order in which they first stand."""
-    tid_place, fid_place, rating_place = (header.index(column) for column in _RATED)
+    """Read the lists of a table with one row a pair; queries in the order of their first row."""
+    tid_column, fid_column, rating_column = (header.index(column) for column in _RATED)
     rated: dict[str, dict[str, float]] = {}
     for line, cells in rows:
         where = f"{path}, line {line}"
         if len(cells) != len(header):
             raise ArtefactError(f"{where}: {len(cells)} cells, expected {len(header)}; quote cells that hold a comma")
-        tid, fid, rating = cells[tid_place], cells[fid_place], number_in(cells[rating_place])
+        tid, fid, rating = cells[tid_column], cells[fid_column], number_in(cells[rating_column])
         if not tid.strip() or not fid.strip():
             raise ArtefactError(f"{where}: tid or fid is empty, expected both; write it, or remove the line")
         if rating is None or not 0 <= rating <= _MAX_GAIN:
-            found = shortened(repr(cells[rating_place]))
-            raise ArtefactError(f"{where}: rating is {found}, expected a number from 0 on; correct it")
+            found = shortened(repr(cells[rating_column]))
+            raise ArtefactError(f"{where}: rating is {found}, expected a number of 0 or more; correct it")
         clips = rated.setdefault(tid, {})
         if fid in clips:
             raise ArtefactError(f"{where}: clip {fid} is rated twice for {tid}; remove one")
@@ -117,7 +117,7 @@ def _relevance_list(row: dict[str, str], where: str) -> RelevanceList:
 
 
 def _python_list(text: str, what: str, example: str) -> list[object]:
-    """A list literal; nothing is executed."""
+    """Parse a Python list of constants; nothing is executed."""
     try:
         value = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

@@ -1,4 +1,4 @@
-"""The score matrix of a split: one HDF5 file with scores, ids and, of a single run, the embeddings behind them."""
+"""The score matrix of a split: an HDF5 file with scores, ids and, if they are from one run, the embeddings."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from utils.config_utils import parse_json
 
 FORMAT_VERSION = 1
 Array = NDArray[np.float32]
-# Scores read at once, whatever the size of the matrix.
+# Bytes of scores to read at a time, for a matrix of any size.
 _BLOCK_BYTES = 64 * 2**20
-# Stored in tiles, so that rows (text to audio) and columns (audio to text) can both be read in blocks.
+# HDF5 chunks: with whole rows as chunks, reading columns (audio to text) would read the whole file for each block.
 _TILE = (256, 128)
-_TEXTS = 256  # ids read at once
+_TEXTS = 256  # ids to read at a time
 
 
 def write_scores(
@@ -46,9 +46,9 @@ def write_scores(
         path: the HDF5 file.
         ids: `tid` (Q) and `fid` (C), in the order of rows and columns.
         blocks: (first row, (q, C) float32) in any order, together all rows.
-        embeddings: `text` (Q, E) and `audio` (C, E) float32; empty where none stand behind the scores.
-        notes: which checkpoint and split made them.
-        dtype: of the stored scores, f4 or f8.
+        embeddings: `text` (Q, E) and `audio` (C, E) float32; empty for an ensemble, which has none.
+        notes: the checkpoint and the split of the scores.
+        dtype: of the scores in the file, f4 or f8.
     """
     shape = (len(ids["tid"]), len(ids["fid"]))
     with replacing_hdf5(path) as (file, disk):
@@ -65,7 +65,7 @@ def write_scores(
 
 
 class ScoreReader:
-    """A stored score matrix, read in blocks of rows or of columns."""
+    """Reads the score matrix of a file in blocks of rows or of columns."""
 
     def __init__(self, path: Path, repair: str) -> None:
         """Open the file.
@@ -90,7 +90,7 @@ class ScoreReader:
             raise
 
     def _checked_places(self) -> dict[str, ArrayPlace]:
-        """Where scores and embeddings stand."""
+        """Check that the file is a score matrix, and return the arrays of scores and embeddings."""
         with reading(self._path, self._repair):
             names = hard_links(self._file)
             if {"scores", "tid", "fid"} - names or self.notes.get("format_version") != str(FORMAT_VERSION):
@@ -119,18 +119,18 @@ class ScoreReader:
         self._file.close()
 
     def text_to_audio(self) -> StoredScores:
-        """Captions as queries, clips as candidates."""
+        """Return the scores with captions as queries and clips as candidates."""
         return StoredScores(self._file["scores"], transposed=False)
 
     def audio_to_text(self) -> StoredScores:
-        """Clips as queries, captions as candidates."""
+        """Return the scores with clips as queries and captions as candidates."""
         return StoredScores(self._file["scores"], transposed=True)
 
     def left_out(self) -> set[str]:
-        """The fids of the split that were not scored, since a frozen encoder refused them.
+        """Return the fids of the split without scores: clips that a frozen encoder could not embed.
 
         Raises:
-            ArtefactError: the note is no list.
+            ArtefactError: the note is not a list.
         """
         try:
             return set(map(str, parse_json(self.notes.get("left_out", "[]"))))
@@ -138,10 +138,10 @@ class ScoreReader:
             raise ArtefactError(f"{self._path}: left_out is no list of fids; write it again: {self._repair}") from error
 
     def embeddings(self, name: str) -> Array:
-        """The `text` (Q, E) or `audio` (C, E) embeddings behind the scores, float32.
+        """Read the `text` (Q, E) or `audio` (C, E) float32 embeddings that the scores were computed from.
 
         Raises:
-            ArtefactError: the file has none: an ensemble's scores are not products of embeddings.
+            ArtefactError: the file has none, as the scores of an ensemble.
         """
         if f"{name}_embeddings" not in self._places:
             raise ArtefactError(
@@ -154,7 +154,10 @@ class ScoreReader:
 
 
 def _texts_of(file: h5py.File, name: str, size: int) -> list[str]:
-    """The texts of a dataset (N,); a few at a time, since many may stand for one long text."""
+    """Read the (N,) texts of a dataset, a few at a time.
+
+    All N entries of a crafted file may refer to one long text: together they would fill the memory.
+    """
     dataset = h5py.Dataset(h5py.h5d.open(file.id, name.encode()))
     if len(dataset.shape or ()) != 1 or h5py.check_string_dtype(dataset.dtype) is None or len(dataset) > size:
         raise StrangeArrayError(f"'{name}' is {dataset.dtype} {dataset.shape}, expected texts (N,)")
@@ -169,7 +172,7 @@ def _texts_of(file: h5py.File, name: str, size: int) -> list[str]:
 
 
 class StoredScores:
-    """One direction of a stored matrix, in blocks of queries: a `ScoreSource` of utils.metric_utils."""
+    """One direction of the score matrix of a file, in blocks of queries: a `ScoreSource` of utils.metric_utils."""
 
     def __init__(self, scores: h5py.Dataset, *, transposed: bool) -> None:
         self._scores = scores
@@ -182,7 +185,7 @@ class StoredScores:
         return (columns, rows) if self._transposed else (rows, columns)
 
     def blocks(self) -> Iterator[tuple[int, Array]]:
-        """Yield (first query, (q, candidates) scores as they are stored), cut along the tiles."""
+        """Yield (first query, (q, candidates) scores) in blocks of whole tiles: each tile is read once."""
         queries, candidates = self.shape
         tile = _TILE[1] if self._transposed else _TILE[0]
         step = max(1, _BLOCK_BYTES // (self._scores.dtype.itemsize * candidates * tile)) * tile

@@ -1,7 +1,7 @@
-"""Submission files of DCASE's language-based audio retrieval, 2022 to 2025: written, and checked.
+"""Write and check submission files of DCASE's language-based audio retrieval task, 2022 to 2025.
 
-2022-2024   `caption,file_name_1,...,file_name_10`: the raw caption and its ten best clips
-2025        a matrix: file names in the header, then a row a query: the query and its scores
+2022-2024   `caption,file_name_1,...,file_name_10`: the raw caption and its top 10 clips
+2025        a matrix: a header with the file names, and a row for each query: the query and its scores
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from utils.artefact_utils.tables import write_rows
 
 SUBMISSION_YEARS = (2022, 2023, 2024, 2025)
 _MATRIX_YEAR = 2025
-_SHOWN = 5  # of each kind of problem, so that no kind hides another
+_SHOWN = 5  # problems listed of each kind, so that many of one kind do not hide another
 _NAMES = 10
 
 
 class CheckedSubmission(NamedTuple):
-    """What is wrong with a file, and how large it is."""
+    """The problems of a file, and its size."""
 
-    problems: list[str]  # kind by kind; the first 5 of each, with their lines, and how many there are if more
-    total: int  # of all problems; 0: the file is right
+    problems: list[str]  # kind by kind: the first 5 with their lines, and how many there are if more
+    total: int  # number of all problems; 0: the file is correct
     rows: int
-    files: int  # different names that are clips of the split
+    files: int  # number of distinct clips of the split that it names
 
 
 def write_ranked_submission(path: Path, captions: Sequence[str], names: Iterable[Sequence[str]]) -> None:
@@ -48,8 +48,8 @@ def write_ranked_submission(path: Path, captions: Sequence[str], names: Iterable
 
     Args:
         path: the CSV.
-        captions: Q raw captions, exactly as the data set gives them.
-        names: the best clips of each, best first, equally many: ten, or all of a smaller split.
+        captions: Q raw captions, exactly as in the dataset.
+        names: the top clips of each caption, best first: ten, or all of a smaller split.
     """
     ranked = [list(row) for row in names]
     rows = ([caption, *row] for caption, row in zip(captions, ranked, strict=True))
@@ -60,7 +60,7 @@ def write_ranked_submission(path: Path, captions: Sequence[str], names: Iterable
 def write_matrix_submission(
     path: Path, queries: Sequence[str], files: Sequence[str], rows: Iterable[NDArray[Any]]
 ) -> None:
-    """Write the file of 2025; as few digits as give the same float32 or float64 when they are read.
+    """Write the file of 2025, with as few digits as give the same float32 or float64 when they are read again.
 
     Args:
         path: the CSV.
@@ -68,7 +68,7 @@ def write_matrix_submission(
         files: C file names.
         rows: (C,) scores of each query, float32 or float64.
     """
-    # A numpy number, unlike the Python number it is turned into, knows how few digits its type needs.
+    # str of a numpy number, not of a Python float: for a float32 it needs 9 digits at most, not 17.
     cells = ([query, *map(str, row)] for query, row in zip(queries, rows, strict=True))
     write_rows(path, ["query", *files], cells, known_matrix("query"))
 
@@ -81,15 +81,15 @@ def check_submission(
     captions: Sequence[str] = (),
     listed: str = "",
 ) -> CheckedSubmission:
-    """Compare a submission with what the split asks for.
+    """Check a submission against the queries and clips of a split.
 
     Args:
         path: the CSV.
-        year: of `SUBMISSION_YEARS`.
-        queries: every query that the file must hold, as often as it must, exactly: the organisers look them up.
+        year: one of `SUBMISSION_YEARS`.
+        queries: the queries of the split, with repetitions; the organisers' code compares them literally.
         files: the names of all clips.
-        captions: of the split, where the queries are only some of them.
-        listed: the name of the list that those queries are from.
+        captions: all captions of the split, if the queries are only some of them.
+        listed: the name of the list that the queries are from, for messages.
     Raises:
         ArtefactError: there is no such file, or it is UTF-16.
     """
@@ -112,7 +112,7 @@ def check_submission(
 
 
 class _Check:
-    """Goes through a file, line by line, and notes what is wrong."""
+    """Collects the problems of a file, line by line."""
 
     def __init__(
         self, queries: Sequence[str], files: Sequence[str], captions: Sequence[str] = (), listed: str = ""
@@ -125,7 +125,7 @@ class _Check:
         self._listed = listed
         self._missing = Counter(queries)
         self._queries = set(self._missing)
-        self._spelled = {query.strip(): query for query in reversed(queries)}  # of two, the first
+        self._spelled = {query.strip(): query for query in reversed(queries)}  # reversed: the first of equal ones wins
         self._number_of_queries = len(queries)
         self._files = list(files)
         self._known_files = set(files)
@@ -134,33 +134,33 @@ class _Check:
 
     @property
     def total(self) -> int:
-        """How many problems there are."""
+        """Number of problems."""
         return self._counts.total()
 
     def problem(self, kind: str, text: str) -> None:
-        """Count a problem; the first ones of its kind are kept."""
+        """Count a problem, and store its text if it is among the first of its kind."""
         self._counts[kind] += 1
-        kept = self._problems.setdefault(kind, [])
-        if len(kept) < _SHOWN:
-            kept.append(text)
+        shown = self._problems.setdefault(kind, [])
+        if len(shown) < _SHOWN:
+            shown.append(text)
 
     def lines(self) -> list[str]:
-        """What to print."""
+        """Return the lines to print."""
         lines: list[str] = []
-        for kind, kept in self._problems.items():
-            lines += kept
-            if self._counts[kind] > len(kept):
+        for kind, shown in self._problems.items():
+            lines += shown
+            if self._counts[kind] > len(shown):
                 lines.append(f"... {self._counts[kind]} in all: {kind}")
         return lines
 
     def encoding(self, line: int, cells: list[str]) -> None:
-        """Every byte must be UTF-8."""
+        """Check that a line is UTF-8."""
         strange = not_utf8(cells)
         if strange:
             self.problem("lines that are not UTF-8", f"line {line}: {strange}")
 
     def header(self, line: int, cells: list[str], year: int) -> None:
-        """The first row: fixed names, or one column a clip."""
+        """Check the first row: fixed names, or one column a clip."""
         self._ranked = year != _MATRIX_YEAR
         self._header = cells
         if self._ranked:
@@ -177,7 +177,7 @@ class _Check:
             self.problem("header", f"line {line}: {found}")
 
     def row(self, line: int, cells: list[str]) -> None:
-        """A query and its ten clips, or its scores."""
+        """Check a query and its ten clips, or its scores."""
         self.rows += 1
         self._query(line, cells[0])
         if len(cells) != len(self._header):
@@ -193,7 +193,7 @@ class _Check:
             self._scores(line, cells[1:])
 
     def end(self) -> None:
-        """What the whole file lacks."""
+        """Check what only the whole file shows: missing queries, and the number of rows."""
         if not self._header:
             self.problem("file", "line 1: the file is empty, expected a header")
         if self.rows != self._number_of_queries:
@@ -206,18 +206,18 @@ class _Check:
     def _query(self, line: int, cell: str) -> None:
         query = cell if cell in self._queries else self._spelled.get(cell.strip(), cell)
         if query != cell:
-            found = f"is spelled {_blanks_shown(query)}, with other outer blanks; write it exactly as it is given"
-            self.problem("captions with other outer blanks", f"line {line}: {_blanks_shown(cell)} {found}")
+            found = f"is {_ends_of(query)} in the split; write it with the same outer blanks"
+            self.problem("captions with other outer blanks", f"line {line}: {_ends_of(cell)} {found}")
         if query not in self._queries:
             if query.strip() in self._captions:
                 found = f"is a caption of the split, but no query of {self._listed}; leave the row out"
                 self.problem(f"captions that are no queries of {self._listed}", f"line {line}: {_shown(cell)} {found}")
             else:
-                found = "is no caption of the split; write it exactly as it is given"
+                found = "is no caption of the split; write it exactly as in the split"
                 self.problem("rows that are no captions of the split", f"line {line}: {_shown(cell)} {found}")
             return
         if not self._missing[query]:
-            self.problem("captions that stand again", f"line {line}: the caption {_shown(query)} stands again")
+            self.problem("repeated captions", f"line {line}: the caption {_shown(query)} occurs again")
             return
         self._missing[query] -= 1
 
@@ -246,8 +246,8 @@ class _Check:
                 self.problem(kind, f"line {line}: the score of {_shown(name)} is {_shown(cell)}, expected {expected}")
 
 
-def _blanks_shown(text: str) -> str:
-    """Both ends of a text: its outer blanks are what counts."""
+def _ends_of(text: str) -> str:
+    """Show both ends of a text, where its outer blanks are."""
     return repr(text if len(text) <= 80 else f"{text[:38]}...{text[-38:]}")
 
 

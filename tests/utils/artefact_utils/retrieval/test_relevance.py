@@ -108,10 +108,10 @@ def test_ratings_named_by_the_tables_that_are_published_with_them(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("t1,f1,x,high", "line 2: rating is 'high', expected a number from 0 on"),
+        ("t1,f1,x,high", "line 2: rating is 'high', expected a number of 0 or more"),
         ("t1,f1,x,-1", "line 2: rating is '-1', expected"),
         ("t1,f1,x,nan", "line 2: rating is 'nan', expected"),
-        (f"t1,f1,x,{'9' * 5000}", "...', expected a number from 0 on".replace("'", "", 1)),
+        (f"t1,f1,x,{'9' * 5000}", "...', expected a number of 0 or more".replace("'", "", 1)),
         ("t1,f1,x,1\nt1,f1,x,2", "line 3: clip f1 is rated twice for t1; remove one"),
         (" ,f1,x,1", "line 2: tid or fid is empty"),
         ("t1,f1,1", "line 2: 3 cells, expected 4"),

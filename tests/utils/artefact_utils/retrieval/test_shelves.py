@@ -85,17 +85,17 @@ def test_what_is_no_score_is_refused(tmp_path, monkeypatch, group, message):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("'f', (0, 10**9)", "line 1: no place of a value ("),
-        ("'f', (0, 100000000)", "line 1: no place of a value (it leads out of the file of values)"),
-        ("'f', (-1, 5)", "it leads out of the file of values"),
-        ("'f', (0, True)", "it leads out of the file of values"),
-        ("'f'", "line 1: no place of a value"),
-        ("__import__('os')", "line 1: no place of a value (malformed node"),
-        ("(" * 900, "line 1: no place of a value"),
-        ("'" + "f" * 2000 + "', (0, 9)", "line 1: no place of a value"),
+        ("'f', (0, 10**9)", "line 1: not the position of a value ("),
+        ("'f', (0, 100000000)", "line 1: not the position of a value (it is outside of the file of values)"),
+        ("'f', (-1, 5)", "it is outside of the file of values"),
+        ("'f', (0, True)", "it is outside of the file of values"),
+        ("'f'", "line 1: not the position of a value"),
+        ("__import__('os')", "line 1: not the position of a value (malformed node"),
+        ("(" * 900, "line 1: not the position of a value"),
+        ("'" + "f" * 2000 + "', (0, 9)", "line 1: not the position of a value"),
         ("'f', (0, 300)\n'g', (0, 300)\n'h', (0, 300)\n'i', (0, 300)", "its values overlap"),
         ("", "holds no clips"),
-        ("\x00\xff", "line 1: no place of a value"),
+        ("\x00\xff", "line 1: not the position of a value"),
     ],
 )
 def test_a_broken_index_is_refused(shelf, line, message):
@@ -108,7 +108,7 @@ def test_a_broken_index_is_refused(shelf, line, message):
 def test_a_truncated_file_of_values_is_refused(shelf):
     data = shelf.with_name(f"{shelf.name}.dat")
     data.write_bytes(data.read_bytes()[:600])
-    assert "it leads out of the file of values" in message_of(shelf)
+    assert "it is outside of the file of values" in message_of(shelf)
     data.write_bytes(bytes(2000))
     assert "clip 'UmXzNFjeHDE=': not a pickle of plain numbers" in message_of(shelf)
 

@@ -92,10 +92,10 @@ def test_a_cell_is_a_score_for_the_check_if_it_is_one_for_the_reader(tmp_path, c
     [
         ([HEADER, f"one,{TEN}", f"two,{TEN}"], []),
         ([HEADER, f"one,{TEN}"], ["file: 1 rows, expected 2", "file: 1 captions are missing: 'two'"]),
-        ([HEADER, f"one,{TEN}", f"two,{TEN}", f"one,{TEN}"], ["line 4: the caption 'one' stands again", "3 rows"]),
+        ([HEADER, f"one,{TEN}", f"two,{TEN}", f"one,{TEN}"], ["line 4: the caption 'one' occurs again", "3 rows"]),
         (
             [HEADER, f"one,{TEN}", f"Two,{TEN}"],
-            ["line 3: 'Two' is no caption of the split; write it exactly as it is given", "missing: 'two'"],
+            ["line 3: 'Two' is no caption of the split; write it exactly as in the split", "missing: 'two'"],
         ),
         ([HEADER.replace("_10", "_X"), f"one,{TEN}", f"two,{TEN}"], ["line 1: the header is 'caption,file_name_1"]),
         ([HEADER, f"one,{TEN}", "two,1.wav,2.wav"], ["line 3: 2 file names, expected 10"]),
@@ -164,8 +164,8 @@ def test_outer_blanks_of_a_caption_count(tmp_path):
     assert good.problems == []
     bad = check_submission(write(tmp_path, f"{HEADER}\none,{TEN}\ntwo ,{TEN}\n"), 2024, ["one ", " two"], FILES)
     assert bad.problems == [
-        "line 2: 'one' is spelled 'one ', with other outer blanks; write it exactly as it is given",
-        "line 3: 'two ' is spelled ' two', with other outer blanks; write it exactly as it is given",
+        "line 2: 'one' is 'one ' in the split; write it with the same outer blanks",
+        "line 3: 'two ' is ' two' in the split; write it with the same outer blanks",
     ]
 
 
@@ -201,7 +201,7 @@ def test_captions_that_are_no_queries_hide_nothing(tmp_path):
     assert found.problems[5:] == [
         "... 38 in all: captions that are no queries of list.csv",
         "line 32: the score of 'b.wav' is 'nan', expected a finite number",
-        "line 42: 'cat' is no caption of the split; write it exactly as it is given",
+        "line 42: 'cat' is no caption of the split; write it exactly as in the split",
         "the whole file: 41 rows, expected 3",
         "the whole file: 1 queries of list.csv are missing: 'c77'",
     ]
