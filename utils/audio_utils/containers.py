@@ -1,4 +1,8 @@
-"""What the bytes of a sound file say: which container it is, whatever its name, and whether all of it is there."""
+"""Identify the container of a sound file by its content, and check that the file is complete.
+
+By hand, since FFmpeg's own detection may select any of its hundreds of readers, and both FFmpeg and libsndfile decode
+many truncated files without an error.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ from typing import BinaryIO, Literal, NamedTuple
 Container = Literal["aac", "asf", "flac", "matroska", "mov", "mp3", "ogg", "other", "wav"]
 
 _TAGS_AT_START = 8
-_START_BYTES = 1 << 16  # zeros before the first frame that are passed over
-_MOST_BOXES = 1 << 18  # an hour in fragments of a second has 7200
+_START_BYTES = 1 << 16  # zeros before the first frame to skip at most
+_MOST_BOXES = 1 << 18  # an hour in fragments of a second has 7200 boxes
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _MPEG_IN_RIFF = (0x50, 0x55)  # layer 2, layer 3
 _RIFF_BYTES = 4096
-_MOST_CHUNKS = 1 << 10  # before the samples
+_MOST_CHUNKS = 1 << 10  # chunks before the samples
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
 
 
@@ -26,15 +30,15 @@ class AudioError(ValueError):
 
 
 def is_tag(data: bytes) -> bool:
-    """Whether bytes between MPEG frames are a tag of title and artist, which holds no sound."""
+    """Return whether bytes between MPEG frames are a tag (title, artist), not sound."""
     return data.startswith(_TAGS)
 
 
 def container_of(stream: BinaryIO) -> Container:
-    """Which container a file is.
+    """Return the container of a file.
 
-    "wav" is a RIFF file whose samples are MPEG frames, "other" everything that libsndfile knows best (all other WAV,
-    AIFF, AU, ...).
+    "wav" is a RIFF file with MPEG frames as samples; "other" is every format for libsndfile (all other WAV, AIFF, AU,
+    ...).
     """
     stream.seek(_audio_start(stream))
     head = stream.read(16)
@@ -59,18 +63,18 @@ def container_of(stream: BinaryIO) -> Container:
 
 
 def _riff_format(stream: BinaryIO) -> int:
-    """The number of the encoding in a WAV file's format chunk, which is among its first; 0 where there is none."""
+    """Return the number of the encoding in the format chunk of a WAV file; 0: there is none near the start."""
     stream.seek(0)
     head = stream.read(_RIFF_BYTES)
     at = head.find(b"fmt ")
-    # FFmpeg reserves as much as the chunk says it holds
+    # FFmpeg would allocate the size that the chunk declares
     if at < 0 or int.from_bytes(head[at + 4 : at + 8], "little") > _RIFF_BYTES:
         return 0
     return int.from_bytes(head[at + 8 : at + 10], "little")
 
 
 def _audio_start(stream: BinaryIO) -> int:
-    """Where ID3v2 tags end, and the zeros that some taggers leave after them."""
+    """Return the position after ID3v2 tags, and after the zeros that some programs write behind them."""
     start = 0
     for _ in range(_TAGS_AT_START):
         stream.seek(start)
@@ -82,12 +86,12 @@ def _audio_start(stream: BinaryIO) -> int:
     stream.seek(start)
     padding = stream.read(_START_BYTES)
     zeros = len(padding) - len(padding.lstrip(b"\0"))
-    # an MP4 file starts with zeros of its own
+    # only zeros before an MPEG frame: the size field of an MP4 file starts with zeros too
     return start + zeros if zeros > 3 and padding[zeros : zeros + 1] == b"\xff" else start
 
 
 def missing_bytes(stream: BinaryIO, container: Container) -> int:
-    """How many bytes the container promises and the file does not hold; 0 where it does not say.
+    """Return how many bytes the header declares but the file does not have; 0 if the header does not declare a size.
 
     Source: ISO/IEC 14496-12 (boxes of MP4), RFC 9559 (Matroska), Microsoft's ASF specification 01.20.03 and RIFF.
     """
@@ -109,13 +113,13 @@ def missing_bytes(stream: BinaryIO, container: Container) -> int:
 
 
 def is_unknown_size(size: int) -> bool:
-    """Whether a writer that streams to a pipe left this size in the header, since it cannot go back to fill it in."""
-    # 0, ffmpeg's 0xFFFFFFFF, and sox's 0x7FFFF000 (wav) and 0x7F000000 (aiff), less a rest of a block
+    """Return whether a size in a header is a placeholder: a program that writes to a pipe cannot fill it in later."""
+    # 0, ffmpeg's 0xFFFFFFFF, and sox's 0x7FFFF000 (wav) and 0x7F000000 (aiff), rounded to whole blocks
     return size == 0 or 0x7F000000 <= size <= 0x7FFFFFFF or size >= 0xFFFFF000
 
 
 def _riff_data_end(stream: BinaryIO, size: int) -> int:
-    """Where the samples of a WAV file end; 0 where its writer did not know, or where it holds none."""
+    """Return where the samples of a WAV file end; 0 if the size is a placeholder, or there are none."""
     at = 12
     for _ in range(_MOST_CHUNKS):
         stream.seek(at)
@@ -131,7 +135,7 @@ def _riff_data_end(stream: BinaryIO, size: int) -> int:
 
 
 def _boxes(stream: BinaryIO, size: int) -> Iterator[int]:
-    """Where each box of an MP4 file's first level ends."""
+    """Yield where each top-level box of an MP4 file ends."""
     at = 0
     while at + 8 <= size:
         stream.seek(at)
@@ -146,7 +150,7 @@ def _boxes(stream: BinaryIO, size: int) -> Iterator[int]:
 
 
 def _segment_end(stream: BinaryIO) -> int:
-    """Where the segment of a Matroska or WebM file ends; 0 for a stream that was written without knowing."""
+    """Return where the segment of a Matroska or WebM file ends; 0 if its size is unknown, as in a live stream."""
     stream.seek(4)
     header = _vint(stream)
     if header is None or header > _START_BYTES:
@@ -159,7 +163,7 @@ def _segment_end(stream: BinaryIO) -> int:
 
 
 def _vint(stream: BinaryIO) -> int | None:
-    """A number of 1 to 8 bytes whose leading zeros tell how many; None where all of its bits say "unknown"."""
+    """Read a number of 1 to 8 bytes, whose count is that of the leading zero bits; None for the value "unknown"."""
     first = stream.read(1)
     width = 9 - first[0].bit_length() if first and first[0] else 1
     number = int.from_bytes(first + stream.read(width - 1), "big") & ((1 << 7 * width) - 1)
@@ -167,15 +171,15 @@ def _vint(stream: BinaryIO) -> int | None:
 
 
 class MpegInfo(NamedTuple):
-    """What the Xing, Info or VBRI header of an MP3 file says; None where it does not."""
+    """The Xing, Info or VBRI header of an MP3 file; None: not in the header."""
 
-    frames: int | None = None  # without the header's own
-    bytes: int | None = None  # from the header's frame to the end of the last one
-    start: int = 0  # of the first frame, which is the header's
+    frames: int | None = None  # number of frames, without that of the header
+    bytes: int | None = None  # from the header's frame to the end of the last frame
+    start: int = 0  # position of the first frame, which is that of the header
 
 
 def mpeg_info(stream: BinaryIO) -> MpegInfo:
-    """Read the header that an encoder writes into the first frame, if there is one.
+    """Read the header in the first frame, if there is one.
 
     Source: the LAME project's description of its tag, and Fraunhofer's of VBRI.
     """
@@ -198,7 +202,7 @@ def mpeg_info(stream: BinaryIO) -> MpegInfo:
     return MpegInfo(start=start)
 
 
-# [MPEG 1][the header's four bits]; MPEG 2 and 2.5 have the same for layers 2 and 3
+# [is MPEG 1][four bits of the frame header]; MPEG 2 and 2.5 use the same table for layers 2 and 3
 _LOW_KBPS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _LAYER_2_KBPS = (_LOW_KBPS, (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384))
 _LAYER_3_KBPS = (_LOW_KBPS, (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320))
@@ -206,7 +210,7 @@ _MPEG_1_RATES_HZ = (44_100, 48_000, 32_000)
 
 
 def frame_bytes(data: bytes) -> int:
-    """How long the AAC (ADTS), MP2 or MP3 frame is whose first bytes these are; 0 where they do not say."""
+    """Return the length in bytes of an AAC (ADTS), MP2 or MP3 frame from its first bytes; 0: not known from these."""
     if len(data) < 6 or data[0] != 0xFF:
         return 0
     if data[1] & 0xF6 == 0xF0:
@@ -225,20 +229,23 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _ogg_crc(page: bytes) -> int:
-    """Ogg's check sum, from zlib's, whose bits run the other way round."""
+    """Compute Ogg's checksum with zlib's CRC: the same polynomial, but with the bits of each byte reversed.
+
+    A CRC in pure Python takes seconds for a file that zlib checks in milliseconds.
+    """
     crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{crc:032b}"[::-1], 2)
 
 
 def check_ogg(stream: BinaryIO) -> int:
-    """Make sure that every page of an Ogg file is there, undamaged and in order, to the last, which is marked as such.
+    """Check that every page of an Ogg file is there, undamaged and in order, up to the page marked as the last one.
 
-    What follows after the last page is passed over.
+    Bytes after the last page are ignored.
 
     Returns:
-        How many recordings stand one after the other (a chained stream); 1 in most files.
+        The number of recordings in sequence (a chained stream); 1 in most files.
     Raises:
-        AudioError: it is truncated, or has a damaged, missing or strange page.
+        AudioError: it is truncated, or has a damaged, missing or unexpected page.
     Source: RFC 3533.
     """
     next_page: dict[int, int] = {}  # serial number of a stream that has not ended -> number of its next page
@@ -252,14 +259,14 @@ def check_ogg(stream: BinaryIO) -> int:
                 raise AudioError("is truncated: it ends inside an Ogg page")
             page = data[at:end]
             if _ogg_crc(page[:22] + bytes(4) + page[26:]) != int.from_bytes(page[22:26], "little"):
-                raise AudioError(f"is damaged: the Ogg page at byte {at} has a wrong check sum")
+                raise AudioError(f"is damaged: the Ogg page at byte {at} has a wrong checksum")
             flags, serial, number = (
                 page[5],
                 int.from_bytes(page[14:18], "little"),
                 int.from_bytes(page[18:22], "little"),
             )
             if flags & 2:
-                recordings += not next_page  # several streams may run side by side
+                recordings += not next_page  # streams that begin while another is open are of the same recording
                 next_page[serial] = number
             if next_page.get(serial) != number:
                 raise AudioError(f"is damaged: Ogg pages are missing before byte {at}")
@@ -268,7 +275,7 @@ def check_ogg(stream: BinaryIO) -> int:
                 del next_page[serial]
             at = end
         if next_page and at < len(data):
-            raise AudioError(f"is damaged: no Ogg page at byte {at}, where one is due")
+            raise AudioError(f"is damaged: expected an Ogg page at byte {at}")
     if next_page:
         raise AudioError("is truncated: its last Ogg page is missing")
     return recordings

@@ -1,4 +1,4 @@
-"""Decode and resample: files to mono float32 waves, whole or in blocks."""
+"""Decode and resample sound files to mono float32 waves, whole or in blocks."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from utils.audio_utils.readers import OpenSound, open_sound
 
 Array = NDArray[np.float32]
 
-# Changes when files are accepted, refused or decoded otherwise than before: then what was known of them is not.
+# Increase this when other files are accepted, or their samples change: clips are then decoded again, not looked up.
 DECODING_VERSION = 3
 
-# What is sound: seismographs are slower, and no recorder is faster. A file of 1 Hz is hours long after resampling.
+# Sample rates of sound: seismographs are slower, and no recorder is faster. A file of 1 Hz becomes hours of samples.
 MIN_RATE_HZ, MAX_RATE_HZ = 1000, 1_000_000
 MAX_CHANNELS = 256
 MAX_DURATION_S = 86_400
-# 120 dB above full scale. Recordings in floats exceed full scale by some 40 dB, those whose 16-bit integers were not
-# scaled by 90 dB; a larger sample is damage, and squared in a spectrum it overflows.
+# 120 dB above full scale. Recordings in floats may exceed full scale by some 40 dB, unscaled 16-bit integers by 90 dB;
+# a larger sample is damage, and its square in a spectrum overflows.
 MAX_SAMPLE = 1e6
 
 
 class ClipFacts(NamedTuple):
-    """What a decoded file holds."""
+    """The facts about a clip that decoding shows."""
 
     duration_s: float
     sample_rate_hz: int
     channels: int
-    sound: str  # digest of the samples; empty where all of them are 0
+    sound: str  # digest of the samples; empty if all of them are 0
 
 
 def probe(path: Path, block_s: float = 30.0) -> ClipFacts:
-    """Decode a whole file, block by block, to learn that it can be decoded and how long it is.
+    """Decode a whole file, block by block, to check it and to measure its length; headers are not reliable.
 
     Raises:
-        AudioError: not audio, truncated, damaged, empty, without end, or with samples that are not finite or huge.
+        AudioError: no audio, truncated, damaged, empty, longer than a day, or with samples that are not finite or huge.
     """
     samples = 0
     with open_sound(path) as sound:
@@ -56,10 +56,13 @@ def probe(path: Path, block_s: float = 30.0) -> ClipFacts:
 
 
 class _SoundDigest:
-    """A digest of a recording that does not change with its name, its tags, or a container that loses nothing.
+    """A digest of the samples of a recording: independent of file name, tags and lossless container.
 
-    Of the rate and the samples as 16-bit integers: a FLAC of a WAV has its digest, and so has a float WAV of it. Of
-    another rate, a 24-bit original, or an MP3 of it the digest is another.
+    It is that of the sample rate and of the samples as 16-bit integers: a WAV, its FLAC and its float WAV have the same
+    one. A copy at another rate, a 24-bit original and an MP3 have others.
+
+    Beside it, each clip has a digest of its file (its id): that one tells whether the file changed, this one finds the
+    same recording in two files.
     """
 
     def __init__(self, sample_rate_hz: int) -> None:
@@ -79,10 +82,10 @@ class _SoundDigest:
 
 
 def why_refused(wave: Array, sample_rate_hz: int, min_samples: int) -> str:
-    """Why an encoder of vectors or waves cannot take a clip; empty when nothing speaks against it.
+    """Return why an encoder cannot embed a clip, in words; empty: it can.
 
     Args:
-        wave: (S,) of the clip.
+        wave: (S,) the clip.
         sample_rate_hz: of the wave.
         min_samples: the network's receptive field.
     """
@@ -93,7 +96,7 @@ def why_refused(wave: Array, sample_rate_hz: int, min_samples: int) -> str:
 
 
 def header_duration_s(path: Path) -> float:
-    """How long a file says it is, unverified: to plan batches by; 0.0 where it does not say."""
+    """Return the duration in the file's header, unverified, to plan batches; 0.0 if the header has none."""
     try:
         with open_sound(path) as sound:
             return sound.header_s
@@ -102,7 +105,7 @@ def header_duration_s(path: Path) -> float:
 
 
 def read_wave(path: Path, sample_rate_hz: int) -> Array:
-    """The whole clip: mono (the mean of its channels), resampled.
+    """Decode a whole clip: mono (the mean of its channels), resampled.
 
     Returns:
         (S,) float32, full scale is +-1.
@@ -113,11 +116,11 @@ def read_wave(path: Path, sample_rate_hz: int) -> Array:
 
 
 def wave_blocks(path: Path, sample_rate_hz: int, block_s: float) -> Iterator[Array]:
-    """The clip in blocks of about `block_s` seconds or less: mono, resampled as one stream.
+    """Decode a clip in blocks of about `block_s` seconds or less: mono, resampled as one stream.
 
     Yields:
-        (S,) float32, full scale is +-1; the blocks, concatenated, are `read_wave`'s clip when it fits one block,
-        and equal it to the resampler's rounding when it does not.
+        (S,) float32, full scale is +-1; the concatenated blocks equal the result of `read_wave`, up to the rounding of
+        the resampler if there are several.
     Raises:
         AudioError: as `probe`.
     """
@@ -137,19 +140,19 @@ def wave_blocks(path: Path, sample_rate_hz: int, block_s: float) -> Iterator[Arr
             samples += len(resampled)
             yield resampled
         last = resample.resample_chunk(np.zeros(0, np.float32), last=True)
-        # a clip shorter than one sample at the new rate still is one
+        # a clip shorter than one sample at the new rate still gets one
         yield last if samples + len(last) else first[:1]
 
 
 def is_sound(wave: Array) -> bool:
-    """Whether every sample of (S,) is finite and at most `MAX_SAMPLE`."""
+    """Return whether every sample of (S,) is finite and at most `MAX_SAMPLE`."""
     with np.errstate(over="ignore", invalid="ignore"):
-        # the sum of squares is the cheaper question, and nearly always answers it
+        # the sum of squares is cheaper than the maximum, and nearly always sufficient
         return bool(np.dot(wave, wave) <= MAX_SAMPLE**2) or bool(np.abs(wave).max(initial=0) <= MAX_SAMPLE)
 
 
 def checked_blocks(sound: OpenSound, block_s: float, start: int = 0) -> Iterator[Array]:
-    """The samples from `start` on, checked.
+    """Yield blocks of samples from `start` on, checked.
 
     Raises:
         AudioError: as `probe`.

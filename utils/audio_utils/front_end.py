@@ -1,4 +1,4 @@
-"""The front-ends of the field: every number between a waveform and its log-mel spectrogram."""
+"""Front-ends: all settings of a log-mel spectrogram, with those of DCASE 2023 and PANNs as presets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class FrontEnd(Spec):
-    """The `front_end:` block: a preset by name, or `name: custom` with every number spelled out.
+    """The `front_end:` block: a preset by name, or `name: custom` with all settings.
 
     `ln` is ln(power + offset); `dB` is 10 log10(max(power, offset)). Mel filters are Slaney's, as
     librosa and PANNs use them. Frames are centred on multiples of the hop.
@@ -66,7 +66,7 @@ class FrontEnd(Spec):
         preset = PRESETS.get(str(given.get("name")), {})
         changed = [key for key, value in preset.items() if given.get(key, value) != value]
         if changed:
-            raise ValueError(f"{given['name']} fixes {', '.join(changed)}; to change a number use name: custom")
+            raise ValueError(f"{given['name']} fixes {', '.join(changed)}; to change a setting use name: custom")
         return {**preset, **given}
 
     @model_validator(mode="after")
@@ -82,15 +82,15 @@ class FrontEnd(Spec):
 
     @property
     def floor(self) -> float:
-        """The log-mel value of digital silence; batches are padded with it."""
+        """The log-mel value of digital silence, the padding value of batches."""
         return math.log(self.offset) if self.log == "ln" else 10.0 * math.log10(self.offset)
 
     def frames(self, duration_s: float) -> int:
-        """Number of frames T of a clip of this many seconds."""
+        """Return the number of frames T of a clip."""
         return 1 + round(duration_s * self.sample_rate_hz) // self.hop_samples
 
     def describe(self) -> str:
-        """One line that names the front-end and its numbers, for messages."""
+        """Describe the front-end in one line, for messages."""
         return (
             f"{self.name} ({self.sample_rate_hz} Hz, window {self.window_samples}, hop {self.hop_samples}, "
             f"FFT {self.fft_size}, {self.n_mels} mels {self.fmin_hz:g}-{self.fmax_hz:g} Hz, {self.log})"

@@ -1,4 +1,7 @@
-"""Log-mel spectrograms: a float32 FFT over blocks of frames that stay in the cache."""
+"""Log-mel spectrograms: a float32 FFT over blocks of frames that fit in the CPU's cache.
+
+By hand, not with librosa, which takes longer (see benchmarks/bench_log_mel.py) and needs whole clips.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +16,20 @@ from utils.audio_utils.front_end import FrontEnd
 
 Array = NDArray[np.float32]
 
-# Frames an FFT call: their buffers (2048 x 4 bytes each) stay in a core's second-level cache.
+# Frames per FFT call: their buffers (2048 x 4 bytes each) fit in a core's second-level cache.
 _FRAMES_A_BLOCK = 256
-# The mel matrix is banded: a few groups of neighbouring bands multiply only the bins they cover.
+# The mel matrix is banded, mostly zeros: each of a few groups of neighbouring bands is multiplied only with its bins.
 _MEL_GROUPS = 4
 
 
 def log_mel(wave: Array, front_end: FrontEnd) -> Array:
-    """Log-mel spectrogram of a mono clip.
+    """Compute the log-mel spectrogram of a mono clip.
 
     Args:
         wave: (S,) float32, full scale is +-1, at front_end.sample_rate_hz.
         front_end: window, hop, mel bands, logarithm.
     Returns:
-        (T, F) float32, T = 1 + S // hop; natural log or dB as front_end.log says.
+        (T, F) float32, T = 1 + S // hop; natural logarithm or dB, as `front_end.log`.
     Raises:
         ValueError: wave is empty, not one-dimensional, not finite, or so loud that its power overflows.
     Source: DCASE 2023 task 6B baseline, preprocessing/audio_logmel.py; PANNs (Kong et al. 2020) for the dB variant.
@@ -36,29 +39,29 @@ def log_mel(wave: Array, front_end: FrontEnd) -> Array:
 
 
 def prepare(front_end: FrontEnd) -> None:
-    """Compute the window and the mel matrix, so that processes forked from this one need not."""
+    """Compute the window and the mel matrix, so that forked worker processes inherit them."""
     _window(front_end.fft_size, front_end.window_samples)
     _mel_groups(front_end)
 
 
 class LogMelStream:
-    """Log-mel frames of a recording that arrives in blocks of any size.
+    """Log-mel frames of a recording in blocks of any size.
 
-    The frames of all `push` calls and of `finish`, concatenated, are those of the whole recording, so that
-    hours of sound need the memory of one block.
+    The concatenated frames of all `push` calls and of `finish` are those of the whole recording: hours of sound need
+    the memory of one block.
     """
 
     def __init__(self, front_end: FrontEnd) -> None:
         self._front_end = front_end
         self._half = front_end.fft_size // 2
         self._tail = np.zeros(0, np.float32)  # samples that later frames still need
-        self._end = np.zeros(0, np.float32)  # the last samples so far, which the end is reflected from
+        self._end = np.zeros(0, np.float32)  # the last samples so far, for the reflection at the end
         self._started = False
         self._samples = 0
         self._frames = 0
 
     def push(self, wave: Array) -> Array:
-        """The frames that this block completes.
+        """Add a block, and return the frames that it completes.
 
         Args:
             wave: (S,) float32.
@@ -77,14 +80,14 @@ class LogMelStream:
         self._end = np.concatenate([self._end, wave[-self._half - 1 :]])[-self._half - 1 :]
         if not self._started:
             if len(self._tail) <= self._half:
-                return self._no_frames()  # the reflection at the start needs half a window
+                return self._no_frames()  # the reflection at the start needs samples of half a window
             self._begin()
         hop = self._front_end.hop_samples
-        # a frame is taken when the start of the next one is known, which matters where the hop exceeds the window
+        # Not before the start of the next frame is known: with a hop longer than the window, `_take` drops up to there.
         return self._take(min((len(self._tail) - self._front_end.fft_size) // hop + 1, len(self._tail) // hop))
 
     def finish(self) -> Array:
-        """The last frames; the stream ends here.
+        """End the recording, and return its last frames.
 
         Returns:
             (T, F) float32.
@@ -103,12 +106,12 @@ class LogMelStream:
         self._started = True
 
     def _edge(self, wave: Array) -> Array:
-        """(fft_size / 2,) samples that stand beyond the edge of a wave which starts at that edge."""
+        """Return the (fft_size / 2,) samples of padding before the first sample of `wave`, nearest first."""
         if self._front_end.padding == "constant":
             return np.zeros(self._half, np.float32)
-        if len(wave) == 1:  # nothing to reflect: the one sample goes on
+        if len(wave) == 1:  # nothing to reflect: repeat the only sample
             return np.repeat(wave, self._half)
-        if len(wave) <= self._half:  # shorter than its own reflection: it is folded back and forth
+        if len(wave) <= self._half:  # shorter than the padding: numpy reflects it several times
             return np.pad(wave, (self._half, 0), mode="reflect")[: self._half][::-1]
         return np.ascontiguousarray(wave[1 : self._half + 1])
 
@@ -116,7 +119,7 @@ class LogMelStream:
         return np.empty((0, self._front_end.n_mels), np.float32)
 
     def _take(self, frames: int) -> Array:
-        """Log-mels of the next `frames` frames; drops the samples that no later frame needs."""
+        """Compute the next `frames` frames, and drop the samples that no later frame needs."""
         if frames <= 0:
             return self._no_frames()
         hop = self._front_end.hop_samples
@@ -127,7 +130,7 @@ class LogMelStream:
 
 
 def _log_mel_frames(padded: Array, frames: int, front_end: FrontEnd) -> Array:
-    """(frames, F) log-mels of the windows that start at multiples of the hop in `padded` (S,)."""
+    """Compute (frames, F) log-mels of the windows that start at multiples of the hop in `padded` (S,)."""
     size = front_end.fft_size
     windows = torch.from_numpy(padded).unfold(0, size, front_end.hop_samples)  # (T, size), a view
     window = _window(size, front_end.window_samples)
@@ -137,16 +140,17 @@ def _log_mel_frames(padded: Array, frames: int, front_end: FrontEnd) -> Array:
     for start in range(0, frames, _FRAMES_A_BLOCK):
         count = min(_FRAMES_A_BLOCK, frames - start)
         block = torch.mul(windows[start : start + count], window, out=buffer[:count])
-        parts = torch.fft.rfft(block).numpy().view(np.float32)  # (count, 2 * bins): real, imaginary, ...
-        np.multiply(parts, parts, out=parts)
-        np.add(parts[:, ::2], parts[:, 1::2], out=power[:count].numpy())  # twice as fast as torch's strided sum
+        spectrum = torch.fft.rfft(block).numpy().view(np.float32)  # (count, 2 * bins): real, imaginary, ...
+        np.multiply(spectrum, spectrum, out=spectrum)
+        # twice as fast as torch's strided sum
+        np.add(spectrum[:, ::2], spectrum[:, 1::2], out=power[:count].numpy())
         for bands, bins, weights in _mel_groups(front_end):
             mels[start : start + count, bands] = power[:count, bins] @ weights
     return _logarithm(mels.numpy(), front_end)
 
 
 def _logarithm(mels: Array, front_end: FrontEnd) -> Array:
-    """In place: power -> ln or dB."""
+    """Convert power to ln or dB, in place."""
     if front_end.log == "ln":
         mels += np.float32(front_end.offset)
         return np.log(mels, out=mels)
@@ -158,7 +162,7 @@ def _logarithm(mels: Array, front_end: FrontEnd) -> Array:
 
 @functools.lru_cache(maxsize=8)
 def _window(size: int, window_samples: int) -> torch.Tensor:
-    """(size,) periodic Hann window of window_samples, centred, zeros around it."""
+    """Return a (size,) periodic Hann window of `window_samples`, centred between zeros."""
     window = torch.zeros(size)
     left = (size - window_samples) // 2
     window[left : left + window_samples] = torch.hann_window(window_samples, dtype=torch.float64).float()
@@ -166,7 +170,7 @@ def _window(size: int, window_samples: int) -> torch.Tensor:
 
 
 def mel_filters(front_end: FrontEnd) -> Array:
-    """(F, bins) float32, the weight of each FFT bin in each band; Slaney's filters, each of area 1 in Hz."""
+    """Return the (F, bins) float32 weights of each FFT bin in each band: Slaney's filters, each of area 1 in Hz."""
     import librosa
 
     return librosa.filters.mel(
@@ -180,7 +184,7 @@ def mel_filters(front_end: FrontEnd) -> Array:
 
 @functools.lru_cache(maxsize=8)
 def _mel_groups(front_end: FrontEnd) -> list[tuple[slice, slice, torch.Tensor]]:
-    """The mel matrix as (bands, FFT bins, (bins, bands) weights), a few groups of neighbouring bands."""
+    """Split the mel matrix into groups of neighbouring bands: (bands, FFT bins, (bins, bands) weights)."""
     matrix = mel_filters(front_end)
     groups = []
     for bands in np.array_split(np.arange(front_end.n_mels), min(_MEL_GROUPS, front_end.n_mels)):

@@ -1,7 +1,7 @@
-"""Sound files as streams of mono blocks: libsndfile where it is right, FFmpeg's libraries where it is not.
+"""Open sound files as streams of mono blocks, with libsndfile where it is exact, otherwise with FFmpeg's libraries.
 
-libsndfile estimates how long an MP3 without a frame count is, and reads one recording of a chained Ogg file; it knows
-neither MP4 nor WebM.
+libsndfile estimates the length of an MP3 without a frame count, reads only the first recording of a chained Ogg file,
+and supports neither MP4 nor WebM.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from utils.audio_utils.containers import AudioError, Container, check_ogg, conta
 
 Array = NDArray[np.float32]
 
-# Values that are decoded at once: a header may promise any number of samples and channels.
+# Values to decode at a time: a header may declare any number of samples and channels.
 _VALUES_AT_ONCE = 1 << 22
-# Encodings whose samples do not depend on the ones before, so that libsndfile seeks to any of them exactly. In the last
-# page of Ogg Vorbis it does not, and in some kinds of ADPCM it cannot.
+# Encodings whose samples do not depend on earlier ones: libsndfile seeks exactly. In the last page of Ogg Vorbis it
+# does not, and in some kinds of ADPCM it cannot.
 _SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
-# libsndfile's number of samples where a FLAC header does not say.
+# libsndfile's number of samples if a FLAC header does not declare it.
 _UNKNOWN_SAMPLES = 1 << 60
-# libsndfile shortens a truncated file without an error; its log lines say so, for WAV, AIFF, AU, RF64 and W64.
+# libsndfile reads a truncated file without an error; only lines of its log show it, for WAV, AIFF, AU, RF64 and W64.
 _SHORTENED = re.compile(r"^\s*(?:data|SSND|Data Size|Riff size|riff)\s*:\s*(\d+)\s*\(should be (\d+)\)", re.MULTILINE)
 
 
 class OpenSound(NamedTuple):
-    """A sound file that is being read."""
+    """An open sound file."""
 
     sample_rate_hz: int
     channels: int
-    header_s: float  # how long it says it is, unverified; 0.0 where it does not say
-    # about so many samples at a time, from this sample on -> mono blocks (S,) float32; can be called once
+    header_s: float  # duration in the header, unverified; 0.0 if the header has none
+    # (approximate samples of a block, first sample) -> mono blocks (S,) float32; can be called once
     blocks: Callable[[int, int], Iterator[Array]]
 
 
 @contextlib.contextmanager
 def open_sound(path: Path) -> Iterator[OpenSound]:
-    """Open a file, by what it holds, whatever its name is.
+    """Open a file; its content decides how, not its suffix.
 
     Raises:
         AudioError: not audio, or truncated; while its blocks are read also: damaged.
     """
-    if not path.is_file():  # to open a named pipe would wait for ever
-        raise AudioError(f"cannot be decoded: {'no regular file' if path.exists() else 'no such file'}")
+    if not path.is_file():  # opening a named pipe would wait forever
+        raise AudioError(f"cannot be decoded: {'not a regular file' if path.exists() else 'no such file'}")
     with contextlib.ExitStack() as stack:
         try:
             stream = stack.enter_context(path.open("rb"))
@@ -68,25 +68,25 @@ def open_sound(path: Path) -> Iterator[OpenSound]:
                 return
         if missing := missing_bytes(stream, container):
             raise AudioError(f"is truncated: {missing} bytes are missing")
-        from utils.audio_utils.ffmpeg import FFmpegSound  # 35 MB of libraries, which most data sets do not need
+        from utils.audio_utils.ffmpeg import FFmpegSound  # loads 35 MB of libraries, which most datasets do not need
 
         decoder = stack.enter_context(FFmpegSound(stream, container))
         yield OpenSound(decoder.sample_rate_hz, decoder.channels, decoder.header_s, decoder.blocks)
 
 
 def _libsndfile(stream: BinaryIO, container: Container) -> soundfile.SoundFile | None:
-    """The file as libsndfile opens it; None where it guesses or knows no better.
+    """Open a file with libsndfile; None if it cannot read it exactly.
 
-    By its descriptor: a name need not be UTF-8, and an extension says nothing.
+    By file descriptor, since a name need not be UTF-8, and its suffix must not decide the format.
 
     Raises:
-        AudioError: it is no audio, or truncated.
+        AudioError: it is not audio, or truncated.
     """
     try:
         os.lseek(stream.fileno(), 0, os.SEEK_SET)
         sound = soundfile.SoundFile(stream.fileno(), closefd=False)
     except (soundfile.LibsndfileError, OSError) as error:
-        if container == "ogg":  # FLAC or Speex in Ogg
+        if container == "ogg":  # FLAC or Speex in Ogg, which FFmpeg reads
             return None
         raise AudioError(f"cannot be decoded: {_reason(error)}") from error
     if sound.frames >= _UNKNOWN_SAMPLES:
@@ -99,7 +99,7 @@ def _libsndfile(stream: BinaryIO, container: Container) -> soundfile.SoundFile |
 
 
 def _shortened_by(sound: soundfile.SoundFile) -> int:
-    """How many bytes of sample data the header promises and the file does not hold."""
+    """Return how many bytes of samples the header declares but the file does not have."""
     found = _SHORTENED.search(sound.extra_info)
     if not found or is_unknown_size(int(found[1])):
         return 0
@@ -122,7 +122,7 @@ def _blocks(sound: soundfile.SoundFile, samples: int, start: int) -> Iterator[Ar
         if not len(block):
             break
         done += len(block)
-        with np.errstate(over="ignore", invalid="ignore"):  # whoever reads the blocks refuses such samples
+        with np.errstate(over="ignore", invalid="ignore"):  # `checked_blocks` refuses huge samples, NaN and infinity
             mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
         if done > start:
             yield mono[max(0, len(mono) - (done - start)) :]

@@ -40,11 +40,11 @@ def test_pages_that_are_damaged_or_missing_are_told(ogg):
     damaged = bytearray(content)
     damaged[starts[2] + 100] ^= 1
     path.write_bytes(damaged)
-    assert refused(path) == f"is damaged: the Ogg page at byte {starts[2]} has a wrong check sum"
+    assert refused(path) == f"is damaged: the Ogg page at byte {starts[2]} has a wrong checksum"
     path.write_bytes(content[: starts[2]] + content[starts[3] :])
     assert refused(path) == f"is damaged: Ogg pages are missing before byte {starts[2]}"
     path.write_bytes(content[: starts[2]] + b"\0" * 50 + content[starts[2] :])
-    assert refused(path) == f"is damaged: no Ogg page at byte {starts[2]}, where one is due"
+    assert refused(path) == f"is damaged: expected an Ogg page at byte {starts[2]}"
 
 
 def test_recordings_one_after_the_other_in_one_ogg_file_are_all_read(ogg):

@@ -43,7 +43,7 @@ def test_a_preset_read_back_from_params_json_is_itself(name):
 
 @pytest.mark.parametrize(("key", "value"), [("fft_size", 4096), ("n_mels", 128), ("log", "dB"), ("offset", 1e-5)])
 def test_a_preset_refuses_another_number(key, value):
-    with pytest.raises(ConfigError, match=rf"dcase2023 fixes {key}; to change a number use name: custom"):
+    with pytest.raises(ConfigError, match=rf"dcase2023 fixes {key}; to change a setting use name: custom"):
         front_end(name="dcase2023", **{key: value})
 
 
