@@ -113,7 +113,7 @@ def features_of_sound(path: Path, sound: SoundInput) -> Array:
 def features_of_sounds(
     paths: Sequence[Path], sound: SoundInput, max_duration_s: float, workers: int
 ) -> Iterator[SoundBatch]:
-    """The features of many files, those of like length together; threads decode ahead of the encoder.
+    """The features of many files, those of similar length together; threads decode ahead of the encoder.
 
     Args:
         paths: the sound files.
@@ -127,4 +127,6 @@ def features_of_sounds(
     for batch in decoded_batches(batches, Path(), sound.sample_rate_hz, workers, sound.prepared):
         waves = {int(clip.fid): wave for clip, wave in batch if not isinstance(wave, AudioError)}
         refused = {int(clip.fid): str(wave) for clip, wave in batch if isinstance(wave, AudioError)}
-        yield SoundBatch(list(waves), sound.features(list(waves.values())) if waves else [], refused)
+        # one by one: in a batch, the last bits of a vector would depend on the other files
+        features = [sound.features([wave])[0] for wave in waves.values()]
+        yield SoundBatch(list(waves), features, refused)
