@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from tasks import load_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.evaluation import Direction, Evaluation, evaluate_split
+from tasks.retrieval.score_runs import run_behind
 from tasks.retrieval.scores import ScoredSplit, open_scores_of
-from tasks.trained import split_name
+from tasks.trained import keys_set, split_name
 from utils.artefact_utils import write_json, write_rows
 from utils.cli_utils import UserError, command, positive
 from utils.metric_utils.comparison import Comparison, compare_paired
@@ -45,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--protocol", choices=sorted(PROTOCOLS), default=DEFAULT_PROTOCOL, help="what is measured")
     parser.add_argument("--relevance", type=Path, help="CSV with the relevant clips of every query")
     parser.add_argument("--resamples", type=positive, default=10_000, help="of bootstrap and permutation (10 000)")
-    run, args = load_run(argv, parser, DualEncoderRun)
+    conf, args = load_run(argv, parser, DualEncoderRun)
+    run = run_behind(args.runs, conf, keys_set(args))
     split = split_name(run, args.split)
     protocol = PROTOCOLS[args.protocol]
     for path in args.runs:
@@ -56,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         stem = "_vs_".join(names_of(args.runs)) + f"_{split}"
         if protocol.name != DEFAULT_PROTOCOL:
             stem += f"_{protocol.name}"
-        write_comparison(run.output_root / FOLDER / stem, names_of(args.runs), both, args.resamples)
+        write_comparison(conf.output_root / FOLDER / stem, names_of(args.runs), both, args.resamples)
 
 
 class Measured(NamedTuple):

@@ -21,9 +21,10 @@ from typing import Any, get_args
 import numpy as np
 
 from tasks.retrieval.dual_encoder import DualEncoderRun
-from tasks.retrieval.scores import ENSEMBLE_FILE, FOREIGN, ScoredSplit, open_scores_of
+from tasks.retrieval.score_runs import ENSEMBLE_FILE, run_behind
+from tasks.retrieval.scores import FOREIGN, ScoredSplit, open_scores_of
 from tasks.runs import load_run
-from tasks.trained import split_name
+from tasks.trained import keys_set, split_name
 from utils.artefact_utils import write_json
 from utils.artefact_utils.retrieval import write_scores
 from utils.cli_utils import UserError, check_free_disk, command, command_for
@@ -69,10 +70,11 @@ class _Member:
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Choose the weights, write the mean, say what it is made of."""
-    run, args = load_run(argv, _parser(), DualEncoderRun)
+    conf, args = load_run(argv, _parser(), DualEncoderRun)
+    run = run_behind(args.members, conf, keys_set(args))
     split = split_name(run, args.split)
     _check_members(args.members)
-    folder = _folder(run, args)
+    folder = _folder(conf, args)
     weights, chosen = args.weights, None
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(open_scores_of(path, run, split)) for path in args.members]

@@ -24,7 +24,7 @@ from utils.cli_utils import (
     shell_join,
     short_repr,
 )
-from utils.config_utils import set_key, to_mapping, value_at
+from utils.config_utils import read_settings, set_key, to_mapping, value_at
 from utils.model_utils import (
     SavedWeights,
     TrainedTrial,
@@ -58,8 +58,7 @@ class CheckpointChoice(NamedTuple):
     @classmethod
     def of(cls, args: argparse.Namespace) -> CheckpointChoice:
         """Of the arguments that `add_checkpoint_arguments` and `load_run` have added."""
-        changed = [setting.partition("=")[0] for setting in args.set]
-        return cls(args.run, args.trial, args.checkpoint, args.split, changed)
+        return cls(args.run, args.trial, args.checkpoint, args.split, keys_set(args))
 
     def arguments(self) -> list[str]:
         """The same as a command line, without `--set`."""
@@ -161,6 +160,11 @@ def load_trained_run(
     return find_trained_run(conf, CheckpointChoice.of(args), kind), args
 
 
+def keys_set(args: argparse.Namespace) -> list[str]:
+    """The keys that `--set` named."""
+    return [setting.partition("=")[0] for setting in args.set]
+
+
 def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what chooses a checkpoint and a split."""
     parser.add_argument("--run", type=Path, help="folder of the experiment (default: that of the YAML)")
@@ -183,16 +187,31 @@ def find_trained_run(conf: RunSpec, choice: CheckpointChoice, kind: type[R]) -> 
     if (line := describe_unfinished(trial.folder.parent, choice.trial)) is not None:
         again = f"; go on: {command_for('main.py', '--resume')}" if choice.experiment is None else ""
         print(f"{line}; {trial.label}, the best so far, is used{again}")
-    source = str(trial.folder / PARAMS_FILE)
-    own = to_mapping(parse_run(trial.params, source))  # whoever wrote the file: every section is there from here on
-    params = _settings(trial.folder, own, conf, choice.changed)
-    run = require_kind(parse_run(params, source), kind, source).for_stage_3()
+    run = run_of_trial(trial.folder, conf, choice.changed, kind)
     split = split_name(run, choice.split)
     arguments = [*remembered_conf(), *choice.arguments()]
     if run.data != conf.data:  # stage 1 must be repaired for the run, not for the YAML
         remember_conf(["--conf", str(trial.folder / PARAMS_FILE)])
     folder = trial.checkpoint.folder
     return TrainedRun(trial, run, split, weights_of(read_checkpoint(folder), folder), arguments)
+
+
+def run_of_trial(trial: Path, conf: RunSpec, changed: Sequence[str], kind: type[R]) -> R:
+    """Read the run of a trial, as stage 3 builds it.
+
+    Args:
+        trial: its folder.
+        conf: the run of the command line; it chooses the device, and `--set` can move the data.
+        changed: the keys that `--set` named.
+        kind: the runs that the caller can use.
+    Raises:
+        UserError: params.json is broken or of another system, or a key was set that the trial does not have.
+    """
+    source = str(trial / PARAMS_FILE)
+    # whoever wrote the file: every section is there from here on
+    own = to_mapping(parse_run(read_settings(trial / PARAMS_FILE), source))
+    params = _settings(trial, own, conf, changed)
+    return require_kind(parse_run(params, source), kind, source).for_stage_3()
 
 
 def split_name(run: RunSpec, given: str | None) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
 from tasks.retrieval.matching import align_scores, captions_among
+from tasks.retrieval.score_runs import ENSEMBLE_FILE, run_behind
 from tasks.runs import load_run
 from tasks.trained import CheckpointChoice, TrainedRun, add_checkpoint_arguments, find_trained_run, split_name
 from utils.artefact_utils import Caption, Clip
@@ -29,7 +30,6 @@ from utils.tune_utils import describe_unfinished
 Indices = NDArray[np.int64]
 
 FOREIGN = "foreign"  # results of files go to <output_root>/foreign/<name>/
-ENSEMBLE_FILE = "ensemble.json"  # in the folder of an ensemble
 _HDF5 = {".hdf5", ".h5"}
 
 
@@ -158,13 +158,14 @@ def open_scored(
         with _open_trained(trained) as scored:
             yield _with_ids(scored, args.ids, scored.arguments), trained.run, args
         return
-    split = split_name(conf, args.split)
+    run = run_behind([args.scores], conf, CheckpointChoice.of(args).changed)
+    split = split_name(run, args.split)
     lists = {name: vars(args)[name] for name in ("queries", "files")}
     given = [part for name, path in lists.items() if path is not None for part in (f"--{name}", str(path))]
     chosen = ["--split", args.split] if args.split else []
-    with open_scores_of(args.scores, conf, split, ids=args.ids, **lists) as scored:
+    with open_scores_of(args.scores, run, split, ids=args.ids, **lists) as scored:
         arguments = [*remembered_conf(), "--scores", str(args.scores), *given, *chosen]
-        yield _with_ids(scored, args.ids, arguments), conf, args
+        yield _with_ids(scored, args.ids, arguments), run, args
 
 
 def _with_ids(scored: ScoredSplit, ids: Sequence[Path], arguments: Sequence[str]) -> ScoredSplit:

@@ -51,6 +51,11 @@ def checkpoint_folders(trial: Path) -> list[Path]:
     return sorted(found, key=lambda p: (_epoch(p), (p / FACTS_FILE).stat().st_mtime_ns, p.name))
 
 
+def trial_folders(experiment: Path) -> list[Path]:
+    """The folders of an experiment's trials, by name."""
+    return sorted(_folders_with(PARAMS_FILE, experiment))
+
+
 def _folders_with(file: str, folder: Path, prefix: str = "") -> list[Path]:
     """The folders in a folder that hold such a file.
 
@@ -110,7 +115,7 @@ def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | Non
         UserError: there is no such experiment, trial or checkpoint.
     """
     train = command_for("main.py")
-    trials = sorted(_folders_with(PARAMS_FILE, experiment))
+    trials = trial_folders(experiment)
     if not trials:
         found = "holds no trial" if experiment.is_dir() else "does not exist"
         raise UserError(f"run {experiment} {found}; train first: {train}")

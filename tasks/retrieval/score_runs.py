@@ -1,0 +1,57 @@
+"""Which run some scores are of: its data, and not those of the YAML, are what the scores are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.trained import run_of_trial
+from utils.config_utils import read_json
+from utils.model_utils import find_trial
+from utils.model_utils.trials import PARAMS_FILE, trial_folders
+
+ENSEMBLE_FILE = "ensemble.json"  # in the folder of an ensemble
+
+
+def run_behind(paths: Sequence[Path], conf: DualEncoderRun, changed: Sequence[str]) -> DualEncoderRun:
+    """Find the run whose data some scores are of.
+
+    Args:
+        paths: folders of experiments, trials or ensembles, or files of scores.
+        conf: the run of the YAML, for scores that no run of this project made.
+        changed: the keys that `--set` named; `data.root` and `data.features` may have moved.
+    Returns:
+        The run of the first path that has one, else `conf`.
+    Raises:
+        UserError: the settings of a trial are broken, or of another system.
+    """
+    for path in paths:
+        folder = _trial_behind(path, set())
+        if folder is not None:
+            return run_of_trial(folder, conf, changed, DualEncoderRun)
+    return conf
+
+
+def _trial_behind(path: Path, seen: set[Path]) -> Path | None:
+    """The folder of the trial that scores come from; of an ensemble, that of its first member that has one."""
+    folder = path if path.is_dir() else path.parent
+    if folder.resolve() in seen or not folder.is_dir():  # ensembles may name each other
+        return None
+    if not path.is_dir() and not path.name.endswith("_xmodal_scores.hdf5"):  # a file of another system lies anywhere
+        return None
+    if (folder / PARAMS_FILE).is_file():
+        return folder
+    if (folder / ENSEMBLE_FILE).is_file():
+        members = (_trial_behind(member, seen | {folder.resolve()}) for member in _members(folder / ENSEMBLE_FILE))
+        return next((member for member in members if member is not None), None)
+    return find_trial(folder).folder if trial_folders(folder) else None
+
+
+def _members(path: Path) -> list[Path]:
+    """The members of every split of an ensemble; none where the file does not say."""
+    try:
+        splits = read_json(path)["splits"].values()
+        return [Path(member["scores"]) for split in splits for member in split["members"]]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
