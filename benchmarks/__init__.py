@@ -1,1 +1,1 @@
-"""Timed scripts, each against a plain reference in the same run: `python -m benchmarks` runs them all."""
+"""Benchmarks, each compared with a plain reference in the same run: `python -m benchmarks` runs them all."""

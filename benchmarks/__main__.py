@@ -2,7 +2,7 @@
 
     python -m benchmarks
 
-Every module `bench_*.py` of this folder has a function `measure() -> Result`. Exit code 1: a target is missed.
+Every module `bench_*.py` of this folder has a function `measure() -> Result`. Exit code 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.timing import HEADER, Result
 
 RESULTS = Path(__file__).parent / "results" / "results.json"
 
-# The order of the table; a benchmark that is not named here comes after these.
+# The order of the rows; benchmarks that are not listed here come last.
 _ORDER = [
     "bench_log_mel",
     "bench_log_mel_cores",
@@ -41,7 +41,7 @@ _ORDER = [
 
 
 def main() -> None:
-    """Print a row as soon as it is measured; a missed target does not keep the others from running."""
+    """Run all benchmarks, also after a missed target, and print each row as soon as it is measured."""
     print(HEADER)
     results = []
     for name in benchmark_names():
@@ -57,13 +57,13 @@ def main() -> None:
 
 
 def benchmark_names() -> list[str]:
-    """The modules `bench_*` of this folder, in the order of the table."""
+    """List the modules `bench_*` of this folder, in the order of the table."""
     found = sorted(m.name for m in pkgutil.iter_modules(benchmarks.__path__) if m.name.startswith("bench_"))
     return [name for name in _ORDER if name in found] + [name for name in found if name not in _ORDER]
 
 
 def write(results: list[Result], path: Path) -> None:
-    """Write the results as JSON, with the machine they were measured on."""
+    """Write the results as JSON, with a description of the machine."""
     rows = [{**dataclasses.asdict(result), "ratio": result.ratio, "reached": result.reached} for result in results]
     machine = {
         "machine": platform.machine(),

@@ -21,13 +21,13 @@ speaks laughs flows closes rings and then while loudly quietly twice again near 
 
 
 def captions_like_clotho(count: int) -> list[str]:
-    """Random words, 8 to 20 a caption as in Clotho, no two captions alike."""
+    """Make distinct captions of 8 to 20 random words, the length of those of Clotho."""
     rng, words = np.random.default_rng(0), _WORDS.split()
     return [" ".join(rng.choice(words, rng.integers(8, 21))) for _ in range(count)]
 
 
 def measure() -> Result:
-    """Seconds for all captions; the reference is timed on a part, spread over the whole, and extrapolated."""
+    """Measure the seconds for all captions; the reference is timed on every n-th caption, and extrapolated."""
     captions = captions_like_clotho(CAPTIONS)
     encoder = load_frozen_text(MODEL)
     encoder.encode_batch(captions[:64])  # warm up

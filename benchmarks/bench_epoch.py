@@ -1,4 +1,4 @@
-"""A training epoch against the same steps on batches held in memory: `python -m benchmarks.bench_epoch`."""
+"""A training epoch compared with the same steps on batches in memory: `python -m benchmarks.bench_epoch`."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CLIPS = 192
 CAPTIONS_A_CLIP = 5
 
 
-class HeldBatches:
-    """The batches of one epoch, drawn once and kept."""
+class BatchesInMemory:
+    """The batches of one epoch, loaded once and repeated in every epoch."""
 
     def __init__(self, batches: list[Batch]) -> None:
         self._batches = batches
 
     def set_epoch(self, epoch: int) -> None:
-        """Every epoch is the same."""
+        """Do nothing: every epoch has the same batches."""
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -45,7 +45,7 @@ class HeldBatches:
 
 
 def run_on_noise(folder: Path) -> RetrievalRun:
-    """conf.yaml's run on clips of noise, 2 to 10 s long."""
+    """Build the run of conf.yaml on clips of noise, 2 to 10 s long."""
     settings = [f"data.features={folder}", "ray.num_samples=1", "training.sampling.length_pool=1"]
     run = parse_run(override(read_settings(Path("conf.yaml")), settings), "conf.yaml")
     assert isinstance(run, RetrievalRun)
@@ -73,12 +73,12 @@ def run_on_noise(folder: Path) -> RetrievalRun:
 
 
 def measure() -> Result:
-    """Median seconds of an epoch, loaded and held."""
+    """Measure the median seconds of an epoch, with a loader and with batches in memory."""
     with tempfile.TemporaryDirectory() as name:
         run = run_on_noise(Path(name))
         task = run.build()
         fit = Fit(task, run.training, run.optimizer, run.lr_scheduler)
-        batches = HeldBatches(list(task.loaders()["train"]))
+        batches = BatchesInMemory(list(task.loaders()["train"]))
         held = Fit(task, run.training, run.optimizer, run.lr_scheduler, batches)
         times = alternate({"held": seconds(held.train_epoch), "loaded": seconds(fit.train_epoch)}, repeats=5)
     return Result(
@@ -87,7 +87,7 @@ def measure() -> Result:
         ours=times["loaded"],
         unit="s",
         minimum_ratio=1 / 1.10,
-        note="reference: the same steps on batches held in memory",
+        note="reference: the same steps on batches in memory",
     )
 
 

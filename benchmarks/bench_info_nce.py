@@ -1,4 +1,4 @@
-"""InfoNCE forward + backward against the loop over anchors: `python -m benchmarks.bench_info_nce`."""
+"""InfoNCE forward + backward compared with a loop over anchors: `python -m benchmarks.bench_info_nce`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from utils.criterion_utils import info_nce
 BATCH_SIZE = 128
 EMBEDDING_DIM = 300
 TEMPERATURE = 0.07
-CLIPS = 100  # fewer than pairs: some clips stand in the batch with several captions
+CLIPS = 100  # fewer than pairs: some clips have several captions in the batch
 
 
 def anchor_loop(audio: Tensor, text: Tensor, clip_ids: Tensor) -> Tensor:
-    """The same loss, one anchor at a time, as the DCASE 2023 baseline computes it."""
+    """Compute the same loss one anchor at a time, as the DCASE 2023 baseline does."""
     clips = clip_ids.tolist()
     loss = torch.zeros(())
     for anchor, clip in enumerate(clips):
@@ -31,7 +31,7 @@ def anchor_loop(audio: Tensor, text: Tensor, clip_ids: Tensor) -> Tensor:
 
 
 def measure() -> Result:
-    """Median seconds of forward + backward, both ways on the same batch."""
+    """Measure the median seconds of forward + backward of both on the same batch."""
     generator = torch.Generator().manual_seed(0)
     shape = (BATCH_SIZE, EMBEDDING_DIM)
     audio, text = (F.normalize(torch.randn(shape, generator=generator)).requires_grad_() for _ in range(2))

@@ -1,7 +1,7 @@
 """Peak memory of all metrics of 100 000 captions in 20 000 clips: `python -m benchmarks.bench_large_retrieval_memory`.
 
-The work runs whole, in a process of its own, so that its peak is that of imports, embeddings and blocks alone; with
-it the 95 % intervals, which hold resamples of 100 000 queries a few at a time.
+It runs in a process of its own, so that the peak is that of imports, embeddings and blocks; the 95 % confidence
+intervals are included, whose resamples of 100 000 queries are in memory a few at a time.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ CLIPS = 20_000
 CAPTIONS_PER_CLIP = 5
 CAPTIONS = CLIPS * CAPTIONS_PER_CLIP
 EMBEDDING_DIM = 300
-KEPT = 16  # candidates of each query
+TOP_K = 16
 
 
 def measure() -> Result:
-    """Peak memory of the whole process beside the bytes of the full score matrix (not allocated)."""
+    """Measure the peak memory of the whole process; the reference is the size of the score matrix (not allocated)."""
     script = "from benchmarks import bench_large_retrieval_memory as bench; bench.run()"
     root = Path(__file__).parents[1]
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=True)
@@ -41,13 +41,13 @@ def measure() -> Result:
         unit="MB",
         minimum_ratio=8,
         limit=1000,
-        note=f"reference: the float32 matrix alone; ranks, best {KEPT}, metrics and intervals of all captions "
+        note=f"reference: the float32 matrix alone; ranks, best {TOP_K}, metrics and intervals of all captions "
         f"took {found['wall_s']:.0f} s",
     )
 
 
 def run() -> None:
-    """Rank, measure and resample text to audio from random embeddings; print peak and time as JSON."""
+    """Compute ranks, metrics and intervals, text to audio, of random embeddings; print peak and time as JSON."""
     start = time.perf_counter()
     rng = np.random.default_rng(0)
     audio = rng.standard_normal((CLIPS, EMBEDDING_DIM), dtype=np.float32)
@@ -55,7 +55,7 @@ def run() -> None:
     captions = np.arange(CAPTIONS)
     clips = captions // CAPTIONS_PER_CLIP
     relevance = Relevance(captions, clips, CAPTIONS, CLIPS)
-    ranks = rank_and_top_k(EmbeddingScores(text, audio), relevance, KEPT).ranks
+    ranks = rank_and_top_k(EmbeddingScores(text, audio), relevance, TOP_K).ranks
     retrieval_metrics(ranks, captions, CAPTIONS, TEXT_TO_AUDIO)
     values = per_query_values(ranks, captions, CAPTIONS, TEXT_TO_AUDIO)
     jackknife_intervals(values, clips)

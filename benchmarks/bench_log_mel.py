@@ -1,4 +1,4 @@
-"""Log-mels of 30-s clips, from file to HDF5, against librosa: `python -m benchmarks.bench_log_mel`."""
+"""Log-mels of 30-s clips, from file to HDF5, compared with librosa: `python -m benchmarks.bench_log_mel`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLIPS = 20
 
 
 def with_librosa(files: list[Path], output: Path) -> None:
-    """The plain way: load, melspectrogram, logarithm, one dataset a clip."""
+    """Make the features with librosa: load, melspectrogram, logarithm, one HDF5 dataset per clip."""
     with h5py.File(output, "w") as file:
         for number, path in enumerate(files):
             wave, sample_rate = librosa.load(path, sr=None, mono=True)
@@ -35,14 +35,14 @@ def with_librosa(files: list[Path], output: Path) -> None:
 
 
 def bare_ffts(clips: int) -> None:
-    """The Fourier transforms alone, of as many frames, in blocks that stay in the cache."""
+    """Compute only the Fourier transforms of as many frames, in blocks that fit in the cache."""
     block = torch.randn(256, FRONT_END.fft_size)
     for _ in range(clips * FRONT_END.frames(30.0) // 256):
         torch.fft.rfft(block)
 
 
 def measure() -> Result:
-    """Median seconds a clip, one process and one thread each."""
+    """Measure the median seconds per clip, each in one process with one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

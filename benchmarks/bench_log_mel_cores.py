@@ -1,4 +1,4 @@
-"""Log-mels on two processes against one: `python -m benchmarks.bench_log_mel_cores`."""
+"""Log-mels on two processes compared with one: `python -m benchmarks.bench_log_mel_cores`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLIPS = 400
 
 
 def measure() -> Result:
-    """Median seconds of a split on one and on two worker processes, start of the processes included."""
+    """Measure the median seconds of a split with one and with two worker processes, including their start."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # one core is one thread
     with tempfile.TemporaryDirectory() as name:

@@ -27,7 +27,7 @@ MB = 1e6
 
 
 def measure() -> Result:
-    """Peak memory of the whole process beside the bytes of the full score matrix (not allocated)."""
+    """Measure the peak memory of the whole process; the reference is the size of the score matrix (not allocated)."""
     script = "from benchmarks import bench_metrics_memory as bench; bench.run()"
     root = Path(__file__).parents[1]
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=True)
@@ -44,7 +44,7 @@ def measure() -> Result:
 
 
 def run() -> None:
-    """Score and measure both directions from random embeddings; print peak and time as JSON."""
+    """Compute scores and metrics of random embeddings in both directions; print peak and time as JSON."""
     start = time.perf_counter()
     rng = np.random.default_rng(0)
     audio = rng.standard_normal((CLIPS, EMBEDDING_DIM), dtype=np.float32)
@@ -60,9 +60,9 @@ def run() -> None:
 
 
 def peak_bytes() -> float:
-    """The most memory that this process has held."""
+    """Return the peak memory of this process."""
     status = Path("/proc/self/status")
-    if status.is_file():  # Linux carries the parent's ru_maxrss over into a child; VmHWM is this process's own
+    if status.is_file():  # on Linux a child inherits its parent's ru_maxrss, but not VmHWM
         fields = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
         return float(fields["VmHWM"].split()[0]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

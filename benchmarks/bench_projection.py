@@ -1,4 +1,4 @@
-"""An epoch on cached vectors against the bare arithmetic: `python -m benchmarks.bench_projection`."""
+"""An epoch on cached vectors compared with its bare arithmetic: `python -m benchmarks.bench_projection`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from utils.model_utils import Fit
 
 
 class BareEpoch:
-    """Products, cross entropies and AdamW steps on tensors held in memory, in order; nothing else."""
+    """Only products, cross entropies and AdamW steps, on tensors in memory, in order."""
 
     def __init__(self, audio: Tensor, text: Tensor) -> None:
         self._audio, self._text = audio, F.normalize(text, dim=1)
@@ -24,7 +24,7 @@ class BareEpoch:
         self._optimizer = torch.optim.AdamW([*self._layer.parameters(), self._log_scale], lr=1e-3)
 
     def run(self) -> None:
-        """One epoch."""
+        """Train one epoch."""
         for audio, text in zip(self._audio.split(BATCH), self._text.split(BATCH), strict=True):
             own = torch.arange(len(audio))
             logits = F.normalize(self._layer(audio), dim=1) @ text.T * self._log_scale.exp()
@@ -35,7 +35,7 @@ class BareEpoch:
 
 
 def measure() -> Result:
-    """Median seconds of an epoch, with everything that a run does between its steps, and bare."""
+    """Measure the median seconds of an epoch, with everything that a run does between its steps, and bare."""
     with tempfile.TemporaryDirectory() as name:
         run = run_on_noise(Path(name))
         task = run.build()
@@ -49,7 +49,7 @@ def measure() -> Result:
         ours=times["ours"],
         unit="s",
         minimum_ratio=1 / 1.3,
-        note="reference: products, losses and optimizer steps alone, on tensors held in memory",
+        note="reference: only products, losses and optimizer steps, on tensors in memory",
     )
 
 

@@ -1,4 +1,4 @@
-"""The batches of an epoch on cached vectors against a DataLoader over dicts.
+"""The batches of an epoch on cached vectors compared with a DataLoader over dicts.
 
 python -m benchmarks.bench_projection_loading
 """
@@ -17,7 +17,7 @@ from benchmarks.timing import Result, alternate, report, seconds
 
 
 def measure() -> Result:
-    """Median seconds to go through the batches of an epoch."""
+    """Measure the median seconds to load the batches of an epoch."""
     with tempfile.TemporaryDirectory() as name:
         run = run_on_noise(Path(name))
         task = run.build()

@@ -1,7 +1,7 @@
 """Scores and all metrics of Clotho's evaluation split: `python -m benchmarks.bench_retrieval_metrics`.
 
-The reference scores one pair at a time and sorts each query's list, as the DCASE 2023 baseline does (which
-also encodes the caption again for every pair; that is left out here). It is timed on a part and extrapolated.
+The reference computes the score of one pair at a time and sorts each query's list, as the DCASE 2023 baseline does
+(which also encodes the caption again for every pair; not here). It is timed on some of the pairs, and extrapolated.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ CLIPS = 1_045
 CAPTIONS_PER_CLIP = 5
 CAPTIONS = CLIPS * CAPTIONS_PER_CLIP
 EMBEDDING_DIM = 300
-PART_CLIPS = 8  # scored with all captions
-PART_QUERIES = 50  # sorted and measured, of each direction
+TIMED_CLIPS = 8  # with all captions
+TIMED_QUERIES = 50  # of each direction
 
 Embeddings = NDArray[np.float32]
 PairScore = Callable[[Tensor, Tensor], Tensor]
 
 
 def measure() -> Result:
-    """Median seconds from embeddings to all metrics of both directions."""
+    """Measure the median seconds from embeddings to all metrics of both directions."""
     rng = np.random.default_rng(0)
     audio = rng.standard_normal((CLIPS, EMBEDDING_DIM), dtype=np.float32)
     text = rng.standard_normal((CAPTIONS, EMBEDDING_DIM), dtype=np.float32)
@@ -56,7 +56,7 @@ def measure() -> Result:
 
 
 def all_metrics(audio: Embeddings, text: Embeddings) -> list[dict[str, float]]:
-    """Text to audio and audio to text, through this project's functions."""
+    """Compute all metrics of both directions with this project's functions."""
     captions = np.arange(CAPTIONS)
     clips = captions // CAPTIONS_PER_CLIP
     to_audio = EmbeddingScores(text, audio, similarity="cosine")
@@ -70,33 +70,33 @@ def all_metrics(audio: Embeddings, text: Embeddings) -> list[dict[str, float]]:
 
 
 def seconds_one_pair_at_a_time(audio: Embeddings, text: Embeddings, pair_score: PairScore) -> float:
-    """Seconds that scoring every pair and sorting every query's list would take, from a part of them."""
+    """Extrapolate the seconds to score every pair and to sort every query's list."""
     clips, captions = torch.from_numpy(audio), torch.from_numpy(text)
     start = time.perf_counter()
-    rows = [score_clip(clips[clip], captions, pair_score) for clip in range(PART_CLIPS)]
+    rows = [score_clip(clips[clip], captions, pair_score) for clip in range(TIMED_CLIPS)]
     scored = time.perf_counter()
-    for query in range(PART_QUERIES):
-        caption_scores = rows[query % PART_CLIPS]
+    for query in range(TIMED_QUERIES):
+        caption_scores = rows[query % TIMED_CLIPS]
         measure_query(caption_scores, {query * CAPTIONS_PER_CLIP + n for n in range(CAPTIONS_PER_CLIP)})
     audio_to_text = time.perf_counter()
-    for query in range(PART_QUERIES):
-        clip_scores = {clip: rows[query % PART_CLIPS][clip] for clip in range(CLIPS)}
+    for query in range(TIMED_QUERIES):
+        clip_scores = {clip: rows[query % TIMED_CLIPS][clip] for clip in range(CLIPS)}
         measure_query(clip_scores, {query // CAPTIONS_PER_CLIP})
     text_to_audio = time.perf_counter()
     return (
-        (scored - start) * CLIPS / PART_CLIPS
-        + (audio_to_text - scored) * CLIPS / PART_QUERIES
-        + (text_to_audio - audio_to_text) * CAPTIONS / PART_QUERIES
+        (scored - start) * CLIPS / TIMED_CLIPS
+        + (audio_to_text - scored) * CLIPS / TIMED_QUERIES
+        + (text_to_audio - audio_to_text) * CAPTIONS / TIMED_QUERIES
     )
 
 
 def score_clip(clip: Tensor, captions: Tensor, pair_score: PairScore) -> dict[int, float]:
-    """Score of one clip with each caption, one at a time."""
+    """Compute the score of one clip with each caption, one at a time."""
     return {number: pair_score(clip, captions[number]).item() for number in range(len(captions))}
 
 
 def measure_query(scores: dict[int, float], relevant: set[int]) -> dict[str, float]:
-    """R@k, AP@k and the best rank of one query, from its sorted list."""
+    """Compute R@k, AP@k and the best rank of one query from its sorted list."""
     ranked = sorted(scores, key=lambda candidate: -scores[candidate])
     positions = [rank for rank, candidate in enumerate(ranked, start=1) if candidate in relevant]
     metrics = {f"R@{k}": sum(p <= k for p in positions) / len(relevant) for k in (1, 5, 10)}

@@ -1,4 +1,4 @@
-"""What the log-mel benchmarks share: noise clips on disk, and this project's way from file to features."""
+"""Shared by the log-mel benchmarks: clips of noise on disk, and this project's jobs from file to features."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FRONT_END = FrontEnd.model_validate({"name": "dcase2023"})
 
 
 def write_clips(folder: Path, files: int, clips: int) -> list[Clip]:
-    """`clips` clips of 30 s, 16-bit WAV at 44.1 kHz, which share `files` files."""
+    """Write `files` files of 30 s, 16-bit WAV at 44.1 kHz, and return `clips` clips, several of each file."""
     rng = np.random.default_rng(0)
     for number in range(files):
         wave = 0.1 * rng.standard_normal(int(DURATION_S * SAMPLE_RATE_HZ))

@@ -1,4 +1,4 @@
-"""Random audio and text vectors as files of stage 1: what the benchmarks of training on cached vectors read."""
+"""Shared by the benchmarks of training on cached vectors: files of stage 1 with random audio and text vectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from utils.artefact_utils import Caption, Clip, write_audio_info, write_text_emb
 from utils.artefact_utils.audio_embeddings import AudioEmbeddingParts, AudioEmbeddingSettings
 from utils.config_utils import override, read_settings
 
-PAIRS = 49_490  # training clips of AudioCaps that could be had, one caption each
+PAIRS = 49_490  # training clips of AudioCaps that could be downloaded, one caption each
 AUDIO_DIM, TEXT_DIM = 768, 512  # wav2vec2-base, CLIP ViT-B/32
 BATCH = 1024
 
@@ -20,7 +20,7 @@ _SETTINGS = AudioEmbeddingSettings("vectors", "noise", "none", None, "mean", "16
 
 
 def run_on_noise(folder: Path, pairs: int = PAIRS) -> ClapProjectionRun:
-    """The run of tasks/clap_projection.yaml on noise, at the sizes of AudioCaps."""
+    """Build the run of tasks/clap_projection.yaml on noise, with the sizes of AudioCaps."""
     settings = [
         f"data.features={folder}",
         "data.audio_embeddings={model: noise}",

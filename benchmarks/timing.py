@@ -1,4 +1,4 @@
-"""What the benchmarks share: alternating measurements, medians, and the row of the table."""
+"""Shared by all benchmarks: alternating measurements, medians, and the rows of the table."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Result:
 
     Attributes:
         name: what was measured, with its sizes.
-        reference: the plain way, in `unit`.
-        ours: this project's way, in `unit`.
+        reference: the value of the reference, in `unit`.
+        ours: the value of this project, in `unit`.
         unit: "s" or "MB".
-        minimum_ratio: reference / ours must reach it.
-        limit: `ours` must stay below it, in `unit`; None: no limit.
-        note: what a reader must know to judge the numbers.
+        minimum_ratio: target of reference / ours.
+        limit: `ours` must be below it, in `unit`; None: no limit.
+        note: how to interpret the values.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Result:
 
     @property
     def ratio(self) -> float:
-        """How many times better than the reference."""
+        """Reference / ours; higher is better."""
         return self.reference / self.ours
 
     @property
@@ -47,12 +47,12 @@ class Result:
 
     @property
     def target(self) -> str:
-        """The targets in words."""
+        """The targets, as in the table."""
         limit = "" if self.limit is None else f", < {self.limit:g} {self.unit}"
         return f">= {self.minimum_ratio:g} x{limit}"
 
     def row(self) -> str:
-        """`name | reference | ours | ratio | target`, with MISSED where a target is not met."""
+        """Format `name | reference | ours | ratio | target`, with MISSED if a target is not met."""
         reference, ours = (f"{value:.4g} {self.unit}" for value in (self.reference, self.ours))
         verdict = "" if self.reached else "  MISSED"
         row = f"{self.name:<50} | {reference:>12} | {ours:>12} | {self.ratio:>6.1f} x | {self.target}{verdict}"
@@ -60,7 +60,7 @@ class Result:
 
 
 def seconds(function: Callable[[], object], calls: int = 1) -> Callable[[], float]:
-    """A measurement of `function`: the seconds of one call, as the mean over `calls` in a row."""
+    """Return a function that measures the seconds of one call of `function`, as the mean over `calls` in a row."""
 
     def measure() -> float:
         start = time.perf_counter()
@@ -72,11 +72,11 @@ def seconds(function: Callable[[], object], calls: int = 1) -> Callable[[], floa
 
 
 def alternate(measurements: dict[str, Callable[[], float]], repeats: int) -> dict[str, float]:
-    """The median of each measurement, taken in turns so that a busy machine slows all of them alike.
+    """Return the median of each measurement; they alternate, so that other load on the machine slows all of them.
 
     Args:
-        measurements: each gives a number of seconds; one more call of each warms up and is not counted.
-        repeats: how many times each is counted.
+        measurements: functions that return seconds; a first call of each is a warm-up and is not counted.
+        repeats: number of counted calls of each.
     """
     found: dict[str, list[float]] = {name: [] for name in measurements}
     for turn in range(repeats + 1):
@@ -89,7 +89,7 @@ def alternate(measurements: dict[str, Callable[[], float]], repeats: int) -> dic
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch on one thread, for ours as for a reference that uses one: steady also on a busy machine."""
+    """Run torch with one thread: a fair comparison with a reference of one thread, and stable on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -99,7 +99,7 @@ def one_thread() -> Iterator[None]:
 
 
 def report(measure: Callable[[], Result]) -> None:
-    """Measure, print the table of one row, and exit with 1 if a target is missed."""
+    """Measure, print a table of one row, and exit with 1 if a target is missed."""
     result = measure()
     print(HEADER)
     print(result.row())

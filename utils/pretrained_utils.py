@@ -1,7 +1,7 @@
-"""Pretrained networks by package, folder or name: found and loaded whole, or refused in one line.
+"""Find and load pretrained networks: from a package, a folder, or a hub; completely, or with an error of one line.
 
-Nothing here runs code from a file: safetensors, or PyTorch files read with `weights_only=True`, and never a model's
-own Python (`trust_remote_code`).
+No code from a file is run: weights are safetensors, or PyTorch files read with `weights_only=True`, and a model's own
+Python is never loaded (`trust_remote_code=False`).
 """
 
 from __future__ import annotations
@@ -22,19 +22,18 @@ from utils.pretrained_folders import check_folder, weight_files
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-_PATIENCE_S = 5.0  # for the hub to answer
+_HUB_TIMEOUT_S = 5.0
 
 
 def find_model(model: str, key: str) -> Path | str:
-    """Where a model is: a folder, or the name by which a hub is asked for it.
+    """Return the folder of a model, or its name on a hub.
 
     Args:
-        model: `package:NAME` (an installed package that carries a model's folder), a folder, or a name that a hub
-            knows.
+        model: `package:NAME` (an installed package with the folder of a model), a folder, or a name on a hub.
         key: of the YAML, for messages.
     Raises:
         UserError: no such package or folder, a file, a folder without config.json or one that `check_folder` refuses,
-            or packaged weights other than known.
+            or weights in a package that are not the known ones.
     """
     if package := split_package(model):
         name, variant = package
@@ -58,23 +57,26 @@ def find_model(model: str, key: str) -> Path | str:
 
 
 def local_only(source: Path | str) -> bool:
-    """Whether to look on this machine alone: for a folder, and where no hub answers (what is cached still loads)."""
+    """Return whether to load only from this machine: a folder, or, if the hub does not answer, the hub's cache."""
     return isinstance(source, Path) or not _hub_answers()
 
 
 @functools.cache
 def _hub_answers() -> bool:
-    """Whether the hub can be reached; without it, each request would be tried for half a minute, and told each time."""
+    """Return whether the hub can be reached.
+
+    Without this check, its library would retry each request for half a minute, with a warning for each.
+    """
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return False
     if urllib.request.getproxies():
-        return True  # then the hub's own address says nothing
+        return True  # behind a proxy the hub's own address need not be reachable
     address = urllib.parse.urlsplit(constants.ENDPOINT)
     try:
         port = address.port or (443 if address.scheme == "https" else 80)
-        socket.create_connection((str(address.hostname), port), timeout=_PATIENCE_S).close()
+        socket.create_connection((str(address.hostname), port), timeout=_HUB_TIMEOUT_S).close()
     except OSError:
         print(f"{constants.ENDPOINT} does not answer: only models on this machine can be loaded", flush=True)
         return False
@@ -82,7 +84,7 @@ def _hub_answers() -> bool:
 
 
 def read_config(model: str, key: str) -> PretrainedConfig:
-    """The configuration of a transformers model; its `model_type` tells the architecture.
+    """Read the configuration of a transformers model; its `model_type` is the architecture.
 
     Raises:
         UserError: no such model, or its config.json cannot be used.
@@ -97,7 +99,7 @@ def read_config(model: str, key: str) -> PretrainedConfig:
 
 
 def _foreign_errors() -> tuple[type[Exception], ...]:
-    """What libraries raise on the files of a model that are broken, incomplete, or were made to break them."""
+    """Return the errors of libraries on files of a model that are broken, incomplete or crafted."""
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
@@ -106,10 +108,10 @@ def _foreign_errors() -> tuple[type[Exception], ...]:
 
 
 def check_type(config: PretrainedConfig, known: Collection[str], model: str, key: str) -> str:
-    """The model type, which must be one of `known`.
+    """Check that the model type is one of `known`, and return it.
 
     Raises:
-        UserError: it is another; both are named.
+        UserError: it is another; the message names both.
     """
     found = str(config.model_type)
     if found not in known:
@@ -126,17 +128,17 @@ def load_pretrained(
     may_be_missing: Collection[str] = (),
     config: PretrainedConfig | None = None,
 ) -> Any:
-    """A pretrained network in eval mode, float32, on the CPU, with every weight read from its files.
+    """Load a pretrained network in eval mode, float32, on the CPU; every weight must be in its files.
 
     Args:
         network: a class of transformers with `from_pretrained`.
         model: see `find_model`.
         key: of the YAML, for messages.
-        may_be_missing: parts of the dotted names of weights that a checkpoint need not hold.
-        config: in place of the one that stands beside the weights.
+        may_be_missing: names between the dots of keys that a checkpoint may lack.
+        config: replaces the model's config.json.
     Raises:
-        UserError: no such model, broken files, a configuration of more weights than the files can hold, or weights that
-            the files do not hold, hold in another shape, or as NaN.
+        UserError: no such model, broken files, a configuration with more weights than the files can have, or weights
+            that are missing, of another shape, or NaN.
     """
     source = find_model(model, key)
     import torch
@@ -144,7 +146,7 @@ def load_pretrained(
 
     transformers_logging.disable_progress_bar()
     level = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # its report of keys is ours below, in one line
+    transformers_logging.set_verbosity_error()  # missing keys are reported below, in one line
     loader: Any = network
     try:
         if isinstance(source, Path):
@@ -153,12 +155,12 @@ def load_pretrained(
             str(source),
             dtype=torch.float32,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are ours to refuse too
+            ignore_mismatched_sizes=True,  # also reported below, in place of an error of many lines
             trust_remote_code=False,
             local_files_only=local_only(source),
             **({} if config is None else {"config": config}),
         )
-    except UnpicklingError as error:  # its own text advises to run the code
+    except UnpicklingError as error:  # its text advises to load with weights_only=False, which runs the code
         raise UserError(
             f"{key}: {model}: its weights are a pickle that is broken or could run code, which is refused; "
             "get them as model.safetensors"
@@ -183,14 +185,17 @@ def load_pretrained(
 
 
 def _check_size(network: Any, config: PretrainedConfig | None, folder: Path, start: str) -> None:
-    """Compare the weights that a configuration asks for with the size of the files, before any memory is taken."""
+    """Compare the number of weights of a configuration with the size of the files, before memory is allocated.
+
+    transformers builds the whole network first: a config.json with a huge width would fill the memory.
+    """
     import torch
 
     with torch.device("meta"):
         built = getattr(network, "build", network)(config or network.config_class.from_pretrained(str(folder)))
     wanted = sum(parameter.numel() for parameter in built.parameters())
     held = sum(path.stat().st_size for path in weight_files(folder))
-    if held and wanted > held:  # at one byte a weight
+    if held and wanted > held:  # a weight takes at least one byte
         raise UserError(
             f"{start}: config.json describes a {network.__name__} of {wanted} weights, more than its files can hold "
             f"({held} bytes); take both from one model"
@@ -198,7 +203,7 @@ def _check_size(network: Any, config: PretrainedConfig | None, folder: Path, sta
 
 
 def model_revision(model: str) -> str:
-    """What tells two states of a model of one name apart: a digest of its weights, or the name itself at a hub."""
+    """Return a string that changes with the weights of a model: their digest, or, for a model on a hub, its name."""
     if package := split_package(model):
         name, variant = package
         return ":".join(["sha256", sha256(packaged_weights(name, "model")), *([variant] if variant else [])])
@@ -206,12 +211,12 @@ def model_revision(model: str) -> str:
     if path.is_file():
         return "sha256:" + sha256(path)
     weights = [*sorted(path.rglob("*.safetensors")), *sorted(path.rglob("pytorch_model*.bin"))]
-    weights = [file for file in weights if file.is_file()]  # a pipe would be waited for
+    weights = [file for file in weights if file.is_file()]  # reading a pipe would wait forever
     return "sha256:" + sha256(*weights) if weights else f"name:{model}"
 
 
 def reason_of(error: Exception) -> str:
-    """The first line of an error, which is never empty."""
+    """Return the first line of an error, or the name of its class."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

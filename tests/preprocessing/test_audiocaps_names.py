@@ -85,7 +85,7 @@ def test_an_empty_split_counts_the_files_that_lie_there_and_shows_one(named, cap
     assert named.run() == 2
     assert (
         "is empty: 4 audio files, such as 'val/clip number 0.wav'; 2 captions, the first without a clip: 'abc_30.*' or "
-        "'abc.*': no such file; none that go together; the reasons stand in "
+        "'abc.*': no such file; no clip has a caption; the reasons are in "
     ) in capsys.readouterr().err
     with (named.features / "val_rejected.csv").open(newline="") as stream:
         assert len(list(csv.reader(stream))) == 3

@@ -74,11 +74,11 @@ def test_a_nasty_corpus(corpus, capsys):
     assert captions[2].source_id == "blanks  and, a comma.flac#1"
     known = ", ".join(sorted(AUDIO_SUFFIXES))
     cut = "is truncated: 500 bytes of its samples are missing"
-    link = "is a link to nothing, or no regular file"
+    link = "is a broken link, or not a regular file"
     assert sorted(corpus.rejected()) == sorted(
         [
             ("clip", "notes.txt", f"extension '.txt' is none of {known}"),
-            ("clip", "more", "is a folder; the clips of a split lie in one folder"),
+            ("clip", "more", "is a folder; the clips of a split must be in one folder"),
             ("clip", "gone.wav", link),
             ("clip", "cut.wav", cut),
             ("clip", "garbage.wav", "cannot be decoded: Format not recognised"),

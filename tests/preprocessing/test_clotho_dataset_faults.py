@@ -89,7 +89,7 @@ def test_an_empty_split_says_why(corpus, capsys):
     assert "error: split 'validation' of " in error
     assert "is empty: 1 audio files, such as '" in error
     assert "; 2 captions, the first " in error
-    assert "; none that go together; the reasons stand in " in error
+    assert "; no clip has a caption; the reasons are in " in error
     assert [row[:2] for row in corpus.rejected("validation")] == [
         ("caption", "no.wav#1"),
         ("caption", "no.wav#2"),

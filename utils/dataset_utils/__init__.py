@@ -1,4 +1,4 @@
-"""What every data set's script does: find clips, decode them once, match captions, list what is refused."""
+"""Shared by the scripts of all datasets: find clips, decode them once, match captions, list what is rejected."""
 
 from utils.dataset_utils.captions import RawCaption, match_captions
 from utils.dataset_utils.clips import (

@@ -1,4 +1,4 @@
-"""The captions of a data set, each given to its clip."""
+"""Match the captions of a dataset with its clips."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from utils.text_utils import normalise_caption
 
 
 class RawCaption(NamedTuple):
-    """A caption as the data set gives it; `text` is None where the data set has no normalised form."""
+    """A caption as in the dataset; `text` is None if the dataset has no normalised form."""
 
     name: str  # of the clip: its file name, or its path relative to data.root
     raw_text: str
@@ -27,17 +27,17 @@ def match_captions(
     *,
     by_path: bool = False,
 ) -> tuple[list[Clip], list[Caption], list[Rejected]]:
-    """Give every caption its clip.
+    """Match every caption with its clip.
 
     Args:
         clips: those that can be decoded.
-        captions: as the data set gives them.
-        split: its name; a part of each tid.
-        refused: name -> reason of the clips that were rejected; a caption that spells such a name exactly is not
-            given to another clip.
-        by_path: captions (and `refused`) name clips by their path, not by their file name.
+        captions: as in the dataset.
+        split: its name, which changes the tids.
+        refused: name -> reason of the rejected clips; a caption with exactly such a name is not matched with another
+            clip of a similar name.
+        by_path: whether captions (and `refused`) name clips by path, not by file name.
     Returns:
-        The clips that have a caption, the captions that have a clip, and the rest with its reason.
+        The clips with captions, the captions with clips, and the rest with reasons.
     """
     key = str if by_path else match_key
     by_name = {key(clip.path if by_path else clip.fname): clip for clip in clips}
@@ -57,7 +57,7 @@ def match_captions(
         else:
             number = seen[clip.path, words] = seen.get((clip.path, words), -1) + 1
             tid = content_id(split, clip.path, words.encode(), str(number).encode())
-            # outer blanks stay: whoever measures a submission looks its captions up as the data set spells them
+            # with its outer blanks: the evaluation of submissions compares captions with the dataset's literally
             matched.append(Caption(tid, clip.fid, clip.fname, caption.raw_text, text, caption.source_id))
     captioned = {caption.fid for caption in matched}
     rejected += [Rejected("clip", clip.fname, "without a caption") for clip in clips if clip.fid not in captioned]

@@ -1,4 +1,4 @@
-"""The clips of a data set: find them, decode them once, list what is refused."""
+"""The clips of a dataset: find them, decode them once, list what is rejected."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from utils.audio_utils import AudioError, probe
 from utils.process_utils import worker_pool
 from utils.report_utils import progress_bar
 
-# Which files are taken for clips; how they are decoded depends on what they hold.
+# Files with other suffixes are rejected; how a file is decoded depends on its content.
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au"}
 AUDIO_SUFFIXES |= {".aac", ".m4a", ".mp4", ".webm", ".wma"}
 
-_Job = tuple[Path, str, str]  # the data set's folder, the path of a clip in it, the split
+_Job = tuple[Path, str, str]  # the dataset's folder, the path of a clip in it, the split
 
 
 class Rejected(NamedTuple):
@@ -29,7 +29,7 @@ class Rejected(NamedTuple):
 
 
 def audio_files(folder: Path) -> tuple[list[Path], list[Rejected]]:
-    """The audio files of a folder by name, and what else lies there; hidden files are passed over."""
+    """List the audio files of a folder by name, and reject everything else; hidden files are ignored."""
     found = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     strange = {p: reason for p in found if (reason := _why_strange(p))}
     return [p for p in found if p not in strange], [Rejected("clip", p.name, why) for p, why in strange.items()]
@@ -37,14 +37,14 @@ def audio_files(folder: Path) -> tuple[list[Path], list[Rejected]]:
 
 def _why_strange(path: Path) -> str | None:
     if path.is_dir():
-        return "is a folder; the clips of a split lie in one folder"
+        return "is a folder; the clips of a split must be in one folder"
     if path.suffix.lower() not in AUDIO_SUFFIXES:
         return f"extension '{path.suffix}' is none of {', '.join(sorted(AUDIO_SUFFIXES))}"
-    return None if path.is_file() else "is a link to nothing, or no regular file"
+    return None if path.is_file() else "is a broken link, or not a regular file"
 
 
 def match_key(name: str) -> str:
-    """What two spellings of one file name share: outer blanks and Unicode composition do not count."""
+    """Normalise a file name for comparison: without outer blanks, and in one Unicode form."""
     return unicodedata.normalize("NFC", name.strip())
 
 
@@ -60,15 +60,15 @@ def probe_clips(
 
     Args:
         files: the audio files.
-        root: the data set's folder.
-        split: its name; a part of each fid.
+        root: the dataset's folder.
+        split: its name, which changes the fids.
         known: path relative to root -> a clip that need not be decoded again.
-        workers: processes.
-        source_ids: path relative to root -> the data set's own id; clips are then told apart by path. None: the file
-            name is the id, and two clips of one name are one too many.
+        workers: number of processes.
+        source_ids: path relative to root -> the dataset's own id; paths then identify clips. None: file names identify
+            clips, and are the ids; of two clips with one name the second is rejected.
     Returns:
-        The clips in the order of `files`, and the files that cannot be decoded or share a name. A refused file is
-        named as `source_ids` tells clips apart: by its path, or by its file name.
+        The clips in the order of `files`, and the files that cannot be decoded or have the name of another. A rejected
+        file is named by its path if there are `source_ids`, otherwise by its file name.
     """
     paths = [file.relative_to(root).as_posix() for file in files]
     fresh = [path for path in paths if path not in known]
@@ -85,7 +85,7 @@ def probe_clips(
         elif key in clips:
             rejected.append(Rejected("clip", clip.fname, f"same name as '{clips[key].fname}'"))
         else:
-            # a known clip may be of another table, which called it otherwise
+            # a known clip may come from the table of another script, with other ids
             clips[key] = clip._replace(source_id=clip.fname if source_ids is None else source_ids[path])
     return list(clips.values()), rejected
 
@@ -112,7 +112,10 @@ def _probe_clip(job: _Job) -> Clip | Rejected:
 
 
 def content_id(split: str, name: str, *content: bytes) -> str:
-    """16 hex digits that change with the split, the name or the content, and with nothing else."""
+    """Compute an id, 16 hexadecimal digits, from the split, the name and the content of a clip or caption.
+
+    Not random and not counted, so that a file that is added or removed changes no other id.
+    """
     digest = hashlib.blake2b(digest_size=8)
     for part in (split.encode(), name.encode("utf-8", "surrogateescape"), *content):
         digest.update(len(part).to_bytes(8, "little") + part)

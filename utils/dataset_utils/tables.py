@@ -1,4 +1,4 @@
-"""Files and captions as found -> the tables of stage 1, with a summary; what is known is not decoded again."""
+"""Write the tables of stage 1 from the files and captions of a dataset; unchanged clips are not decoded again."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _DUPLICATES = ["recording", "split", "path", "fid"]
 
 
 class RawSplit(NamedTuple):
-    """A split as its script finds it."""
+    """The content of a split, as a dataset's script finds it."""
 
     files: list[Path]
     captions: list[RawCaption]
     refused: list[Rejected]
-    # path of a clip relative to data.root -> the data set's own id; then captions name clips by path.
-    # None: by file name, which is also the id.
+    # path of a clip relative to data.root -> the dataset's own id; captions then name clips by path.
+    # None: captions name clips by file name, which is also the id.
     source_ids: dict[str, str] | None = None
-    there: Sequence[Path] | None = None  # every audio file where `files` were looked for; None: there are no others
+    there: Sequence[Path] | None = None  # all audio files in the folders searched; None: the same as `files`
 
 
 def require_layout(data: CaptionDataSpec) -> None:
@@ -58,15 +58,17 @@ def require_layout(data: CaptionDataSpec) -> None:
 def write_tables(
     data: CaptionDataSpec, raw: Mapping[str, RawSplit], workers: int, *, strict: bool, script: str, next_script: str
 ) -> int:
-    """Decode, match and write; prints a summary.
+    """Decode clips, match captions, write all tables, and print a summary.
 
     Args:
         data: the run's `data:` block.
-        raw: what each split holds.
-        workers: processes.
-        strict: return 1 when anything was rejected.
+        raw: the content of each split.
+        workers: number of processes.
+        strict: return 1 if anything was rejected.
         script: the module that makes these tables again.
         next_script: the module to run next.
+    Returns:
+        The exit code.
     Raises:
         UserError: a split has no clip with a caption.
     """
@@ -84,14 +86,14 @@ def write_tables(
 
 
 def _why_empty(data: CaptionDataSpec, split: str, found: RawSplit, rejected: Sequence[Rejected]) -> str:
-    """One line: how many files and captions there are, with one of each, so that two spellings can be compared."""
+    """Return a line with the numbers of files and captions, and one of each, so that users can compare their names."""
     there = found.files if found.there is None else found.there
     given = len(found.captions) + sum(r.kind == "caption" for r in found.refused)
     file = f", such as '{printable(there[0].relative_to(data.root).as_posix())}'" if there else ""
     caption = next((f", the first {printable(r.reason)}" for r in rejected if r.kind == "caption"), "")
     return (
-        f"split '{split}' of {data.root} is empty: {len(there)} audio files{file}; {given} captions{caption}; none "
-        f"that go together; the reasons stand in {data.rejected(split)}; repair them and run again"
+        f"split '{split}' of {data.root} is empty: {len(there)} audio files{file}; {given} captions{caption}; no clip "
+        f"has a caption; the reasons are in {data.rejected(split)}; repair them and run again"
     )
 
 
@@ -103,13 +105,15 @@ def write_matched_tables(
     script: str,
     *arguments: str,
 ) -> None:
-    """Write audio_info.pkl, last, and the other tables of clips and captions that go together; prints a summary.
+    """Write the tables of matched clips and captions, and print a summary.
+
+    audio_info.pkl is written last, so that it never lists clips whose captions are not written yet.
 
     Args:
         data: the run's `data:` block.
         clips: of each split.
         captions: of each split, those of its clips.
-        rejected: of each split, what is left out.
+        rejected: of each split, the rejected clips and captions.
         script: the module that makes these tables again.
         arguments: of its command line.
     """
@@ -129,7 +133,7 @@ def write_matched_tables(
 
 
 def _write_duplicates(data: CaptionDataSpec, clips: Mapping[str, Sequence[Clip]]) -> None:
-    """Write same_recordings.csv and say so, if there are any."""
+    """Write same_recordings.csv and report it, if a recording occurs more than once; otherwise remove an old one."""
     groups = same_recordings(clips)
     if not groups:
         remove_table(data.duplicates, _DUPLICATES)
@@ -140,7 +144,7 @@ def _write_duplicates(data: CaptionDataSpec, clips: Mapping[str, Sequence[Clip]]
 
 
 def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
-    """Write <split>_rejected.csv: kind, name, reason; also when nothing was rejected."""
+    """Write <split>_rejected.csv: kind, name, reason; also if nothing was rejected."""
     write_rows(path, Rejected._fields, rejected)
 
 
@@ -156,11 +160,14 @@ def _clips_and_captions(
 
 
 def _known_clips(data: CaptionDataSpec, split: str) -> dict[str, Clip]:
-    """Clips of an earlier run whose file has neither changed its size nor its time, and could be decoded since."""
+    """Return the clips in an existing audio_info.pkl that need not be decoded again, by path.
+
+    Those whose size and modification time are unchanged, and that the next stage could decode.
+    """
     try:
         clips = read_clips(data.audio_info, split, "")
         notes = load_pickle(data.audio_info, "")[1]
-    except UnreadableError:  # it would be replaced
+    except UnreadableError:  # not ignored as a broken file is: this run would replace a file that is only locked
         raise
     except ArtefactError:
         return {}
@@ -174,12 +181,12 @@ def _known_clips(data: CaptionDataSpec, split: str) -> dict[str, Clip]:
         if c.path in stats
         and stats[c.path] == _stat(data.root / c.path)
         and c.fid not in failed
-        and c.sample_rate_hz  # known by decoding, not by another program's tables
+        and c.sample_rate_hz  # 0 in a table of another program: that clip was never decoded here
     }
 
 
 def _failed_since(data: CaptionDataSpec, split: str) -> set[str]:
-    """The fids of clips that the next stage could not decode; to decode them again is what its advice is for."""
+    """Return the fids of clips that the next stage could not decode, whose message tells users to run this again."""
     try:
         return {cells[0] for _, cells in strict_rows(data.logmels_failed(split)) if cells}
     except ArtefactError:  # there is none

@@ -45,9 +45,9 @@ def test_files_of_a_folder(tmp_path):
     known = ".aac, .aif, .aiff, .au, .flac, .m4a, .mp3, .mp4, .oga, .ogg, .opus, .wav, .webm, .wma"
     assert strange == [
         Rejected("clip", "c.txt", f"extension '.txt' is none of {known}"),
-        Rejected("clip", "folder.wav", "is a folder; the clips of a split lie in one folder"),
+        Rejected("clip", "folder.wav", "is a folder; the clips of a split must be in one folder"),
         Rejected("clip", "none", f"extension '' is none of {known}"),
-        Rejected("clip", "pipe.wav", "is a link to nothing, or no regular file"),
+        Rejected("clip", "pipe.wav", "is a broken link, or not a regular file"),
     ]
 
 

@@ -51,7 +51,7 @@ def test_an_empty_split_counts_the_captions_that_were_refused(data):
     refused = [Rejected("caption", "1", "too short"), Rejected("clip", "c.wav", "is a folder")]
     with pytest.raises(
         UserError,
-        match=r"is empty: 1 audio files, such as 'a/0\.wav'; 2 captions, the first too short; none that go together",
+        match=r"is empty: 1 audio files, such as 'a/0\.wav'; 2 captions, the first too short; no clip has a caption",
     ):
         write(data, RawSplit([data.root / "a" / "0.wav"], [RawCaption("no.wav", "A dog", None, "2")], refused))
     with data.rejected("x").open(newline="", encoding="utf-8") as stream:
