@@ -265,7 +265,8 @@ def _write(
 ) -> None:
     first = opened[0]
     scored = {clip.fid for clip in first.clips}
-    left_out = sorted(clip.fid for clip in read_tables(run.data, first.split).clips if clip.fid not in scored)
+    tables = read_tables(run.data, first.split, run.repairs().tables)
+    left_out = sorted(clip.fid for clip in tables.clips if clip.fid not in scored)
     names = [_name(member, first.split) for member in args.members]
     parts = " + ".join(f"{weight:g} {name}" for weight, name in zip(weights, names, strict=True))
     check_free_disk(path, 8 * len(first.captions) * len(first.clips), "output_root")

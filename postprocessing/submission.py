@@ -145,7 +145,7 @@ def _listed_queries(path: Path) -> list[str]:
 
 def _check(path: Path, run: DualEncoderRun, split: str, args: argparse.Namespace) -> int:
     """Print what is wrong with a file; returns the exit code."""
-    clips, captions = read_tables(run.data, split)
+    clips, captions = read_tables(run.data, split, run.repairs().tables)
     listed = _queries_file(run, split, args) if args.year == _MATRIX_YEAR else None
     raw, names = [caption.raw_text for caption in captions], [clip.fname for clip in clips]
     if listed is None:

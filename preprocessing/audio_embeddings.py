@@ -34,7 +34,7 @@ from utils.artefact_utils import (
 )
 from utils.audio_utils import AudioError, why_refused
 from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
-from utils.data_utils import CaptionDataSpec, making, say_what_is_there
+from utils.data_utils import CaptionDataSpec, Repairs, making, say_what_is_there
 from utils.data_utils.decoding import Array, clip_batches, decoded_batches
 from utils.model_utils import choose_device
 from utils.process_utils import all_cores
@@ -79,11 +79,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"--set '{KEY.rpartition('.')[0]}={{model: facebook/wav2vec2-base}}'"
         )
     existing_folder(data.root, "data.root", "correct it")
-    script = command_for(data.dataset_script)
-    splits = {split: read_clips(data.audio_info, split, script) for split in data.splits.names()}
+    repairs = run.repairs()
+    splits = {split: read_clips(data.audio_info, split, repairs.tables) for split in data.splits.names()}
     if args.pickle:  # before hours of computing
         for split in splits:
-            _pairs_of(data, split, None)
+            _pairs_of(data, split, repairs)
     job = _job(run, args)
     encoder = job.encoder
     if encoder.precision != (args.precision or data.audio_embeddings.precision):
@@ -91,13 +91,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(
         f"{encoder.name}: {encoder.width(args.frames)} dimensions, {encoder.describe_input()}, on {encoder.device.type}"
     )
-    with making(data, "audio embeddings"):
+    with making(data, "audio embeddings", repairs.foreign):
         check_disk(job, splits)
         for split, clips in splits.items():
             write_split(job, split, clips)
         if args.pickle:
             for split in splits:
-                write_pickle(data, split, job.settings)
+                write_pickle(data, split, repairs, job.settings)
     print(f"next: {command_for('main.py' if args.pickle else run.next_script(SCRIPT))}")
 
 
@@ -262,29 +262,30 @@ def _embedded(
         advance(len(batch))
 
 
-def write_pickle(data: CaptionDataSpec, split: str, settings: AudioEmbeddingSettings) -> None:
+def write_pickle(data: CaptionDataSpec, split: str, repairs: Repairs, settings: AudioEmbeddingSettings) -> None:
     """Write embeddings_<split>.pkl of the file that stands."""
-    pairs = _pairs_of(data, split, settings)
+    pairs = _pairs_of(data, split, repairs, settings)
     notes = {"model": settings.model, "revision": settings.revision, "text_model": data.text_embeddings.model}
     path = place_of_pairs(data.pairs_made(split), notes)
     write_pairs(path, pairs, notes | {"made_by": command_for(SCRIPT, "--pickle")})
     print(f"{split}: {len(pairs.clips)} clips, wrote {path} ({_size(path.stat().st_size)})")
 
 
-def _pairs_of(data: CaptionDataSpec, split: str, settings: AudioEmbeddingSettings | None) -> Pairs:
+def _pairs_of(
+    data: CaptionDataSpec, split: str, repairs: Repairs, settings: AudioEmbeddingSettings | None = None
+) -> Pairs:
     """The captions of a split with their vectors, and, with `settings`, its clips with theirs.
 
     Raises:
         ArtefactError: the text embeddings are missing, or lack a caption.
     """
-    captions = read_text_table(data.text_table(split), command_for(data.dataset_script))
-    script = command_for(data.text_script)
-    texts = read_text_embeddings(data.text_vectors, data.text_embeddings.model, script)
-    text = texts.table([caption.tid for caption in captions], script)
+    captions = read_text_table(data.text_table(split), repairs.tables)
+    texts = read_text_embeddings(data.text_vectors, data.text_embeddings.model, repairs.text_embeddings)
+    text = texts.table([caption.tid for caption in captions], repairs.text_embeddings)
     if settings is None:
         return Pairs([], captions, np.zeros((0, 0), np.float32), text)
-    clips = read_clips(data.audio_info, split, command_for(data.dataset_script))
-    table = read_audio_embeddings(data.audio_source(split), clips, split)
+    clips = read_clips(data.audio_info, split, repairs.tables)
+    table = read_audio_embeddings(data.audio_source(split, repairs.audio_embeddings), clips, split)
     kept = [clip for clip, keep in zip(clips, table.kept, strict=True) if keep]
     return Pairs(kept, captions, table.vectors[table.kept], text)
 

@@ -48,12 +48,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--float16", action="store_true", help="half the disk; 3 digits instead of 7")
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
     run, args = load_run(argv, parser, DualEncoderRun)
-    data = run.data
+    data, repairs = run.data, run.repairs()
     existing_folder(data.root, "data.root", "correct it")
     settings = LogMelSettings(data.front_end_numbers(), "float16" if args.float16 else "float32")
-    splits = {s: read_clips(data.audio_info, s, command_for(data.dataset_script)) for s in data.splits.names()}
+    splits = {s: read_clips(data.audio_info, s, repairs.tables) for s in data.splits.names()}
     print(f"front-end {data.front_end.describe()}")
-    with making(data, "log-mels"):
+    with making(data, "log-mels", repairs.foreign):
         failures = [
             failure
             for split, clips in splits.items()
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if failures:
         raise UserError(
             f"{len(failures)} clips could not be decoded, the first is {failures[0][1]}: {failures[0][2]}; the others' "
-            f"features are kept; leave these clips out: {command_for(data.dataset_script)}"
+            f"features are kept; leave these clips out: {repairs.tables}"
         )
     print(f"next: {command_for(run.next_script(SCRIPT))}")
 

@@ -41,17 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
     run, args = load_run(argv, parser, DualEncoderRun)
     data = run.data
-    require_layout(data)
+    require_layout(data, command_for(run.dataset_script))
     existing_folder(data.root, "data.root", f"correct it, or make the corpus: {command_for(CORPUS_SCRIPT)}")
     raw = (
         _one_folder(data, args)
         if args.make_splits
         else {split: _raw_split(data, split) for split in data.splits.names()}
     )
-    with making(data, "tables"):
-        return write_tables(
-            data, raw, args.workers, strict=args.strict, script=SCRIPT, next_script=run.next_script(SCRIPT)
-        )
+    with making(data, "tables", run.repairs().foreign):
+        code = write_tables(data, raw, args.workers, strict=args.strict, made_by=command_for(SCRIPT))
+    print(f"next: {command_for(run.next_script(SCRIPT))}")
+    return code
 
 
 def _raw_split(data: CaptionDataSpec, split: str) -> RawSplit:

@@ -65,6 +65,7 @@ class Source(NamedTuple):
     folder: Path  # of the baseline's files
     split: str
     workers: int
+    repair: str  # the command that makes the tables of the recordings, for messages
 
     @property
     def log_mels(self) -> Path:
@@ -103,16 +104,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         split: read_text_table(folder / f"{split}_text.csv", "with the baseline's clotho_dataset.py")
         for split in splits
     }
-    with making(data, "tables"):
-        taken = {s: take_split(Source(data, folder, s, args.workers), clips[s], captions[s]) for s in splits}
+    with making(data, "tables", run.repairs().foreign):
+        repair = command_for(run.dataset_script)
+        taken = {s: take_split(Source(data, folder, s, args.workers, repair), clips[s], captions[s]) for s in splits}
         write_matched_tables(
             data,
             {split: one.clips for split, one in taken.items()},
             {split: one.captions for split, one in taken.items()},
             {split: one.rejected for split, one in taken.items()},
-            SCRIPT,
-            "--from",
-            str(folder),
+            command_for(SCRIPT, "--from", str(folder)),
         )
         without_vectors = _take_vectors(data, folder, [c for one in taken.values() for c in one.captions])
     log_mels = not any(one.without_log_mels for one in taken.values())
@@ -233,7 +233,7 @@ def _compare(source: Source, log_mels: BaselineLogMels, recorded: Sequence[Clip]
             raise UserError(
                 f"{source.log_mels}: the log-mels of {clip.path} are {difference:.3g} away on average from those of "
                 f"the front-end {front_end.describe()}, expected {_TOLERANCE:g} at most; set data.front_end to what "
-                f"made them, or compute them from the recordings: {command_for(source.data.dataset_script)}"
+                f"made them, or compute them from the recordings: {source.repair}"
             )
 
 
@@ -304,7 +304,7 @@ def _take_vectors(data: CaptionDataSpec, folder: Path, captions: Sequence[Captio
 
 def _print_next(run: DualEncoderRun, *, log_mels: bool, vectors: bool) -> None:
     """Say what comes next; steps whose files were taken over whole are passed over."""
-    done = {"preprocessing.audio_logmel": log_mels, run.data.text_script: vectors}
+    done = {"preprocessing.audio_logmel": log_mels, run.text_script: vectors}
     script = run.next_script(SCRIPT)
     while done.get(script):
         script = run.next_script(script)

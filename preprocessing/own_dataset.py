@@ -62,15 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"{args.conf}: has no data.own_dataset; begin with: {_usage()}")
     existing_folder(data.root, "data.root", "correct it")
     clips, keys = found or _find(data.root, own, args.workers)
-    with making(data, "tables"):
-        return write_tables(
-            data,
-            clips.split(keys, _shares_of(run, own.shares), own.seed),
-            args.workers,
-            strict=args.strict,
-            script=SCRIPT,
-            next_script=run.next_script(SCRIPT),
-        )
+    raw = clips.split(keys, _shares_of(run, own.shares), own.seed)
+    with making(data, "tables", run.repairs().foreign):
+        code = write_tables(data, raw, args.workers, strict=args.strict, made_by=command_for(SCRIPT))
+    print(f"next: {command_for(run.next_script(SCRIPT))}")
+    return code
 
 
 class _Found(NamedTuple):

@@ -44,10 +44,10 @@ def embed_captions(argv: Sequence[str] | None, script: str, description: str, *,
     parser.add_argument("--batch-size", type=positive, default=64, help="captions a batch (default 64)")
     run, args = load_run(argv, parser, DualEncoderRun)
     data, device = run.data, choose_device(run.training.device, "fp32")
-    tables = command_for(data.dataset_script)
-    captions = [c for split in data.splits.names() for c in read_text_table(data.text_table(split), tables)]
+    repairs = run.repairs()
+    captions = [c for split in data.splits.names() for c in read_text_table(data.text_table(split), repairs.tables)]
     model = data.text_embeddings.model
-    with making(data, "caption vectors"):
+    with making(data, "caption vectors", repairs.foreign):
         notes = write_caption_vectors(data.text_vectors, captions, model, command_for(script), args.batch_size, device)
     if expects_clip and notes.get("kind") != "CLIP":
         print(

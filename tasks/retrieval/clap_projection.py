@@ -27,9 +27,6 @@ class ClapDataSpec(CaptionDataSpec):
         file="clip_embeds.pkl", model="openai/clip-vit-base-patch32"
     )
 
-    layout_script: ClassVar[str] = "preprocessing.audiocaps_dataset"
-    text_script: ClassVar[str] = "preprocessing.clip_embeddings"
-
 
 class ClapModelSpec(DualEncoderSpec):
     """The `model:` block: a projection of audio vectors, and captions as they are or through a small head."""
@@ -57,6 +54,8 @@ class ClapProjectionRun(DualEncoderRun):
     model: ClapModelSpec
     training: ClapTrainingSpec = ClapTrainingSpec()
 
+    layout_script: ClassVar[str] = "preprocessing.audiocaps_dataset"
+    text_script: ClassVar[str] = "preprocessing.clip_embeddings"
     accuracy_cutoffs: ClassVar[tuple[int, ...]] = PAIRING_CUTOFFS
 
     def build(self, split: str = "train") -> ClapProjectionTask:

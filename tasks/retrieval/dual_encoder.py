@@ -18,7 +18,7 @@ from tasks.base import RunSpec, SplitData
 from tasks.retrieval.embedding import DualEncoderEmbedder, RetrievalOutputs
 from tasks.retrieval.same_encoder import refuse_stale
 from tasks.retrieval.training import CaptionTrainingSpec
-from utils.cli_utils import ArtefactError, ConfigError
+from utils.cli_utils import ArtefactError, ConfigError, command_for
 from utils.criterion_utils import CriterionSpec, InfoNCE
 from utils.data_utils import (
     AudioInput,
@@ -26,6 +26,7 @@ from utils.data_utils import (
     CaptionDataSpec,
     CaptionedClips,
     Inputs,
+    Repairs,
     TrainLoader,
     VectorFeatures,
     WaveNeeds,
@@ -63,6 +64,8 @@ class DualEncoderRun(RunSpec):
     training: CaptionTrainingSpec = CaptionTrainingSpec()
 
     scoring_script: ClassVar[str] = "postprocessing.xmodal_scores"
+    layout_script: ClassVar[str] = "preprocessing.clotho_dataset"  # makes the tables of a data set in its own layout
+    text_script: ClassVar[str] = "preprocessing.sbert_embeddings"
     accuracy_cutoffs: ClassVar[tuple[int, ...]] = ()  # of pairing accuracy, where a system is measured by it
 
     def build(self, split: str = "train") -> DualEncoderTask:
@@ -84,9 +87,27 @@ class DualEncoderRun(RunSpec):
         Raises:
             ArtefactError: an encoder on this machine has changed since it made them.
         """
-        refuse_stale(splits, self.data)
-        line = describe_tables(self.data) if thorough else ""
+        refuse_stale(splits, self.data, self.repairs())
+        line = describe_tables(self.data, self.repairs().tables) if thorough else ""
         return [line] if line else []
+
+    @property
+    def dataset_script(self) -> str:
+        """The script that makes the tables."""
+        return self.layout_script if self.data.own_dataset is None else "preprocessing.own_dataset"
+
+    def repairs(self) -> Repairs:
+        """The command lines that make each kind of file of stage 1 again, for messages."""
+        takeover = command_for("preprocessing.dcase2023_takeover", "--from", str(self.data.features))
+        return Repairs(
+            tables=command_for(self.dataset_script),
+            log_mels=command_for("preprocessing.audio_logmel"),
+            audio_embeddings=command_for("preprocessing.audio_embeddings"),
+            audio_frames=command_for("preprocessing.audio_embeddings", "--frames"),
+            text_embeddings=command_for(self.text_script),
+            pairs=command_for("preprocessing.audio_embeddings", "--pickle"),
+            foreign=f"files of the DCASE 2023 baseline are taken over: {takeover} --set data.features=DIR",
+        )
 
     def audio_input(self) -> AudioInput:
         """Which features the audio encoder takes: logmel, wave or vector.
@@ -116,9 +137,9 @@ class DualEncoderRun(RunSpec):
         audio = {"logmel": "preprocessing.audio_logmel", "wave": None, "vector": "preprocessing.audio_embeddings"}
         needed = [
             None,
-            data.dataset_script,
+            self.dataset_script,
             None if data.audio_embeddings and data.audio_embeddings.file else audio[self.model.audio_encoder.input],
-            data.text_script if self.model.text_encoder.input == "vector" else None,
+            self.text_script if self.model.text_encoder.input == "vector" else None,
         ]
         return next((script for script in needed[place + 1 :] if script), "main.py")
 
@@ -154,7 +175,7 @@ class DualEncoderTask:
         """The split of `train`, `val`, `eval`, or one by its own name; opened when it is first needed."""
         name = dict(self._run.data.splits).get(role, role)
         if name not in self._splits:
-            opened = CaptionedClips(self._run.data, name, self._inputs)
+            opened = CaptionedClips(self._run.data, name, self._inputs, self._run.repairs())
             for other in self._splits.values():
                 check_alike(other, opened)
             self._splits[name] = opened

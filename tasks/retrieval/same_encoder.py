@@ -12,12 +12,12 @@ from pathlib import Path
 from models.frozen.audio import audio_revision
 from models.sounds import SoundInput
 from tasks.base import SplitData
-from utils.cli_utils import ArtefactError, UserError, command_for
-from utils.data_utils import CaptionDataSpec, CaptionedClips
+from utils.cli_utils import ArtefactError, UserError
+from utils.data_utils import CaptionDataSpec, CaptionedClips, Repairs
 from utils.pretrained_utils import model_revision
 
 
-def refuse_stale(splits: Iterable[SplitData], data: CaptionDataSpec) -> None:
+def refuse_stale(splits: Iterable[SplitData], data: CaptionDataSpec, repairs: Repairs) -> None:
     """Compare the encoders that `data:` names with those that made the vectors, where they are files on this machine.
 
     Raises:
@@ -26,9 +26,9 @@ def refuse_stale(splits: Iterable[SplitData], data: CaptionDataSpec) -> None:
     splits = list(splits)
     made = {kind: {split.revisions[kind] for split in splits if kind in split.revisions} for kind in ("audio", "text")}
     audio = None if data.audio_embeddings is None else data.audio_embeddings.model
-    for kind, model, revision_of, script in (
-        ("audio", audio, audio_revision, "preprocessing.audio_embeddings"),
-        ("text", data.text_embeddings.model, model_revision, data.text_script),
+    for kind, model, revision_of, repair in (
+        ("audio", audio, audio_revision, repairs.audio_embeddings),
+        ("text", data.text_embeddings.model, model_revision, repairs.text_embeddings),
     ):
         if not made[kind] or model is None or not Path(model).expanduser().exists():
             continue
@@ -36,7 +36,7 @@ def refuse_stale(splits: Iterable[SplitData], data: CaptionDataSpec) -> None:
         if stale := made[kind] - {revision}:
             raise ArtefactError(
                 f"{model}: is now {revision}, but the {kind} vectors in {data.features} were made when it was "
-                f"{min(stale)}; make them again: {command_for(script)}"
+                f"{min(stale)}; make them again: {repair}"
             )
 
 

@@ -13,6 +13,7 @@ from utils.data_utils.clip_features import (
 from utils.data_utils.duplicates import describe_tables
 from utils.data_utils.loading import AudioBatches, TrainLoader, audio_loader
 from utils.data_utils.products import making, say_what_is_there
+from utils.data_utils.repairs import Repairs
 from utils.data_utils.sampling import ClipBatch, ClipSampler, PairBatch, PairSampler, SamplingSpec
 from utils.data_utils.spec import (
     AudioDataSpec,
@@ -43,6 +44,7 @@ __all__ = [
     "LogMelFeatures",
     "PairBatch",
     "PairSampler",
+    "Repairs",
     "SamplingSpec",
     "SplitsSpec",
     "Tables",

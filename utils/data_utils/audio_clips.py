@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from utils.artefact_utils import Clip, read_audio_embeddings, read_clips, read_frames
-from utils.cli_utils import ArtefactError, command_for
+from utils.cli_utils import ArtefactError
 from utils.data_utils.clip_features import (
     ClipFeatures,
     FrameFeatures,
@@ -24,6 +24,7 @@ from utils.data_utils.clip_features import (
     WaveNeeds,
 )
 from utils.data_utils.duplicates import duplicates_of_others
+from utils.data_utils.repairs import Repairs
 from utils.data_utils.sampling import ClipBatch, ClipSampler, Ints
 from utils.data_utils.spec import AudioDataSpec
 from utils.data_utils.windows import Windows, windows_of
@@ -54,6 +55,7 @@ class AudioClips(Dataset[Batch]):
         audio: AudioInput = "logmel",
         waves: WaveNeeds | None = None,
         clips: Sequence[Clip] | None = None,
+        repairs: Repairs = Repairs(),  # noqa: B008 - immutable
     ) -> None:
         """Open the files of a split.
 
@@ -63,6 +65,7 @@ class AudioClips(Dataset[Batch]):
             audio: what the run's encoder takes.
             waves: of audio "wave", what the network wants.
             clips: of the split, where they have been read; None: those of the data set's table.
+            repairs: for messages.
         Raises:
             ArtefactError: a file is missing, broken or made with other settings.
         """
@@ -71,9 +74,8 @@ class AudioClips(Dataset[Batch]):
         self.revisions: dict[str, str] = {}
         self.audio_made_with: Mapping[str, str] = {}
         self.by_file_name: Path | None = None
-        self.clips = (
-            list(clips) if clips is not None else read_clips(data.audio_info, split, command_for(data.dataset_script))
-        )
+        self._repairs = repairs
+        self.clips = list(clips) if clips is not None else read_clips(data.audio_info, split, repairs.tables)
         self.audio = self._open_audio(data, audio, waves)
 
     def _open_audio(self, data: AudioDataSpec, audio: AudioInput, waves: WaveNeeds | None) -> ClipFeatures:
@@ -85,11 +87,11 @@ class AudioClips(Dataset[Batch]):
             return self._frames(data)
         if waves is not None:
             return self._waves(data, waves)
-        return LogMelFeatures(data, self.name, self.clips)
+        return LogMelFeatures(data, self.name, self.clips, self._repairs)
 
     def _vectors(self, data: AudioDataSpec) -> VectorFeatures:
         """The vectors of the clips that have one; the others are left out."""
-        source = data.audio_source(self.name)
+        source = data.audio_source(self.name, self._repairs.audio_embeddings)
         table = read_audio_embeddings(source, self.clips, self.name)
         if source.model is None:
             print(f"{self.name}: vectors of {source.path}, by {table.keyed_by}, {table.vectors.shape[1]} dimensions")
@@ -102,7 +104,7 @@ class AudioClips(Dataset[Batch]):
 
     def _frames(self, data: AudioDataSpec) -> FrameFeatures:
         """The frames of the clips that have some; the others are left out."""
-        source = data.frames_source(self.name)
+        source = data.frames_source(self.name, self._repairs.audio_frames)
         table = read_frames(source, [clip.fid for clip in self.clips])
         self.audio_made_with = table.made_with
         self.revisions["audio"] = table.made_with.get("revision", "")
@@ -118,7 +120,7 @@ class AudioClips(Dataset[Batch]):
             if round(clip.duration_s * needs.sample_rate_hz) < needs.min_samples
         }
         self._leave_out(np.array([clip.fid not in short for clip in self.clips]), short)
-        return WaveFeatures(data, self.clips, needs)
+        return WaveFeatures(data, self.clips, needs, self._repairs.tables)
 
     def _leave_out(self, held: NDArray[np.bool_], reasons: dict[str, str]) -> None:
         """Drop the clips that the encoder refuses; says so.
@@ -141,7 +143,7 @@ class AudioClips(Dataset[Batch]):
         Raises:
             ArtefactError: none is left, or the tables do not tell.
         """
-        others = duplicates_of_others(data, self.clips)
+        others = duplicates_of_others(data, self.clips, self._repairs.tables)
         held = np.array([clip.fid not in others for clip in self.clips])
         if held.all():
             return

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from utils.artefact_utils import Caption, Clip, read_clips, read_pairs, read_text_embeddings, read_text_table
-from utils.cli_utils import ArtefactError, command_for
+from utils.cli_utils import ArtefactError
 from utils.data_utils.audio_clips import AudioClips, AudioInput, Batch
 from utils.data_utils.clip_features import ClipFeatures, VectorFeatures, WaveNeeds
+from utils.data_utils.repairs import Repairs
 from utils.data_utils.sampling import Ints, PairBatch, PairSampler, SamplingSpec
 from utils.data_utils.spec import AudioDataSpec, CaptionDataSpec
 from utils.data_utils.text_features import TextFeatures, TokenTexts, VectorTexts
@@ -37,18 +38,21 @@ class Tables(NamedTuple):
     captions: list[Caption]
 
 
-def read_tables(data: CaptionDataSpec, split: str) -> Tables:
+def read_tables(data: CaptionDataSpec, split: str, repair: str) -> Tables:
     """The clips and captions of a split, of its tables or of its list of pairs.
 
+    Args:
+        data: the `data:` block.
+        split: its name.
+        repair: what makes the tables again, for messages.
     Raises:
         ArtefactError: a file is missing or broken.
     """
     if data.pairs is not None:
         pairs = read_pairs(data.pairs_file(split))
         return Tables(pairs.clips, pairs.captions)
-    script = command_for(data.dataset_script)
-    captions = read_text_table(data.text_table(split), script)
-    return Tables(read_clips(data.audio_info, split, script), captions)
+    captions = read_text_table(data.text_table(split), repair)
+    return Tables(read_clips(data.audio_info, split, repair), captions)
 
 
 class CaptionedClips(AudioClips):
@@ -62,27 +66,31 @@ class CaptionedClips(AudioClips):
 
     texts: TextFeatures
 
-    def __init__(self, data: CaptionDataSpec, split: str, inputs: Inputs = Inputs()) -> None:  # noqa: B008 - immutable
+    def __init__(
+        self,
+        data: CaptionDataSpec,
+        split: str,
+        inputs: Inputs = Inputs(),  # noqa: B008 - immutable
+        repairs: Repairs = Repairs(),  # noqa: B008 - immutable
+    ) -> None:
         """Open the files of a split.
 
         Args:
             data: the `data:` block.
             split: its name.
             inputs: what the run's encoders take.
+            repairs: for messages.
         Raises:
             ArtefactError: a file is missing, broken or made with other settings, or ids do not match.
         """
         self._pairs = None if data.pairs is None else read_pairs(data.pairs_file(split))
-        clips, self.captions = read_tables(data, split) if self._pairs is None else self._pairs[:2]
-        self.clip_of_caption = _rows_of_clips(self.captions, clips, split, self._repair(data))
-        super().__init__(data, split, inputs.audio, inputs.waves, clips)
+        clips, self.captions = read_tables(data, split, repairs.tables) if self._pairs is None else self._pairs[:2]
+        self.clip_of_caption = _rows_of_clips(
+            self.captions, clips, split, repairs.tables if self._pairs is None else repairs.pairs
+        )
+        super().__init__(data, split, inputs.audio, inputs.waves, clips, repairs)
         self.texts = self._open_texts(data, inputs.tokenizer)
         self._pairs = None  # the features hold its vectors
-
-    def _repair(self, data: CaptionDataSpec) -> str:
-        if self._pairs is None:
-            return command_for(data.dataset_script)
-        return command_for("preprocessing.audio_embeddings", "--pickle")
 
     def _open_audio(self, data: AudioDataSpec, audio: AudioInput, waves: WaveNeeds | None) -> ClipFeatures:
         return super()._open_audio(data, audio, waves) if self._pairs is None else VectorFeatures(self._pairs.audio)
@@ -92,11 +100,11 @@ class CaptionedClips(AudioClips):
             return TokenTexts(tokenizer, [caption.raw_text for caption in self.captions])
         if self._pairs is not None:
             return VectorTexts(self._pairs.text)
-        script = command_for(data.text_script)
-        vectors = read_text_embeddings(data.text_vectors, data.text_embeddings.model, script)
+        repair = self._repairs.text_embeddings
+        vectors = read_text_embeddings(data.text_vectors, data.text_embeddings.model, repair)
         if vectors.notes.get("revision"):
             self.revisions["text"] = str(vectors.notes["revision"])
-        return VectorTexts(vectors.table([c.tid for c in self.captions], script))
+        return VectorTexts(vectors.table([c.tid for c in self.captions], repair))
 
     def _drop(self, held: NDArray[np.bool_]) -> tuple[str, int]:
         """Drop the captions of the other clips too; what is left counts captions: a clip without one trains nothing."""

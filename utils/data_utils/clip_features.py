@@ -18,7 +18,8 @@ from torch import Tensor
 from utils.artefact_utils import Clip, FrameTable, LogMelReader
 from utils.artefact_utils.clip_views import ClipViews
 from utils.audio_utils import AudioError, read_window
-from utils.cli_utils import ArtefactError, command_for
+from utils.cli_utils import ArtefactError
+from utils.data_utils.repairs import Repairs
 from utils.data_utils.sampling import Ints
 from utils.data_utils.spec import AudioDataSpec
 
@@ -82,16 +83,21 @@ class _MappedFeatures:
 class LogMelFeatures(_MappedFeatures):
     """Log-mels, padded with the floor."""
 
-    def __init__(self, data: AudioDataSpec, split: str, clips: Sequence[Clip]) -> None:
+    def __init__(self, data: AudioDataSpec, split: str, clips: Sequence[Clip], repairs: Repairs) -> None:
         """Open the feature file.
 
+        Args:
+            data: the `data:` block.
+            split: its name.
+            clips: of the split.
+            repairs: for messages.
         Raises:
             ArtefactError: it is missing, broken, or made with another front-end, or a clip is not in it.
         """
         numbers = data.front_end_numbers()
-        reader = LogMelReader(data.logmels(split), numbers, command_for("preprocessing.audio_logmel"))
+        reader = LogMelReader(data.logmels(split), numbers, repairs.log_mels)
         super().__init__(reader.views([clip.fid for clip in clips]), clips, reader.path, data.front_end.floor)
-        self._dataset_script = data.dataset_script
+        self._repairs = repairs
         self._refuse_endless([data.front_end.frames(clip.duration_s) for clip in clips])
         self.max_length = data.front_end.frames(data.max_duration_s)
 
@@ -109,15 +115,14 @@ class LogMelFeatures(_MappedFeatures):
             raise ArtefactError(
                 f"{self._path}: clip {clip.fid} ({clip.fname}) has {self.lengths[longer[0]]} frames, expected "
                 f"{frames[longer[0]]} of its {clip.duration_s:g} s; remove the file and write it again: "
-                f"{command_for('preprocessing.audio_logmel')}"
+                f"{self._repairs.log_mels}"
             )
 
     def _broken(self, clip: Clip) -> ArtefactError:
         return ArtefactError(
             f"{self._path}: the features of clip {clip.fid} ({clip.fname}) hold NaN or infinite values; "
             "they are damaged, or an earlier version made them of a damaged recording, which is refused now: "
-            f"remove the file, then {command_for(self._dataset_script)}, then "
-            f"{command_for('preprocessing.audio_logmel')}"
+            f"remove the file, then {self._repairs.tables}, then {self._repairs.log_mels}"
         )
 
 
@@ -161,11 +166,11 @@ class WaveFeatures:
 
     width = 1
 
-    def __init__(self, data: AudioDataSpec, clips: Sequence[Clip], needs: WaveNeeds) -> None:
+    def __init__(self, data: AudioDataSpec, clips: Sequence[Clip], needs: WaveNeeds, repair: str) -> None:
         self._root = data.root
         self._clips = clips
         self._sample_rate_hz = rate_hz = needs.sample_rate_hz
-        self._dataset_script = data.dataset_script
+        self._repair = repair  # what makes the tables again
         self.lengths = np.array([max(1, round(clip.duration_s * rate_hz)) for clip in clips], np.int64)
         longest = round(data.max_duration_s * rate_hz)
         self.max_length = min(longest, needs.max_samples or longest)
@@ -185,7 +190,7 @@ class WaveFeatures:
         except AudioError as error:
             raise ArtefactError(
                 f"{path}: {error}; it could be decoded when the tables were made; repair it, or leave it out: "
-                f"{command_for(self._dataset_script)}"
+                f"{self._repair}"
             ) from error
 
 

@@ -16,10 +16,7 @@ from utils.artefact_utils import (
     refuse_foreign,
 )
 from utils.artefact_utils.clip_arrays import ClipArrayParts
-from utils.cli_utils import command_for
 from utils.data_utils.spec import AudioDataSpec, CaptionDataSpec
-
-_TAKEOVER = "preprocessing.dcase2023_takeover"
 
 
 def products_of(data: AudioDataSpec) -> dict[Path, Known]:
@@ -57,23 +54,24 @@ def say_what_is_there(parts: ClipArrayParts, split: str) -> None:
 
 
 @contextlib.contextmanager
-def making(data: AudioDataSpec, what: str) -> Iterator[None]:
+def making(data: AudioDataSpec, what: str, foreign: str) -> Iterator[None]:
     """The block in which a script writes files of stage 1.
 
     Args:
         data: the run's `data:` block.
         what: it makes, such as "log-mels".
+        foreign: how features of another program are taken over, for messages.
 
     Raises:
         ForeignFileError: a file of another program has the name of one of stage 1.
         UserError: another process makes the same in this folder.
     """
-    refuse_foreign_products(data)
+    refuse_foreign_products(data, foreign)
     with one_at_a_time(data.features, what):
         yield
 
 
-def refuse_foreign_products(data: AudioDataSpec) -> None:
+def refuse_foreign_products(data: AudioDataSpec, foreign: str) -> None:
     """Make sure that no script of stage 1 would replace a file that this project did not write.
 
     All of its files are looked at, not only those that one script writes: tables of ours beside the log-mels of
@@ -82,8 +80,6 @@ def refuse_foreign_products(data: AudioDataSpec) -> None:
     Raises:
         ForeignFileError: there is one, such as of the DCASE 2023 baseline, whose scripts use the same names.
     """
-    folder = "--set data.features=DIR"
-    takeover = command_for(_TAKEOVER, "--from", str(data.features))
-    repair = f"name another folder with {folder} (files of the DCASE 2023 baseline are taken over: {takeover} {folder})"
+    repair = "name another folder with --set data.features=DIR" + (f" ({foreign})" if foreign else "")
     for path, known in products_of(data).items():
         refuse_foreign(path, known, repair)

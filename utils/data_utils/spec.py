@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from utils.artefact_utils import AudioSource, front_end_mark
 from utils.artefact_utils.audio_embeddings import brings_front_end
 from utils.audio_utils import FrontEnd
-from utils.cli_utils import ConfigError, command_for
+from utils.cli_utils import ConfigError
 from utils.config_utils import Spec, UserPath
 
 
@@ -47,7 +47,7 @@ class AudioEmbeddingsSpec(Spec):
     """Clips as fixed vectors: features of another program, or the output of a frozen encoder; a string is a file."""
 
     file: UserPath | None = None  # features of another program; `{split}` in it is the split's name
-    # name at a hub, folder, audio_encoder.json of postprocessing.export, or .pth of preprocessing.cnn14_transfer
+    # name at a hub, folder, audio_encoder.json of an exported encoder, or .pth of transferred weights
     model: str | None = Field(None, min_length=1)
     layers: int | None = Field(None, ge=1, le=1000)  # transformer layers that are kept, from the first; null: all
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of the model's arithmetic on a GPU; a CPU computes in fp32
@@ -68,7 +68,7 @@ class AudioEmbeddingsSpec(Spec):
 
 
 class OwnDatasetSpec(Spec):
-    """How preprocessing.own_dataset reads clips that are in no data set's layout."""
+    """How clips are read that are in no data set's layout."""
 
     captions: UserPath | None = None  # a table; null: the names of the folders that the clips are in
     shares: tuple[float, float, float] = (0.8, 0.1, 0.1)  # of the clips: train, val, eval
@@ -90,14 +90,6 @@ class DataSpec(Spec):
     features: UserPath  # what stage 1 makes
     splits: SplitsSpec = SplitsSpec()
     workers: int = Field(0, ge=0, le=256)  # processes that load batches; 0: the training process itself
-
-    # the command that makes the tables where data.root is in a data set's layout
-    layout_script: ClassVar[str] = "preprocessing.clotho_dataset"
-
-    @property
-    def dataset_script(self) -> str:
-        """The script that makes the tables; messages name it."""
-        return self.layout_script
 
     @field_validator("features")
     @classmethod
@@ -160,14 +152,18 @@ class AudioDataSpec(DataSpec):
         """The clips of a split that the frozen encoder refused; absent where there are none."""
         return self.features / f"{split}_audio_embeddings_failed.csv"
 
-    def audio_source(self, split: str) -> AudioSource:
-        """Where the vectors of a split's clips come from; only where data.audio_embeddings is set."""
+    def audio_source(self, split: str, repair: str) -> AudioSource:
+        """Where the vectors of a split's clips come from; only where data.audio_embeddings is set.
+
+        Args:
+            split: its name.
+            repair: what makes the vectors of a model again, for messages.
+        """
         assert self.audio_embeddings is not None
         wanted = self.audio_embeddings
         if wanted.file is not None:
             path = Path(str(wanted.file).replace("{split}", split))
             return AudioSource(path, None, None, "correct data.audio_embeddings", self.features)
-        repair = command_for("preprocessing.audio_embeddings")
         return AudioSource(
             self.audio_vectors(split),
             wanted.model,
@@ -179,9 +175,12 @@ class AudioDataSpec(DataSpec):
             None if brings_front_end(str(wanted.model)) else front_end_mark(self.front_end_numbers()),
         )
 
-    def frames_source(self, split: str) -> AudioSource:
+    def frames_source(self, split: str, repair: str) -> AudioSource:
         """Where the frames of a split's clips come from; only where data.audio_embeddings names a model.
 
+        Args:
+            split: its name.
+            repair: what makes them again, for messages.
         Raises:
             ConfigError: it does not.
         """
@@ -190,8 +189,7 @@ class AudioDataSpec(DataSpec):
             raise ConfigError(
                 f"data.audio_embeddings {found}; name the encoder whose frames are wanted: {{model: NAME}}"
             )
-        repair = command_for("preprocessing.audio_embeddings", "--frames")
-        return self.audio_source(split)._replace(path=self.audio_frames(split), repair=repair)
+        return self.audio_source(split, repair)._replace(path=self.audio_frames(split))
 
     def front_end_numbers(self) -> dict[str, Any]:
         """The front-end as feature files store it; its name is left out, since only the numbers matter."""
@@ -201,11 +199,9 @@ class AudioDataSpec(DataSpec):
 class CaptionDataSpec(AudioDataSpec):
     """The `data:` block of a run on clips and captions."""
 
-    own_dataset: OwnDatasetSpec | None = None  # null: data.root is in the layout of `layout_script`
+    own_dataset: OwnDatasetSpec | None = None  # null: data.root is in a data set's layout
     text_embeddings: TextEmbeddingsSpec = TextEmbeddingsSpec()
     pairs: str | None = Field(None, min_length=1)  # lists of dicts in place of tables, audio and texts; has `{split}`
-
-    text_script: ClassVar[str] = "preprocessing.sbert_embeddings"  # the command that messages name
 
     @model_validator(mode="after")
     def _text_file_is_no_other(self) -> Self:
@@ -214,11 +210,6 @@ class CaptionDataSpec(AudioDataSpec):
         if name.lower() in {other.lower() for other in taken}:
             raise ValueError(f"text_embeddings.file: {name} is the name of another file of stage 1; choose another")
         return self
-
-    @property
-    def dataset_script(self) -> str:
-        """The script that makes the tables; messages name it."""
-        return self.layout_script if self.own_dataset is None else "preprocessing.own_dataset"
 
     @property
     def has_tables(self) -> bool:

@@ -20,7 +20,7 @@ from utils.artefact_utils import (
 )
 from utils.artefact_utils.csv_rows import strict_rows
 from utils.audio_utils import DECODING_VERSION
-from utils.cli_utils import ArtefactError, UserError, command_for, printable
+from utils.cli_utils import ArtefactError, UserError, printable
 from utils.data_utils.duplicates import describe, same_recordings
 from utils.data_utils.spec import CaptionDataSpec
 from utils.dataset_utils.captions import RawCaption, match_captions
@@ -42,21 +42,23 @@ class RawSplit(NamedTuple):
     there: Sequence[Path] | None = None  # all audio files in the folders searched; None: the same as `files`
 
 
-def require_layout(data: CaptionDataSpec) -> None:
+def require_layout(data: CaptionDataSpec, repair: str) -> None:
     """Make sure that data.root is in the layout of a data set, not in any other.
 
+    Args:
+        data: the run's `data:` block.
+        repair: what reads a root in no layout, for messages.
     Raises:
-        UserError: data.own_dataset says how to read it; the message names the script that does.
+        UserError: data.own_dataset says how to read it.
     """
     if data.own_dataset is not None:
         raise UserError(
-            f"data.own_dataset: is set: {data.root} is in no data set's layout; its tables are made by "
-            f"{command_for(data.dataset_script)}"
+            f"data.own_dataset: is set: {data.root} is in no data set's layout; its tables are made by {repair}"
         )
 
 
 def write_tables(
-    data: CaptionDataSpec, raw: Mapping[str, RawSplit], workers: int, *, strict: bool, script: str, next_script: str
+    data: CaptionDataSpec, raw: Mapping[str, RawSplit], workers: int, *, strict: bool, made_by: str
 ) -> int:
     """Decode clips, match captions, write all tables, and print a summary.
 
@@ -65,8 +67,7 @@ def write_tables(
         raw: the content of each split.
         workers: number of processes.
         strict: return 1 if anything was rejected.
-        script: the module that makes these tables again.
-        next_script: the module to run next.
+        made_by: the command that makes these tables again.
     Returns:
         The exit code.
     Raises:
@@ -80,8 +81,7 @@ def write_tables(
         write_rejected(data.rejected(split), rejected[split])
         if not captions[split]:
             raise UserError(_why_empty(data, split, found, rejected[split]))
-    write_matched_tables(data, clips, captions, rejected, script)
-    print(f"next: {command_for(next_script)}")
+    write_matched_tables(data, clips, captions, rejected, made_by)
     return int(strict and any(rejected.values()))
 
 
@@ -102,8 +102,7 @@ def write_matched_tables(
     clips: Mapping[str, Sequence[Clip]],
     captions: Mapping[str, Sequence[Caption]],
     rejected: Mapping[str, Sequence[Rejected]],
-    script: str,
-    *arguments: str,
+    made_by: str,
 ) -> None:
     """Write the tables of matched clips and captions, and print a summary.
 
@@ -114,15 +113,14 @@ def write_matched_tables(
         clips: of each split.
         captions: of each split, those of its clips.
         rejected: of each split, the rejected clips and captions.
-        script: the module that makes these tables again.
-        arguments: of its command line.
+        made_by: the command that makes these tables again.
     """
     for split, rows in captions.items():
         write_text_table(data.text_table(split), rows)
     write_vocab_info(data.vocab_info, captions)
     notes = {
         "root": str(data.root),
-        "made_by": command_for(script, *arguments),
+        "made_by": made_by,
         "decoding": DECODING_VERSION,
         "stat": _stats(data.root, clips),
     }

@@ -22,7 +22,7 @@ def root(tmp_path, monkeypatch):
     settings = tiny.conf(tmp_path)
     settings["data"]["root"] = str(tmp_path / "synthetic")
     run = parse_run(settings, "conf.yaml")
-    monkeypatch.setattr(script, "load_run", lambda argv, parser: (run, parser.parse_args(argv)))
+    monkeypatch.setattr(script, "load_run", lambda argv, parser, kind: (run, parser.parse_args(argv)))
     return run.data.root
 
 
@@ -54,7 +54,7 @@ def test_bad_numbers_end_in_one_line(root, capsys, argv, message):
 
 def test_splits_must_differ(root, monkeypatch, capsys):
     run = SimpleNamespace(data=SimpleNamespace(root=root, splits=SplitsSpec(eval="validation")))
-    monkeypatch.setattr(script, "load_run", lambda argv, parser: (run, parser.parse_args(argv)))
+    monkeypatch.setattr(script, "load_run", lambda argv, parser, kind: (run, parser.parse_args(argv)))
     with pytest.raises(SystemExit):
         script.main([])
     assert "data.splits: found the folders development, validation, expected one for each" in capsys.readouterr().err
