@@ -90,7 +90,7 @@ class DualEncoderModel(nn.Module):
         return clips.index_select(0, batch["clip_index"]), self.embed_text(*text_of(batch))
 
     def normalise(self, embeddings: Tensor) -> Tensor:
-        """Normalise embeddings, such as the mean over a clip's windows, as `out_norm` says.
+        """Normalise embeddings, such as the mean over a clip's windows, according to `out_norm`.
 
         Args:
             embeddings: (B, E) or (E,), any float type.

@@ -128,8 +128,8 @@ class PANNsEncoder(PartlyFrozen):
             activations, remaining = block(activations, remaining)
         return activations.mean(3), remaining
 
-    def freeze_parts(self, trainable: bool, freeze_blocks: int = 0, source: str | None = None) -> None:
-        """Hold parts of the network still: parameters, running statistics, dropout; for good.
+    def freeze_layers(self, trainable: bool, freeze_blocks: int = 0, source: str | None = None) -> None:
+        """Freeze layers permanently: parameters, running statistics and dropout.
 
         Args:
             trainable: False: everything but `fc_out`.
@@ -217,7 +217,7 @@ class PANNsSpec(Spec):
             self._load(encoder, self.weights)
         elif self.init != "xavier_uniform":
             initialise(encoder, self.init)
-        encoder.freeze_parts(self.trainable, self.freeze_blocks, None if self.weights is None else str(self.weights))
+        encoder.freeze_layers(self.trainable, self.freeze_blocks, None if self.weights is None else str(self.weights))
         return encoder
 
     def _load(self, encoder: PANNsEncoder, path: Path) -> None:

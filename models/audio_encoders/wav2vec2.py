@@ -38,8 +38,8 @@ class Wav2Vec2Encoder(PartlyFrozen):
     Args:
         backbone: the pretrained network.
         out_dim: E of the output.
-        pooling: "mean": the backbone's vectors, for CLAP its projected embedding, for aiSFX what the variant of its
-            name says; "attention": a learnt weighted mean of the frames.
+        pooling: "mean": the backbone's vectors (of CLAP the projected embedding, of aiSFX the vectors of its variant);
+            "attention": a learnt weighted mean of the frames.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class Wav2Vec2Encoder(PartlyFrozen):
             return self.fc_out(self.backbone.vectors(waves, lengths))
         return self.fc_out(self.pool(*self.backbone.frames(waves, lengths)))
 
-    def freeze_parts(self, trainable: bool, freeze_feature_encoder: bool = False, source: str | None = None) -> None:
-        """Hold parts of the network still: parameters, running statistics, dropout; for good.
+    def freeze_layers(self, trainable: bool, freeze_feature_encoder: bool = False, source: str | None = None) -> None:
+        """Freeze layers permanently: parameters, running statistics and dropout.
 
         Args:
             trainable: False: everything but the pooling and the last layer.
@@ -108,16 +108,16 @@ class Wav2Vec2Spec(Spec):
             out_dim: E of the shared space.
             in_dim: ignored; only encoders on log-mels or vectors use it.
         Raises:
-            UserError: no such model, one of another type than `name` says, incomplete or broken files, or layers that
-                it does not have.
+            UserError: no such model, one of another type than `name`, incomplete or broken files, or layers that it
+                does not have.
         """
         self._check_type()
         encoder = Wav2Vec2Encoder(load_backbone(self.model, _KEY, self.layers), out_dim, self.pooling)
-        encoder.freeze_parts(self.trainable, self.freeze_feature_encoder, self.model)
+        encoder.freeze_layers(self.trainable, self.freeze_feature_encoder, self.model)
         return encoder.train()
 
     def _check_type(self) -> None:
-        """The model must be of the type that `name` says."""
+        """Check that the model is of the type of `name`."""
         wanted, found = _TYPES[self.name], backbone_type(self.model, _KEY)
         if found in wanted:
             return

@@ -32,7 +32,7 @@ class WaveformBackbone(nn.Module, ABC):
 
     @property
     def vector_pooling(self) -> str:
-        """How a clip becomes its vector, as files of vectors say it."""
+        """How frames are pooled to a vector, for the settings in files of vectors."""
         return "mean over frames"
 
     @property

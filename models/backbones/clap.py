@@ -55,7 +55,7 @@ class ClapBackbone(WaveformBackbone):
 
     @property
     def vector_pooling(self) -> str:
-        """How a clip becomes its vector."""
+        """How frames are pooled to a vector."""
         return "projected embedding" if self.projected else "pooled output, without a projection"
 
     def frame_count(self, samples: int) -> int:

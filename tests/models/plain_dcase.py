@@ -19,7 +19,7 @@ class PlainDCASE(nn.Module):
             c_out = base * 2**number
             for channels in (c_in, c_out):
                 layers += [nn.Conv2d(channels, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU()]
-            layers += [nn.AvgPool2d(2), nn.Identity()]  # where dropout stands
+            layers += [nn.AvgPool2d(2), nn.Identity()]  # Identity in place of dropout
             c_in = c_out
         self.cnn = nn.Sequential(*layers)
         self.fc = nn.Sequential(nn.Identity(), nn.Linear(c_in, c_in), nn.ReLU())

@@ -103,7 +103,7 @@ def test_noise_and_dropout_act_in_training_alone(projection):
     assert torch.equal(projection(vectors()), projection(vectors()))
 
 
-def test_noise_is_of_the_deviation_asked_for_after_standardisation():
+def test_noise_has_the_given_deviation_after_standardisation():
     projection = AudioProjection(5, 5, standardise=True, noise=0.5)
     torch.nn.init.eye_(projection.layers.weight)
     torch.nn.init.zeros_(projection.layers.bias)

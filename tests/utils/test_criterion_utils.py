@@ -226,7 +226,7 @@ def test_fixed_module_is_the_function_and_has_no_state():
     assert repr(criterion) == "InfoNCE(cosine, temperature=0.2 (fixed), same_clip=positive)"
 
 
-def test_learnable_temperature_starts_where_told_and_learns():
+def test_learnable_temperature_starts_at_its_initial_value_and_learns():
     criterion = InfoNCE(temperature=0.07, learnable_temperature=True)
     assert criterion.temperature == pytest.approx(0.07, rel=1e-6)
     assert list(criterion.state_dict()) == ["log_scale"]
@@ -254,7 +254,7 @@ def test_learnable_scale_is_held_at_100_and_can_come_down_again():
     assert criterion.temperature > 0.01
 
 
-def test_spec_builds_what_the_yaml_says():
+def test_spec_builds_the_criterion_of_the_yaml():
     criterion = parse({"name": "InfoNCE"}, CriterionSpec, "conf.yaml").build()
     assert (criterion.temperature, criterion.similarity, criterion.same_clip) == (0.07, "dot", "mask")
     assert criterion.log_scale is None

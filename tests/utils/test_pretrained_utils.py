@@ -184,7 +184,7 @@ def test_plain_pytorch_weights_are_read(folder: Path):
     assert torch.equal(network.pooler.dense.weight, weights["pooler.dense.weight"])
 
 
-def test_the_revision_tells_two_states_of_a_folder_apart(folder: Path):
+def test_the_revision_changes_with_the_weights_of_a_folder(folder: Path):
     first = model_revision(str(folder))
     assert first == "sha256:" + sha256(folder / "model.safetensors")
     BertModel(BertConfig.from_pretrained(folder)).save_pretrained(folder)

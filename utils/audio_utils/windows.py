@@ -1,4 +1,4 @@
-"""One window of a clip, as a slice of the whole resampled clip, without decoding the whole."""
+"""Read a window of a clip, equal to that slice of the resampled clip, without decoding the whole clip."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from utils.audio_utils.readers import OpenSound, open_sound
 
 Array = NDArray[np.float32]
 
-# Samples that are resampled on either side of a window, at the lower of the two rates: soxr's filter reaches 128.
+# Samples to resample on both sides of a window, at the lower of the two rates; soxr's filter spans 128.
 _MARGIN = 256
 
 
 def read_window(path: Path, sample_rate_hz: int, start: int, samples: int) -> Array:
-    """A part of a clip: mono, resampled.
+    """Decode a window of a clip: mono, resampled.
 
-    Where the file can be searched exactly (WAV, FLAC and the like; MP3), only the part is decoded; else all that lies
-    before it too. What lies after it is never read, so damage there is not noticed.
+    Formats with exact seeking (WAV, FLAC and the like; MP3) are decoded from the window on, others from the start of
+    the file. Samples after the window are not decoded, so that damage there is not reported.
 
     Args:
         path: the file.
         sample_rate_hz: of the result.
-        start: its first sample, at that rate.
-        samples: how many; at the end of the file there may be fewer.
+        start: the first sample of the window, at that rate.
+        samples: length of the window; the end of the file may cut it.
     Returns:
-        (S,) float32, S <= samples: `read_wave(path, sample_rate_hz)[start : start + samples]`, exactly where the file
-        has this rate, and to 1e-5 of full scale where it is resampled.
+        (S,) float32, S <= samples: `read_wave(path, sample_rate_hz)[start : start + samples]`; equal if the file has
+        this rate, within 1e-5 of full scale if it is resampled.
     Raises:
-        AudioError: as `probe`, of what is read.
+        AudioError: as `probe`, for the samples that are decoded.
     """
     with open_sound(path) as sound:
         if sound.sample_rate_hz == sample_rate_hz:
@@ -42,18 +42,19 @@ def read_window(path: Path, sample_rate_hz: int, start: int, samples: int) -> Ar
         common = math.gcd(sound.sample_rate_hz, sample_rate_hz)
         source, target = sound.sample_rate_hz // common, sample_rate_hz // common
         margin = math.ceil(_MARGIN * max(1, source / target))
-        # the resampler starts where a sample of the source and one of the result fall together, as they do at 0
+        # Both rates have a sample at 0, and then again after each period: only from there on, the resampler gives the
+        # samples of the whole clip.
         periods = max(0, start * source // target - margin) // source
         stop = math.ceil((start + samples) * source / target) + margin
-        part = _read(sound, periods * source, stop)
-        wave: Array = soxr.resample(part, sound.sample_rate_hz, sample_rate_hz)
-        if start == 0 and not len(wave):  # a clip shorter than one sample at the new rate still is one
-            return part[:samples][:1]
+        excerpt = _read(sound, periods * source, stop)
+        wave: Array = soxr.resample(excerpt, sound.sample_rate_hz, sample_rate_hz)
+        if start == 0 and not len(wave):  # a clip shorter than one sample at the new rate still gets one
+            return excerpt[:samples][:1]
         return wave[start - periods * target :][:samples]
 
 
 def _read(sound: OpenSound, start: int, stop: int) -> Array:
-    """(S,) of the samples of an open file from `start` to `stop`, or to its end.
+    """Read the (S,) samples of an open file from `start` to `stop`, or to its end.
 
     Raises:
         AudioError: as `probe`.

@@ -1,4 +1,4 @@
-"""Change values in the text of a YAML, so that its comments stay."""
+"""Change values in the text of a YAML file without losing its comments, as parsing and dumping would."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _with_new_key(text: str, section: yaml.MappingNode, key: str, value: Any) ->
 
 
 def _replaced(text: str, start: int, end: int, new: str) -> str:
-    """Put `new` in place of text[start:end]; a comment behind it keeps its column where there is room."""
+    """Replace text[start:end] by `new`; a comment after it stays in its column if the new value is short enough."""
     blanks = _COMMENT.match(text, end)
     if blanks is None:
         return text[:start] + new + text[end:]
@@ -88,7 +88,7 @@ def _mapping(node: yaml.Node, key: str) -> yaml.MappingNode:
 
 
 def _last_index(node: yaml.Node) -> int:
-    """Where the last value of a node ends; the end mark of a block lies behind the comments that follow it."""
+    """Return where the last value of a node ends; PyYAML's end mark of a block is after the comments that follow it."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _last_index(last[1] if isinstance(last, tuple) else last)
@@ -101,7 +101,7 @@ def _line_end(text: str, index: int) -> int:
 
 
 def _written(value: Any) -> str:
-    """A plain value in flow style, without quotes where none are needed."""
+    """Write a plain value in flow style, with quotes only if they are needed."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_written(key)}: {_written(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list | tuple):

@@ -43,13 +43,13 @@ class RawSplit(NamedTuple):
 
 
 def require_layout(data: CaptionDataSpec, repair: str) -> None:
-    """Make sure that data.root is in the layout of a data set, not in any other.
+    """Check that data.root is in the layout of a dataset.
 
     Args:
         data: the run's `data:` block.
-        repair: what reads a root in no layout, for messages.
+        repair: the command that reads other folders, for messages.
     Raises:
-        UserError: data.own_dataset says how to read it.
+        UserError: data.own_dataset is set: another script reads such a folder.
     """
     if data.own_dataset is not None:
         raise UserError(

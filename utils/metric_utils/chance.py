@@ -27,7 +27,7 @@ def chance_metrics(
 
     With m of N candidates relevant:
 
-    - R@k = min(k, N) / N, whatever m;
+    - R@k = min(k, N) / N, for any m;
     - AP@k = 1/N * sum over r = 1..min(k, N) of (1 + (m - 1)(r - 1) / (N - 1)) / r: position r holds a
       relevant item with probability m/N, and then (m - 1)(r - 1) / (N - 1) more are expected above it;
     - hit@k = 1 - C(N - m, k) / C(N, k);
@@ -62,7 +62,7 @@ def _query_of_each_pair(relevant_counts: Indices, gains: Values | None, query_in
     if gains is None:
         return np.repeat(np.arange(len(relevant_counts)), relevant_counts)
     if query_index is None or not np.array_equal(np.bincount(query_index), relevant_counts):
-        raise ValueError("query_index does not hold each query as often as relevant_counts says; gains need it")
+        raise ValueError("query_index does not have relevant_counts entries for each query, which gains need")
     return query_index
 
 
@@ -98,7 +98,7 @@ def _miss(m: int, n: int, k: int) -> Fraction:
     """Return the exact probability that none of m relevant items is among the first k of n.
 
     C(n - k, m) / C(n, m) equals C(n - m, k) / C(n, k), but its numbers stay small for a large k. A fraction, since
-    the median asks whether it is exactly one half.
+    `_median_best_rank` compares it with exactly one half.
     """
     return Fraction(comb(max(n - k, 0), m), comb(n, m))
 

@@ -198,7 +198,7 @@ def _changed(encoder, action) -> set[str]:
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_not_trainable_leaves_all_but_the_last_layer_to_the_bit(kind):
     encoder = _encoder(kind)
-    encoder.freeze_parts(trainable=False)
+    encoder.freeze_layers(trainable=False)
     assert _changed(encoder, _steps) == {"fc_out.weight", "fc_out.bias"}
     assert all(p.grad is None for name, p in encoder.named_parameters() if not name.startswith("fc_out"))
     clips = _padded(_features([40, 20]))
@@ -207,14 +207,14 @@ def test_not_trainable_leaves_all_but_the_last_layer_to_the_bit(kind):
 
 def test_frozen_blocks_stay_to_the_bit_and_the_rest_learns():
     encoder = _encoder()
-    encoder.freeze_parts(trainable=True, freeze_blocks=2)
+    encoder.freeze_layers(trainable=True, freeze_blocks=2)
     held = ("bn0.", "conv_block1.", "conv_block2.")
     assert _changed(encoder, _steps) == {key for key in encoder.state_dict() if not key.startswith(held)}
 
 
-def test_everything_learns_unless_told_otherwise():
+def test_everything_learns_by_default():
     encoder = _encoder()
-    encoder.freeze_parts(trainable=True)
+    encoder.freeze_layers(trainable=True)
     assert _changed(encoder, _steps) == set(encoder.state_dict())
 
 

@@ -185,7 +185,7 @@ def test_panns_own_weights_also_fit_the_baselines_front_end(tmp_path):
         check_front_end(published, _custom(44_100, 1024, 14_000), REPAIR)
 
 
-def test_files_without_a_network_of_panns_say_what_they_hold(tmp_path):
+def test_files_without_a_network_of_panns_are_identified(tmp_path):
     none = "holds no CNN6, CNN10 or CNN14 of PANNs: it holds"
     swin = {"audio_encoder.base.htsat.patch_embed.proj.weight": torch.ones(1), "audio_encoder.base.htsat.bn0.weight": 1}
     assert _error(tmp_path, swin) == f"{none} an HTS-AT or another transformer on patches"

@@ -95,7 +95,7 @@ def test_a_trainable_backbone_learns_and_stays_finite(tmp_path: Path, name: str,
 
 
 @pytest.mark.parametrize("name", ["Wav2Vec2Encoder", "HubertEncoder"])
-def test_the_feature_encoder_is_held_still_unless_told_otherwise(tmp_path: Path, name: str):
+def test_the_feature_encoder_is_frozen_by_default(tmp_path: Path, name: str):
     encoder = built(name, tmp_path / "model")
     before = {key: value.clone() for key, value in encoder.named_parameters()}
     two_steps(encoder)
@@ -118,7 +118,7 @@ def test_attention_starts_as_the_mean_and_its_gradients_reach_the_score(tmp_path
     assert encoder.pool.score.weight.grad.abs().sum() > 0
 
 
-def test_it_says_what_it_wants(tmp_path: Path):
+def test_sample_rate_and_lengths_are_those_of_the_network(tmp_path: Path):
     encoder = built("ClapAudioEncoder", tmp_path / "clap")
     assert (encoder.sample_rate_hz, encoder.min_samples, encoder.max_samples) == (48_000, 1, 480_000)
     encoder = built("Wav2Vec2Encoder", tmp_path / "wav2vec2", layers=1)

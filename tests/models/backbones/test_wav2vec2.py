@@ -31,7 +31,7 @@ def test_frames_are_those_of_transformers_on_one_clip(folder: Path):
 
 
 @torch.inference_mode()
-def test_the_first_layers_are_kept(folder: Path):
+def test_only_the_first_layers_are_used(folder: Path):
     wave = clips(16_000)[0][None]
     backbone = load_backbone(str(folder), KEY, layers=1)
     model = AutoModel.from_pretrained(folder).eval()
@@ -53,7 +53,7 @@ def test_layers_that_the_model_does_not_have_are_refused(tmp_path: Path, layers:
 
 
 @torch.inference_mode()
-def test_waves_are_standardised_unless_the_folder_says_otherwise(tmp_path: Path):
+def test_waves_are_standardised_by_default(tmp_path: Path):
     folder = tiny_models.write_wav2vec2(tmp_path / "model", norm="layer")
     settings = folder / "preprocessor_config.json"
     batch, lengths = padded(clips(16_000))

@@ -44,7 +44,7 @@ def test_frames_cover_the_clip(tmp_path: Path):
 
 
 @torch.inference_mode()
-def test_the_first_layers_are_kept(tmp_path: Path):
+def test_only_the_first_layers_are_used(tmp_path: Path):
     folder = tiny_models.write_whisper(tmp_path / "model", seconds=2)
     wave = clips(16_000)[1]
     encoder = WhisperModel.from_pretrained(folder).eval().encoder

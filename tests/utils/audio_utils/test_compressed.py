@@ -111,7 +111,7 @@ def test_a_change_of_channels_is_mixed_and_a_change_of_rate_is_refused(tmp_path)
     assert refused(tmp_path / "rates.mp3") == "its sample rate changes between 22050 and 44100 Hz; convert it to one"
 
 
-def test_the_name_may_say_something_else(tmp_path):
+def test_the_suffix_may_be_that_of_another_format(tmp_path):
     content = mp3(tmp_path / "a.mp3", tone(1, RATE), RATE).read_bytes()
     (tmp_path / "a.wav").write_bytes(content)
     (tmp_path / "a.flac").write_bytes(content)

@@ -35,7 +35,7 @@ def test_an_ogg_file_ends_with_its_last_page(ogg):
     assert probe(path).duration_s == 2.0
 
 
-def test_pages_that_are_damaged_or_missing_are_told(ogg):
+def test_damaged_and_missing_pages_are_reported(ogg):
     path, content, starts = ogg
     damaged = bytearray(content)
     damaged[starts[2] + 100] ^= 1
@@ -74,7 +74,7 @@ def test_frame_lengths(header, expected):
     assert frame_bytes(bytes.fromhex(header).ljust(6, b"\0") if len(header) > 2 else b"\xff") == expected
 
 
-def test_what_the_header_of_an_mp3_says(tmp_path):
+def test_the_header_of_an_mp3_is_parsed(tmp_path):
     content = mp3(tmp_path / "a.mp3", tone(1, 44_100), 44_100).read_bytes()
     with (tmp_path / "a.mp3").open("rb") as stream:
         info = mpeg_info(stream)
@@ -106,7 +106,7 @@ def test_what_the_header_of_an_mp3_says(tmp_path):
         (b"<!DOCTYPE html>", "other"),
     ],
 )
-def test_a_container_is_told_by_its_first_bytes(tmp_path, head, expected):
+def test_a_container_is_recognised_by_its_first_bytes(tmp_path, head, expected):
     path = tmp_path / "some file"
     path.write_bytes(head)
     with path.open("rb") as stream:

@@ -204,7 +204,7 @@ def test_a_header_may_promise_any_number_of_samples(tmp_path):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
-def test_the_header_says_how_long_a_file_is(tmp_path):
+def test_the_duration_in_the_header(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(0.25, 8000), 8000)
     (tmp_path / "b.wav").write_text("no sound")
     assert [header_duration_s(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav")] == [0.25, 0.0, 0.0]

@@ -58,7 +58,7 @@ def test_a_missing_file(tmp_path):
         read_settings(tmp_path / "none.yaml")
 
 
-def test_a_file_is_read_as_what_its_name_says(tmp_path):
+def test_the_suffix_of_a_file_selects_its_reader(tmp_path):
     (tmp_path / "params.json").write_text('{"offset": 1e-10, "on": "1e-3"}')
     assert read_settings(tmp_path / "params.json") == {"offset": 1e-10, "on": "1e-3"}
     (tmp_path / "params.json").write_text("offset: 1e-10")

@@ -39,7 +39,7 @@ def test_tids_follow_text_and_clip_and_not_the_order():
     assert not {c.tid for c in other} & {c.tid for c in matched}
 
 
-def test_matching_by_path_tells_clips_of_one_name_apart():
+def test_matching_by_path_distinguishes_clips_of_one_name():
     clips = [clip("0.wav", 1)._replace(path="0.wav"), clip("0.wav", 2)._replace(path="a/0.wav")]
     captions = [caption("a/0.wav"), caption("0.wav"), caption("b/0.wav"), caption("0.wav ")]
     kept, matched, rejected = match_captions(clips, captions, "x", {"b/0.wav": "is silent"}, by_path=True)

@@ -1,4 +1,4 @@
-"""Ids, names, and what lies in a folder."""
+"""Ids, names, and the files of a folder."""
 
 import os
 
@@ -57,7 +57,7 @@ def write_wave(path, seed):
     return path
 
 
-def test_clips_are_told_apart_by_name_or_by_path(tmp_path):
+def test_clips_are_identified_by_name_or_by_path(tmp_path):
     files = [write_wave(tmp_path / folder / "0.wav", seed) for seed, folder in enumerate("ab")]
     (tmp_path / "b" / "1.wav").write_bytes(b"no sound")
     files.append(tmp_path / "b" / "1.wav")

@@ -101,7 +101,7 @@ def test_equal_content_in_two_groups_joins_the_groups(tmp_path):
         ("abcdefghijk_40_30.wav", None),  # ends before it starts
     ],
 )
-def test_the_recording_that_a_name_tells(name, recording):
+def test_the_recording_in_a_name(name, recording):
     assert recording_of(name) == recording
 
 

@@ -35,7 +35,7 @@ def random_cases():
 
 
 def values_of(scores, gains, cutoffs=ALL, **how):
-    """Values of each query, from dense gains: whatever is above 0 is relevant."""
+    """Compute the values of each query from dense gains: items above 0 are relevant."""
     query_index, item_index = np.nonzero(gains)
     ranks = ranks_of_relevant(MatrixScores(scores, **how), query_index, item_index)
     return per_query_values(ranks, query_index, len(scores), cutoffs, gains[query_index, item_index])
@@ -227,7 +227,7 @@ def test_lifting_a_relevant_item_to_the_top_lowers_nothing(case, k):
     gains=st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=9).filter(any), score=st.floats(-9, 9)
 )
 def test_constant_scores_are_at_chance_over_all_cyclic_shifts(gains, score):
-    """Every relevant item stands at every place once: R@k and nDCG@k, and all metrics of one item, are chance's."""
+    """Over all shifts every item has each rank once: R@k, nDCG@k, and all metrics of one item, are at chance."""
     n = len(gains)
     shifted = np.stack([np.roll(gains, shift) for shift in range(n)])
     found = summarise(values_of(np.full((n, n), score), shifted, SMALL))

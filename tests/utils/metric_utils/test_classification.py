@@ -73,7 +73,7 @@ def test_the_order_of_clips_and_labels_does_not_matter(seed, several, ties):
     clips, labels = rng.permutation(40), rng.permutation(7)
     plain = classification_metrics(scores, truth)
     assert classification_metrics(scores[clips][:, labels], truth[clips][:, labels]) == pytest.approx(plain)
-    if ties:  # of clips: labels that tie are told apart by their order
+    if ties:  # of clips: ties of labels are broken by their order
         rounded = scores.round(0)
         np.testing.assert_allclose(
             class_average_precisions(rounded[clips], truth[clips]), class_average_precisions(rounded, truth)
@@ -133,7 +133,7 @@ def test_a_label_without_clips_is_a_candidate_and_no_part_of_the_means():
     assert np.isfinite([end for interval in intervals.values() for end in interval]).all()
 
 
-def test_cut_offs_that_say_nothing_are_left_out():
+def test_cut_offs_of_all_labels_are_left_out():
     assert "accuracy@5" in classification_metrics(*case(0, labels=6))
     assert "accuracy@5" not in classification_metrics(*case(0, labels=5))
     assert "hit@5" in classification_metrics(*case(0, labels=6, several=True))
@@ -163,7 +163,7 @@ def test_cuts_of_one_recording_widen_the_intervals():
 
 
 @pytest.mark.parametrize("clips", [60, 240])
-def test_the_interval_of_map_holds_the_true_value_as_often_as_it_says(clips):
+def test_the_interval_of_map_has_its_nominal_coverage(clips):
     truth_of_many = np.mean([classification_metrics(*case(s, clips=clips))["mAP"] for s in range(200)])
     held = 0
     for seed in range(60):

@@ -48,7 +48,7 @@ def test_normalised_by_hand():
         normalised(scores, "zscore"), [np.array([0.75, -1.25, 0.75, -0.25]) / spread, np.zeros(4)]
     )
     np.testing.assert_array_equal(normalised(scores, "none"), scores)
-    np.testing.assert_array_equal(normalised(scores[:, :1], "rank"), [[0], [0]])  # nothing stands beside it
+    np.testing.assert_array_equal(normalised(scores[:, :1], "rank"), [[0], [0]])  # a single candidate
 
 
 @pytest.mark.parametrize("decimals", [None, 0, 1])

@@ -141,6 +141,6 @@ def test_undefined_ndcg_is_refused():
 
 @pytest.mark.parametrize("query_index", [None, np.array([0, 1, 1]), np.array([0, 0])])
 def test_chance_refuses_gains_that_do_not_match_the_queries(query_index):
-    message = "query_index does not hold each query as often as relevant_counts says; gains need it"
+    message = "query_index does not have relevant_counts entries for each query, which gains need"
     with pytest.raises(ValueError, match=f"^{message}$"):
         chance_metrics(np.array([2, 1]), 5, GRADED, np.ones(3), query_index)

@@ -1,4 +1,4 @@
-"""Pairing accuracy: by hand, at chance where scores say nothing, in batches as a plain loop finds it."""
+"""Pairing accuracy: by hand, at chance for random scores, in batches as a plain loop finds it."""
 
 import numpy as np
 import pytest

@@ -144,7 +144,7 @@ def test_files_that_are_not_there_are_named(tmp_path):
     assert "a dog" in tree.text
 
 
-def test_a_page_needs_no_network_and_loads_nothing_by_itself(tmp_path):
+def test_a_page_needs_no_network_and_loads_no_media_before_they_play(tmp_path):
     sound = write_sound(tmp_path / "a.wav")
     (tmp_path / "b.png").write_bytes(png())
     page_of(Player(sound), Thumbnail(tmp_path / "b.png", "b")).write(tmp_path / "page.html")

@@ -19,7 +19,7 @@ def test_a_panel_for_each_set_of_lines(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["one.png", "two.png"]
 
 
-def test_the_kept_epoch_is_marked(tmp_path):
+def test_the_chosen_epoch_is_marked(tmp_path):
     panel = [Panel("loss", {"train": [3.0, 2.0, 1.0]})]
     for chosen in (1, 3):
         plot_curves(tmp_path / f"{chosen}.png", "run", [1, 2, 3], panel, chosen)
@@ -46,7 +46,7 @@ def test_a_confusion_matrix_of_any_size(labels, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
-def test_numbers_stand_in_a_confusion_matrix_while_they_can_be_read(tmp_path):
+def test_a_confusion_matrix_has_numbers_if_they_are_readable(tmp_path):
     for labels, shown in ((5, True), (31, False)):
         once, twice = np.eye(labels, dtype=np.int64), 2 * np.eye(labels, dtype=np.int64)  # the same shares
         for name, counts in (("once", once), ("twice", twice)):

@@ -15,7 +15,7 @@ def test_cells_are_printed_as_they_are(capsys):
     assert any("a\\[b" in line and "None" in line for line in lines)
 
 
-def test_numbers_stand_to_the_right(capsys):
+def test_numbers_are_right_aligned(capsys):
     print_table("t", ["name", "n"], [["a", 1], ["b", 1000]])
     out = capsys.readouterr().out
     assert out.index("   1 ") < out.index("1000")

@@ -1,4 +1,4 @@
-"""Scores of other programs: every form gives the same matrix, every fault is told in one line."""
+"""Scores of other programs: all formats give the same matrix, and each fault is reported in one line."""
 
 import numpy as np
 import pytest

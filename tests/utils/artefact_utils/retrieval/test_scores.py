@@ -68,7 +68,7 @@ def test_a_full_disk_leaves_the_old_scores(tmp_path, monkeypatch):
         np.testing.assert_array_equal(next(reader.text_to_audio().blocks())[1], matrix)
 
 
-def test_scores_without_embeddings_are_read_and_the_lack_is_told(tmp_path):
+def test_scores_without_embeddings_are_read(tmp_path):
     path = tmp_path / "x.hdf5"
     write_scores(path, {"tid": ["t"], "fid": ["f"]}, [(0, np.ones((1, 1), np.float32))], {}, {"split": "evaluation"})
     with ScoreReader(path, "again") as reader:

@@ -131,7 +131,7 @@ def test_what_is_wrong_with_a_matrix(tmp_path, lines, problem):
     assert problem is None or problem in found.problems[0]
 
 
-def test_captions_that_stand_twice_in_the_split_are_asked_for_twice(tmp_path):
+def test_repeated_captions_of_the_split_are_required_as_often(tmp_path):
     twice = ["one", "two", "two"]
     assert ranked(tmp_path, HEADER, f"one,{TEN}", f"two,{TEN}", f"two,{TEN}", captions=twice).total == 0
     found = ranked(tmp_path, HEADER, f"one,{TEN}", f"two,{TEN}", captions=twice)
