@@ -114,6 +114,16 @@ class RunSpec(Spec):
         """
         return []
 
+    def chance(self, split: SplitData) -> dict[str, float]:
+        """The values of a split's metrics for outputs at random, to be read beside measured ones.
+
+        Args:
+            split: of validation.
+        Returns:
+            Metric -> value; metrics whose chance is not known are left out.
+        """
+        return {}
+
     def next_script(self, after: str) -> str:
         """The script that a user of these settings runs after one of stage 1 or after `main.py`.
 

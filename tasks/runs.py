@@ -148,8 +148,17 @@ def experiment_of(run: RunSpec, task: Task) -> Experiment:
     splits = [task.data(role) for role in ("train", "val")]
     digest = hashlib.blake2b("".join(split.digest() for split in splits).encode(), digest_size=16).hexdigest()
     size = checkpoint_bytes(task.model(), run.optimizer)
-    revisions = splits[0].revisions
-    return Experiment(to_mapping(run), run.search, run.ray, run.training, run.folder, digest, revisions, size)
+    return Experiment(
+        run=to_mapping(run),
+        distributions=run.search,
+        ray=run.ray,
+        training=run.training,
+        folder=run.folder,
+        data=digest,
+        revisions=splits[0].revisions,
+        checkpoint_bytes=size,
+        chance=run.chance(splits[1]),
+    )
 
 
 def fit_of(mapping: dict[str, Any]) -> Fit:

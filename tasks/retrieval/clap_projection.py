@@ -11,10 +11,11 @@ from models.core import DualEncoderSpec
 from models.projections import AudioProjectionSpec, MLPProjectionSpec
 from models.text_encoders.frozen_text import FrozenTextSpec
 from models.text_encoders.sbert import SentBERTBaseSpec
+from tasks.base import SplitData
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
 from tasks.retrieval.embedding import RetrievalOutputs
 from tasks.retrieval.training import RETRIEVAL_METRICS, CaptionTrainingSpec
-from utils.data_utils import CaptionDataSpec, TextEmbeddingsSpec
+from utils.data_utils import CaptionDataSpec, CaptionedClips, TextEmbeddingsSpec
 from utils.metric_utils.pairing import PAIRING_CUTOFFS, first_caption_of_each_clip, pairing_accuracy
 from utils.metric_utils.scores import EmbeddingScores
 from utils.model_utils import seed_everything
@@ -62,6 +63,12 @@ class ClapProjectionRun(DualEncoderRun):
         """The task, with freshly seeded weights; `split` is opened at once, the others when they are needed."""
         seed_everything(self.training.seed)
         return ClapProjectionTask(self, split)
+
+    def chance(self, split: SplitData) -> dict[str, float]:
+        """That of retrieval, and k of N for a clip's own caption among one caption a clip."""
+        assert isinstance(split, CaptionedClips)
+        clips = len(split.clips)
+        return super().chance(split) | {f"a2t_accuracy@{k}": min(k, clips) / clips for k in self.accuracy_cutoffs}
 
 
 class ClapProjectionTask(DualEncoderTask):

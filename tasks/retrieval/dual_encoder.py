@@ -32,6 +32,7 @@ from utils.data_utils import (
     WaveNeeds,
     describe_tables,
 )
+from utils.metric_utils.chance import chance_metrics
 from utils.metric_utils.ranking import ranks_of_relevant, tie_order
 from utils.metric_utils.retrieval import AUDIO_TO_TEXT, retrieval_metrics
 from utils.metric_utils.scores import EmbeddingScores, NonFiniteEmbeddingError
@@ -108,6 +109,11 @@ class DualEncoderRun(RunSpec):
             pairs=command_for("preprocessing.audio_embeddings", "--pickle"),
             foreign=f"files of the DCASE 2023 baseline are taken over: {takeover} --set data.features=DIR",
         )
+
+    def chance(self, split: SplitData) -> dict[str, float]:
+        """Of text to audio: each caption has one clip among all, in an order at random."""
+        assert isinstance(split, CaptionedClips)
+        return chance_metrics(np.ones(len(split.captions), np.int64), len(split.clips))
 
     def audio_input(self) -> AudioInput:
         """Which features the audio encoder takes: logmel, wave or vector.

@@ -110,6 +110,22 @@ class Fit:
         self.epoch = state["epoch"]
         self.best.load_state_dict({"value": state["best"], "epoch": state["best_epoch"]})
         self._stop.load_state_dict(state["stop"])
+        self._replan(state.get("config"))
+
+    def _replan(self, config: Any) -> None:
+        """Let the learning rate follow a schedule over more epochs than when the checkpoint was written."""
+        section = config.get("training") if isinstance(config, dict) else None
+        then = section.get("epochs") if isinstance(section, dict) else None
+        if then is None or then == self.training.epochs:
+            return
+        before = self._optimizer.param_groups[0]["lr"]
+        if self._schedule.follow():
+            print(
+                f"training.epochs {then} -> {self.training.epochs}: the learning rate goes on as if the schedule had "
+                f"been planned over {self.training.epochs} epochs from the start: {before:.2e} -> "
+                f"{self._optimizer.param_groups[0]['lr']:.2e}",
+                flush=True,
+            )
 
     @functools.cached_property
     def _frozen(self) -> dict[str, FrozenNetwork]:

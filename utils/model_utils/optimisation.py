@@ -86,6 +86,19 @@ class Schedule:
         if self._after_epoch is not None:
             self._after_epoch.step(value)
 
+    def follow(self) -> bool:
+        """Set the learning rates to what the schedule says of this step, where it is planned over all steps.
+
+        After loading a state whose plan was over another number of steps. Returns whether there is such a plan.
+        """
+        plan = self._after_step
+        if plan is None:
+            return False
+        for group, base, factor in zip(plan.optimizer.param_groups, plan.base_lrs, plan.lr_lambdas, strict=True):
+            group["lr"] = base * factor(plan.last_epoch)
+        plan._last_lr = [group["lr"] for group in plan.optimizer.param_groups]
+        return True
+
     def state_dict(self) -> dict[str, Any]:
         """The state to save."""
         held = self._held()

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from utils.artefact_utils import write_json
 from utils.config_utils import value_at
 from utils.model_utils.trials import PARAMS_FILE, TrialEnd, read_end, read_rows, write_end
-from utils.tune_utils.draws import Draw, settings_of
+from utils.tune_utils.draws import EPOCHS, Draw, epochs_of, settings_of
+from utils.tune_utils.early_stopping import EarlyStopping
 from utils.tune_utils.interrupts import Interrupts
+from utils.tune_utils.overview import how_ended
 from utils.tune_utils.results import Results
 from utils.tune_utils.spec import Experiment
+from utils.tune_utils.time_left import TimeLeft, in_words
 
 ERROR_FILE = "error.txt"
 
@@ -27,17 +30,27 @@ class Recorder:
         experiment: what the trials share.
         trials: name -> draw.
         results: where rows are written.
+        stopping: which of them were stopped early, and by what.
     Attributes:
         failed: name -> the last line of what went wrong.
         trouble: why a file could not be written, which ended the search.
     """
 
-    def __init__(self, experiment: Experiment, trials: dict[str, Draw], results: Results) -> None:
+    def __init__(
+        self, experiment: Experiment, trials: dict[str, Draw], results: Results, stopping: EarlyStopping
+    ) -> None:
         self.failed: dict[str, str] = {}
         self.trouble: Exception | None = None
         self._experiment = experiment
         self._trials = trials
         self._results = results
+        self._stopping = stopping
+        done = {name: max(read_rows(experiment.folder / name), default=0) for name in trials}
+        ended = {name for name in trials if read_end(experiment.folder / name) is not None}
+        self._time_left = TimeLeft(
+            {name: 0 if name in ended else epochs_of(experiment, trials[name]) - done[name] for name in trials}
+        )
+        self._has_chance = True  # said once, beside the first epoch of all
         self._events: dict[str, Any] = {}
 
     def start(self, name: str) -> None:
@@ -51,6 +64,7 @@ class Recorder:
             newest = max(read_rows(folder), default=0)
             self._events[name] = SummaryWriter(str(folder), purge_step=newest + 1 if newest else None)
             self._describe(name)
+        self._time_left.start(name)
         tried = ", ".join(f"{key} {value}" for key, value in self._trials[name].items())
         print(f"{name}: starts{', ' if tried else ''}{tried}", flush=True)
 
@@ -72,17 +86,39 @@ class Recorder:
         epoch, select_on = int(metrics["epoch"]), training.select_on
         for key, value in metrics.items():
             self._events[name].add_scalar(key, value, epoch)
+        self._time_left.report(name, metrics["epoch_s"])
         print(
             f"{name}: epoch {epoch}/{epochs_of(self._experiment, self._trials[name])}, "
-            f"train_loss {metrics['train_loss']:.4f}, {select_on} {metrics[select_on]:.4f}, {metrics['epoch_s']:.1f} s",
+            f"train_loss {metrics['train_loss']:.4f}, {select_on} {metrics[select_on]:.4f}{self._chance_once()}, "
+            f"{metrics['epoch_s']:.1f} s{self._left_in_words()}",
             flush=True,
         )
+
+    def _chance_once(self) -> str:
+        chance = self._experiment.chance.get(self._experiment.training.select_on)
+        if chance is None or not self._has_chance:
+            return ""
+        self._has_chance = False
+        return f" (chance {chance:.4f})"
+
+    def _left_in_words(self) -> str:
+        """The time that is left; `at most` where trials may be stopped before their last epoch."""
+        seconds = self._time_left.seconds()
+        if not seconds:
+            return ""
+        spec, training = self._experiment.ray, self._experiment.training
+        may_stop = spec.scheduler == "asha" or spec.stopper is not None or training.early_stop_patience is not None
+        return f", {'at most' if may_stop else 'about'} {in_words(seconds)} left"
 
     def end(self, name: str) -> None:
         """A trial has ended by itself, was stopped early, or has diverged."""
         folder = self._experiment.folder / name
         if read_end(folder) is None:
-            mark_end(folder, epochs_of(self._experiment, self._trials[name]))
+            settings = settings_of(self._experiment, self._trials[name])
+            mark_end(folder, settings, self._stopping.stopped_by.get(name))
+        end = read_end(folder)
+        if end is not None and end.reason != "finished":
+            print(f"{name}: {how_ended(end)} after epoch {end.epoch}", flush=True)
         self.close(name)
 
     def fail(self, name: str, traceback: str) -> None:
@@ -104,20 +140,25 @@ class Recorder:
 
     def close(self, name: str) -> None:
         """Let go of the files of a trial."""
+        self._time_left.end(name)
         self._results.forget(name)
         if name in self._events:
             self._events.pop(name).close()
 
 
-def epochs_of(experiment: Experiment, draw: Draw) -> int:
-    """How many epochs a trial may take."""
-    return int(value_at(settings_of(experiment, draw), "training.epochs"))
+def mark_end(trial: Path, settings: Mapping[str, Any], stopped_by: str | None) -> None:
+    """Mark a trial that has reported its last row.
 
-
-def mark_end(trial: Path, epochs: int) -> None:
-    """Mark a trial that has reported its last row."""
+    Args:
+        trial: its folder.
+        settings: of the trial.
+        stopped_by: which early stopping has ended it; None: it has ended by itself.
+    """
     newest = max(read_rows(trial), default=0)
-    write_end(trial, TrialEnd("finished" if newest >= epochs else "stopped early", newest))
+    if newest >= value_at(settings, EPOCHS):
+        write_end(trial, TrialEnd("finished", newest))
+    else:
+        write_end(trial, TrialEnd("stopped early", newest, stopped_by or "training.early_stop_patience"))
 
 
 def ray_callback(recorder: Recorder, interrupts: Interrupts) -> Any:

@@ -17,6 +17,7 @@ from utils.tune_utils.spec import Distribution, Experiment
 
 TRIALS_FILE = "trials.json"
 _FORMAT_VERSION = 1
+EPOCHS = "training.epochs"
 _SEED = "training.seed"
 _MAX_SEED = 2**63
 
@@ -46,6 +47,11 @@ def settings_of(experiment: Experiment, draw: Draw) -> dict[str, Any]:
     for key, value in draw.items():
         set_key(settings, key, copy.deepcopy(value))
     return settings
+
+
+def epochs_of(experiment: Experiment, draw: Draw) -> int:
+    """How many epochs a trial may take."""
+    return int(value_at(settings_of(experiment, draw), EPOCHS))
 
 
 def _draw(experiment: Experiment) -> Iterator[Draw]:

@@ -22,6 +22,8 @@ class EarlyStopping:
         spec: the `ray:` block.
         training: which metric counts, and in which direction.
         max_epochs: of the longest trial, which differs from `training.epochs` where that is searched.
+    Attributes:
+        stopped_by: trial -> which of the two has ended it, in words; ASHA also ends those that reach `max_epochs`.
     """
 
     def __init__(self, spec: RaySpec, training: TrainingSpec, max_epochs: int) -> None:
@@ -32,6 +34,7 @@ class EarlyStopping:
         self._watched = training.select_on if spec.stopper is None else spec.stopper.watch or training.select_on
         self._stop = TrialScheduler.STOP
         self._epochs: dict[str, int] = {}  # of each trial, the last one that was seen
+        self.stopped_by: dict[str, str] = {}  # trial -> which of the two has ended it
         self._asha: Any = None
         self._stopper: Any = None
         if spec.scheduler == "asha":
@@ -59,10 +62,14 @@ class EarlyStopping:
         result["epoch"] = epoch
         known_to_ray = SimpleNamespace(trial_id=trial)
         ends = self._stopper is not None and self._stopper(trial, result)
+        if ends:
+            self.stopped_by[trial] = f"ray.stopper ({self._watched} has stopped moving)"
         if self._asha is not None and not ends:
             if trial not in self._epochs:
                 self._asha.on_trial_add(None, known_to_ray)
             ends = self._asha.on_trial_result(None, known_to_ray, result) == self._stop
+            if ends:
+                self.stopped_by[trial] = "ASHA"
         self._epochs[trial] = int(epoch)
         return ends
 

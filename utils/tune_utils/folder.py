@@ -18,15 +18,15 @@ from typing import Any
 from utils.artefact_utils import write_json
 from utils.cli_utils import UserError, command_for
 from utils.config_utils import read_json, value_at
-from utils.model_utils.trials import ENDED_FILE
-from utils.tune_utils.draws import TRIALS_FILE, trials_of
+from utils.model_utils.trials import read_end
+from utils.tune_utils.draws import EPOCHS, TRIALS_FILE, Draw, epochs_of, trials_of
 from utils.tune_utils.spec import Experiment
 
 EXPERIMENT_FILE = "experiment.json"
 UNSAVED = ".checkpoint-"  # prefix of the folders where trials write a checkpoint before it takes its name
 
-# What may change between a run and its resume: where things lie and what the work may use, never what is learnt.
-# Data in another place must be the same data: their digest is compared.
+# What may change between a run and its resume: where things lie and what the work may use, never what is learnt, but
+# that training.epochs may be raised. Data in another place must be the same data: their digest is compared.
 MOVABLE_KEYS = (
     "output_root",
     "data.root",
@@ -72,13 +72,16 @@ def prepare_folder(experiment: Experiment, *, resume: bool) -> bool:
     held = _read_record(record)
     changed = _check_same(held, experiment)
     _refuse_links(folder)
-    if held["finished"] and _all_ended(experiment):
+    if held["finished"] and _all_ended(experiment, longer=EPOCHS in changed):
         print(f"{folder}: every trial has ended with these settings; reused (--fresh starts again)")
         return False
     if not resume:
-        raise UserError(f"{folder}: holds an unfinished experiment; go on with --resume, or start again with --fresh")
+        longer = f" ({changed[EPOCHS]})" if EPOCHS in changed else ""
+        raise UserError(
+            f"{folder}: holds an unfinished experiment{longer}; go on with --resume, or start again with --fresh"
+        )
     if changed:
-        print(f"{folder}: goes on with {', '.join(changed)}")
+        print(f"{folder}: goes on with {', '.join(changed.values())}")
         write_record(experiment, finished=False)
     for leftover in folder.glob(f"{UNSAVED}*"):  # what a killed trial was writing
         shutil.rmtree(leftover)
@@ -92,17 +95,28 @@ def _refuse_links(folder: Path) -> None:
             raise UserError(f"{path}: is a link to another folder; put the folder itself in its place, or --fresh")
 
 
-def _all_ended(experiment: Experiment) -> bool:
-    """Whether each trial that was drawn has ended; a finished experiment may have lost one since."""
-    if not (experiment.folder / TRIALS_FILE).is_file():
+def _all_ended(experiment: Experiment, *, longer: bool) -> bool:
+    """Whether each trial that was drawn has ended; a finished experiment may have lost one, or may take more epochs."""
+    if not longer and not (experiment.folder / TRIALS_FILE).is_file():
         return True
-    return all((experiment.folder / name / ENDED_FILE).exists() for name in trials_of(experiment))
+    return all(is_over(experiment, name, draw) for name, draw in trials_of(experiment).items())
 
 
-def _check_same(held: dict[str, Any], experiment: Experiment) -> list[str]:
-    """What has changed since the experiment began, of the keys that may."""
+def is_over(experiment: Experiment, name: str, draw: Draw) -> bool:
+    """Whether a trial has ended for good; one that had reached its last epoch goes on where it may take more now."""
+    end = read_end(experiment.folder / name)
+    return end is not None and (end.reason != "finished" or end.epoch >= epochs_of(experiment, draw))
+
+
+def _check_same(held: dict[str, Any], experiment: Experiment) -> dict[str, str]:
+    """Key -> what became of it, of the keys that have changed since the experiment began, and may."""
     changed = _changed_keys(held["run"], experiment.run)
     refused = [line for key, line in changed.items() if key not in MOVABLE_KEYS]
+    if EPOCHS in changed and EPOCHS not in experiment.distributions:
+        if value_at(held["run"], EPOCHS) < value_at(experiment.run, EPOCHS):
+            refused.remove(changed[EPOCHS])
+        else:
+            refused[refused.index(changed[EPOCHS])] += ", which may only be raised"
     if refused:
         raise UserError(
             f"{experiment.folder}: holds an experiment with other settings ({', '.join(refused)}); "
@@ -113,7 +127,7 @@ def _check_same(held: dict[str, Any], experiment: Experiment) -> list[str]:
             f"{experiment.folder}: holds an experiment on other data: clips, captions or their vectors have changed "
             "since; use --set experiment=NAME, or --fresh to move it aside and start again"
         )
-    return list(changed.values())
+    return changed
 
 
 def write_record(experiment: Experiment, *, finished: bool) -> None:
@@ -187,8 +201,8 @@ def _changed_keys(old: Any, new: Any, path: str = "") -> dict[str, str]:
 
 
 def moved(params: dict[str, Any], settings: dict[str, Any]) -> bool:
-    """Whether a trial's params.json holds another value of a movable key than its settings of today."""
-    return any(_value(params, key) != _value(settings, key) for key in MOVABLE_KEYS)
+    """Whether a trial's params.json holds another value than its settings of today of a key that may change."""
+    return any(_value(params, key) != _value(settings, key) for key in (*MOVABLE_KEYS, EPOCHS))
 
 
 def _value(mapping: dict[str, Any], key: str) -> Any:

@@ -15,12 +15,13 @@ from utils.artefact_utils import write_json
 from utils.cli_utils import UserError, command_for, disk_error_reason
 from utils.config_utils import read_settings
 from utils.model_utils import find_trial
-from utils.model_utils.trials import PARAMS_FILE, read_end
-from utils.tune_utils.callbacks import ERROR_FILE, Recorder, epochs_of, mark_end, ray_callback, summary
-from utils.tune_utils.draws import Draw, settings_of, trials_of
+from utils.model_utils.trials import ENDED_FILE, PARAMS_FILE, read_end
+from utils.tune_utils.callbacks import ERROR_FILE, Recorder, mark_end, ray_callback, summary
+from utils.tune_utils.draws import Draw, epochs_of, settings_of, trials_of
 from utils.tune_utils.early_stopping import EarlyStopping, scheduler_of
-from utils.tune_utils.folder import move_aside, moved, only_one, prepare_folder, write_record
+from utils.tune_utils.folder import is_over, move_aside, moved, only_one, prepare_folder, write_record
 from utils.tune_utils.interrupts import Interrupts, interrupts
+from utils.tune_utils.overview import write_overview
 from utils.tune_utils.results import Results, repair_rows
 from utils.tune_utils.running_ray import ray_settings, running_ray
 from utils.tune_utils.spec import Experiment
@@ -69,7 +70,7 @@ def _train(experiment: Experiment, start: TrialStart, signals: Interrupts) -> di
     stopping, results, left = _restored(experiment, trials)
     if not left:
         return {}
-    recorder = Recorder(experiment, trials, results)
+    recorder = Recorder(experiment, trials, results, stopping)
     with running_ray(experiment.ray, start.folder) as scratch:
         signals.install()  # Ray has put its own handler of SIGTERM in place
         try:
@@ -104,9 +105,10 @@ def _restored(
     left = {}
     for name, draw in trials.items():
         folder, settings = experiment.folder / name, settings_of(experiment, draw)
-        if read_end(folder) is None:
+        if not is_over(experiment, name, draw):
+            (folder / ENDED_FILE).unlink(missing_ok=True)  # it had reached its last epoch, and may take more now
             if ended.get(name):  # it had reported its last row when the search was killed
-                mark_end(folder, epochs[name])
+                mark_end(folder, settings, stopping.stopped_by.get(name))
             else:
                 left[name] = settings
                 continue
@@ -166,6 +168,7 @@ def _conclude(experiment: Experiment, failed: dict[str, str]) -> bool:
     if any(read_end(experiment.folder / name) is None for name in trials):  # Ray Tune was asked to end, not by us
         return False
     write_record(experiment, finished=True)
+    write_overview(experiment, trials)
     diverged = summary(experiment, trials)
     print(*diverged, sep="\n", end="\n" if diverged else "")
     if len(diverged) == len(trials):

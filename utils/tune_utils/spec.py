@@ -108,6 +108,7 @@ class Experiment(NamedTuple):
     data: str = ""  # a digest of what is trained and chosen on
     revisions: Mapping[str, str] = {}  # audio, text -> which state of a frozen encoder made the vectors
     checkpoint_bytes: int = 0  # of one checkpoint
+    chance: Mapping[str, float] = {}  # metric of validation -> its value for random outputs, where that is known
 
 
 class Machine(NamedTuple):

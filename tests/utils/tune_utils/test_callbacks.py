@@ -5,6 +5,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from tests.utils.tune_utils.searches import search_for
 from utils.tune_utils.callbacks import Recorder
+from utils.tune_utils.early_stopping import EarlyStopping
 from utils.tune_utils.results import Results
 
 DRAW = {"optimizer.lr": 0.25, "data.splits": {"eval": "test"}, "training.seed": 3}
@@ -14,12 +15,17 @@ def measured(epoch):
     return {"epoch": float(epoch), "train_loss": 1.0, "val_loss": 1 / epoch, "epoch_s": 0.1}
 
 
+def recorder_of(search, trials):
+    stopping = EarlyStopping(search.ray, search.training, search.training.epochs)
+    return Recorder(search, trials, Results(search.folder), stopping)
+
+
 def record(folder, draw, epochs):
     """The events of a trial whose driver was killed after the first of its epochs."""
     search = search_for(folder, {})
     (folder / "trial_00000").mkdir(exist_ok=True)
     for epoch in epochs:
-        recorder = Recorder(search, {"trial_00000": draw}, Results(folder))
+        recorder = recorder_of(search, {"trial_00000": draw})
         recorder.start("trial_00000")
         recorder.report("trial_00000", measured(epoch))
         recorder.close("trial_00000")

@@ -1,3 +1,5 @@
+import copy
+import importlib
 import json
 import shutil
 import subprocess
@@ -10,12 +12,13 @@ from tests.utils.tune_utils.searches import search_for
 from utils.artefact_utils import write_json
 from utils.cli_utils import UserError
 from utils.config_utils import set_key, value_at
-from utils.model_utils.trials import TrialEnd, write_end
+from utils.model_utils.trials import TrialEnd, read_end, write_end
 from utils.tune_utils import read_revisions
-from utils.tune_utils.draws import trials_of
+from utils.tune_utils.draws import settings_of, trials_of
 from utils.tune_utils.folder import MOVABLE_KEYS, move_aside, only_one, prepare_folder, write_record
 
 ROOT = Path(__file__).parents[3]
+launch = importlib.import_module("utils.tune_utils.launch")  # the package names its function so
 
 
 @pytest.fixture
@@ -50,9 +53,9 @@ def test_an_unfinished_experiment_asks_what_to_do(search):
 @pytest.mark.parametrize("finished", [False, True])
 def test_other_settings_are_named(resume, finished, search):
     write_record(search, finished=finished)
-    set_key(search.run, "training.epochs", 9)
+    set_key(search.run, "optimizer.weight_decay", 9)
     set_key(search.run, "data.root", "elsewhere")
-    with pytest.raises(UserError, match=r"experiment with other settings \(training\.epochs: 2 -> 9\); use --set exp"):
+    with pytest.raises(UserError, match=r"with other settings \(optimizer\.weight_decay: 0.0 -> 9\); use --set exp"):
         prepare_folder(search, resume=resume)
 
 
@@ -158,3 +161,53 @@ def test_two_processes_never_train_one_experiment(search):
         process.stdin.close()
     with only_one(search.folder):
         write_json(search.folder / "a.json", 1)
+
+
+def end_all(search, *ends):
+    """Rows and marks of the trials, one mark a trial."""
+    trials = trials_of(search)
+    write_record(search, finished=True)
+    for (name, draw), end in zip(trials.items(), ends, strict=True):
+        rows = [{"epoch": n, "val_loss": 1.0, "arrival": n} for n in range(1, end.epoch + 1)]
+        write_json(search.folder / name / "params.json", settings_of(search, draw))
+        (search.folder / name / "result.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_end(search.folder / name, end)
+    return trials
+
+
+def with_epochs(search, epochs):
+    run = copy.deepcopy(search.run)
+    set_key(run, "training.epochs", epochs)
+    return search._replace(run=run)
+
+
+def test_more_epochs_reopen_the_trials_that_had_reached_their_last(tmp_path, capsys):
+    search = search_for(tmp_path / "runs" / "tiny", {"optimizer.lr": {"grid": [1, 2, 3]}}, scheduler="fifo")
+    ends = (TrialEnd("finished", 2), TrialEnd("stopped early", 1, "ASHA"), TrialEnd("diverged", 1, "nan"))
+    trials = end_all(search, *ends)
+    longer = with_epochs(search, 5)
+    with pytest.raises(UserError, match=r"an unfinished experiment \(training\.epochs: 2 -> 5\); go on with --resume"):
+        prepare_folder(longer, resume=False)
+    assert prepare_folder(longer, resume=True)
+    assert "goes on with training.epochs: 2 -> 5" in capsys.readouterr().out
+    assert (held(longer)["run"], held(longer)["finished"]) == (longer.run, False)
+    for _ in range(2):  # also where a kill comes between
+        _, _, left = launch._restored(longer, trials)
+        assert list(left) == ["trial_00000"]
+        assert left["trial_00000"]["training"]["epochs"] == 5
+    assert [read_end(longer.folder / name) for name in trials] == [None, *ends[1:]]
+    params = json.loads((longer.folder / "trial_00001" / "params.json").read_text())
+    assert params["training"]["epochs"] == 5  # all trials are of one experiment
+
+
+def test_fewer_epochs_are_refused(search):
+    write_record(search, finished=False)
+    with pytest.raises(UserError, match=r"training\.epochs: 2 -> 1, which may only be raised"):
+        prepare_folder(with_epochs(search, 1), resume=True)
+
+
+def test_where_epochs_are_searched_they_stay(tmp_path):
+    search = search_for(tmp_path / "runs" / "tiny", {"training.epochs": {"grid": [1, 2]}})
+    write_record(search, finished=False)
+    with pytest.raises(UserError, match=r"other settings \(training\.epochs: 2 -> 3\)"):
+        prepare_folder(with_epochs(search, 3), resume=True)

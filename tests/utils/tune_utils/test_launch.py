@@ -150,6 +150,7 @@ def test_nothing_of_ray_is_left_in_the_folder(launched):
     assert found - tensorboard == {
         "experiment.json",
         "trials.json",
+        "trials.csv",
         "params.json",
         "result.json",
         "progress.csv",

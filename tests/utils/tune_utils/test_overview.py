@@ -1,0 +1,113 @@
+import csv
+import json
+import math
+
+import pytest
+
+from tests.utils.tune_utils.searches import search_for
+from tests.utils.tune_utils.test_callbacks import recorder_of
+from utils.model_utils.trials import TrialEnd, read_end, write_end
+from utils.tune_utils.callbacks import mark_end
+from utils.tune_utils.early_stopping import EarlyStopping
+from utils.tune_utils.overview import summaries, write_overview
+
+DRAWS = {f"trial_{n:05d}": {"optimizer.lr": lr} for n, lr in enumerate([1e-4, 0.123456789, 3.0, 0.5])}
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """val_loss, where lower is better, of four trials: ended, stopped by ASHA, diverged, and not yet measured."""
+    values = {"trial_00000": [3.0, 2.0], "trial_00001": [1.5, 1.5, 9.0], "trial_00002": [0.5, math.nan]}
+    for name in DRAWS:
+        (tmp_path / name).mkdir()
+        rows = [{"epoch": n, "val_loss": v, "epoch_s": 1.25} for n, v in enumerate(values.get(name, []), 1)]
+        (tmp_path / name / "result.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_end(tmp_path / "trial_00000", TrialEnd("finished", 2))
+    write_end(tmp_path / "trial_00001", TrialEnd("stopped early", 3, "ASHA"))
+    write_end(tmp_path / "trial_00002", TrialEnd("diverged", 2, "epoch 3: the loss is nan"))
+    return search_for(tmp_path, {"optimizer.lr": {"grid": [1]}})
+
+
+def test_the_best_trial_comes_first_and_those_that_count_for_nothing_last(experiment):
+    found = [(line.name, line.best_epoch, line.epochs, line.ended) for line in summaries(experiment, DRAWS)]
+    assert found == [
+        ("trial_00001", 1, 3, "stopped by ASHA"),  # of equal values the earlier epoch
+        ("trial_00000", 2, 2, "finished"),
+        ("trial_00003", 0, 0, "not finished"),
+        ("trial_00002", 1, 2, "diverged"),
+    ]
+
+
+def test_the_table_and_the_file(experiment, capsys):
+    write_overview(experiment, DRAWS)
+    out = capsys.readouterr().out
+    assert "4 trials, the best val_loss first" in out
+    assert [line.split()[1] for line in out.splitlines() if "trial_" in line] == [
+        "trial_00001", "trial_00000", "trial_00003", "trial_00002",
+    ]  # fmt: skip
+    assert "0.1235" in out
+    with (experiment.folder / "trials.csv").open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert rows[0] == ["trial", "ended", "optimizer.lr", "val_loss", "best epoch", "epochs", "seconds"]
+    assert rows[1] == ["trial_00001", "stopped by ASHA", "0.123456789", "1.5", "1", "3", "3.8"]
+    assert rows[3] == ["trial_00003", "not finished", "0.5", "", "", "0", "0.0"]
+
+
+def test_one_trial_needs_no_table(experiment, capsys):
+    write_overview(experiment, {"trial_00000": {}})
+    assert capsys.readouterr().out == ""
+    assert (experiment.folder / "trials.csv").read_text().splitlines()[1] == "trial_00000,finished,2.0,2,2,2.5"
+
+
+def rows_of(folder, epochs):
+    folder.mkdir()
+    (folder / "result.json").write_text("".join(json.dumps({"epoch": n}) + "\n" for n in range(1, epochs + 1)))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "stopped_by", "end"),
+    [
+        (5, "ASHA", TrialEnd("finished", 5)),  # ASHA also ends those that have reached their last epoch
+        (2, "ASHA", TrialEnd("stopped early", 2, "ASHA")),
+        (4, None, TrialEnd("stopped early", 4, "training.early_stop_patience")),
+    ],
+)
+def test_what_has_stopped_a_trial_is_noted(epochs, stopped_by, end, tmp_path):
+    rows_of(tmp_path / "trial", epochs)
+    mark_end(tmp_path / "trial", {"training": {"epochs": 5}}, stopped_by)
+    assert read_end(tmp_path / "trial") == end
+
+
+def test_asha_and_the_plateau_stopper_say_which_trial_they_have_ended(tmp_path):
+    search = search_for(tmp_path, {}, scheduler="asha", grace_epochs=1, reduction_factor=2)
+    asha = EarlyStopping(search.ray, search.training, 8)
+    assert not asha.ends("good", {"epoch": 1, "val_loss": 0.1})
+    assert asha.ends("bad", {"epoch": 1, "val_loss": 0.9})
+    assert asha.stopped_by == {"bad": "ASHA"}
+    stopper = {"watch": "val_loss", "std": 0.1, "num_results": 2, "grace_epochs": 2}
+    plateau = EarlyStopping(search_for(tmp_path, {}, scheduler="fifo", stopper=stopper).ray, search.training, 8)
+    assert [plateau.ends("a", {"epoch": n, "val_loss": 1.0}) for n in (1, 2)] == [False, True]
+    assert plateau.stopped_by == {"a": "ray.stopper (val_loss has stopped moving)"}
+
+
+def test_lines_while_trials_run(tmp_path, capsys):
+    search = search_for(tmp_path, {}, scheduler="fifo")._replace(chance={"val_loss": 2.0})
+    for name in ("trial_00000", "trial_00001"):
+        (tmp_path / name).mkdir()
+    recorder = recorder_of(search, {"trial_00000": {}, "trial_00001": {}})
+    row = {"train_loss": 1.0, "val_loss": 0.5, "epoch_s": 90.0}
+    recorder.start("trial_00000")
+    recorder.report("trial_00000", {"epoch": 1.0, **row})
+    recorder.report("trial_00000", {"epoch": 2.0, **row})
+    recorder.end("trial_00000")
+    recorder.start("trial_00001")
+    recorder.report("trial_00001", {"epoch": 1.0, **row})
+    recorder.end("trial_00001")
+    assert capsys.readouterr().out.splitlines() == [
+        "trial_00000: starts",
+        "trial_00000: epoch 1/2, train_loss 1.0000, val_loss 0.5000 (chance 2.0000), 90.0 s, about 4 min left",
+        "trial_00000: epoch 2/2, train_loss 1.0000, val_loss 0.5000, 90.0 s, about 3 min left",
+        "trial_00001: starts",
+        "trial_00001: epoch 1/2, train_loss 1.0000, val_loss 0.5000, 90.0 s, about 2 min left",
+        "trial_00001: stopped by training.early_stop_patience after epoch 1",
+    ]
