@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from preprocessing.audio_logmel import Job, groups_of
+from preprocessing.audio_logmel import LogMelJob, groups_of
 from utils.artefact_utils import Clip, LogMelParts, LogMelSettings
 from utils.audio_utils import FrontEnd
 
@@ -26,7 +26,7 @@ def write_clips(folder: Path, files: int, clips: int) -> list[Clip]:
     return [Clip(f"fid{n:06d}", name, name, DURATION_S, SAMPLE_RATE_HZ, 1, name) for n, name in enumerate(names)]
 
 
-def jobs_of(folder: Path, clips: list[Clip], output: Path) -> tuple[LogMelParts, list[Job]]:
+def jobs_of(folder: Path, clips: list[Clip], output: Path) -> tuple[LogMelParts, list[LogMelJob]]:
     """The parts of a feature file and the jobs that write them."""
     parts = LogMelParts(output, LogMelSettings(FRONT_END.model_dump(mode="json", exclude={"name"})))
-    return parts, [Job(parts, group, folder, FRONT_END, DURATION_S) for group in groups_of(clips)]
+    return parts, [LogMelJob(parts, group, folder, FRONT_END, DURATION_S) for group in groups_of(clips)]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.frozen.audio import KEY, FrozenAudioEncoder, load_frozen_audio
+from models.frozen.audio import AUDIO_MODEL_KEY, FrozenAudioEncoder, load_frozen_audio
 from tasks import load_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.artefact_utils import (
@@ -44,7 +44,7 @@ SCRIPT = "preprocessing.audio_embeddings"
 _FAILED = ["fid", "fname", "reason"]
 
 
-class Job(NamedTuple):
+class EmbeddingJob(NamedTuple):
     """What every split is embedded with."""
 
     data: CaptionDataSpec
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = "names a file of another program" if data.audio_embeddings else "is not set"
         raise UserError(
             f"data.audio_embeddings {found}; to embed the clips name an encoder, such as "
-            f"--set '{KEY.rpartition('.')[0]}={{model: facebook/wav2vec2-base}}'"
+            f"--set '{AUDIO_MODEL_KEY.rpartition('.')[0]}={{model: facebook/wav2vec2-base}}'"
         )
     existing_folder(data.root, "data.root", "correct it")
     repairs = run.repairs()
@@ -94,14 +94,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     with making(data, "audio embeddings", repairs.foreign):
         check_disk(job, splits)
         for split, clips in splits.items():
-            write_split(job, split, clips)
+            write_embeddings(job, split, clips)
         if args.pickle:
             for split in splits:
                 write_pickle(data, split, repairs, job.settings)
     print(f"next: {command_for('main.py' if args.pickle else run.next_script(SCRIPT))}")
 
 
-def _job(run: DualEncoderRun, args: argparse.Namespace) -> Job:
+def _job(run: DualEncoderRun, args: argparse.Namespace) -> EmbeddingJob:
     """Load the encoder.
 
     Raises:
@@ -116,7 +116,7 @@ def _job(run: DualEncoderRun, args: argparse.Namespace) -> Job:
     )
     dtype = args.dtype or ("float16" if args.frames else "float32")
     settings = settings_of(encoder, wanted.layers, args.frames, dtype)
-    return Job(data, encoder, settings, args.batch_size, args.checkpoint_every, args.workers)
+    return EmbeddingJob(data, encoder, settings, args.batch_size, args.checkpoint_every, args.workers)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -152,7 +152,7 @@ def settings_of(encoder: FrozenAudioEncoder, layers: int | None, frames: bool, d
     )
 
 
-def check_disk(job: Job, splits: dict[str, list[Clip]]) -> None:
+def check_disk(job: EmbeddingJob, splits: dict[str, list[Clip]]) -> None:
     """Print the disk need of what is still to be made: all files, and the parts of the largest split.
 
     Raises:
@@ -170,7 +170,7 @@ def check_disk(job: Job, splits: dict[str, list[Clip]]) -> None:
         check_free_disk(job.data.features, whole + max(parts), "data.features")
 
 
-def _bytes(job: Job, clip: Clip) -> int:
+def _bytes(job: EmbeddingJob, clip: Clip) -> int:
     rows = job.encoder.frame_count(round(clip.duration_s * job.encoder.sample_rate_hz)) if job.frames else 1
     return 1024 + rows * job.encoder.width(job.frames) * np.dtype(job.settings.dtype).itemsize
 
@@ -179,7 +179,7 @@ def _size(number: float) -> str:
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
 
 
-def write_split(job: Job, split: str, clips: Sequence[Clip]) -> None:
+def write_embeddings(job: EmbeddingJob, split: str, clips: Sequence[Clip]) -> None:
     """Write the embeddings of one split, and the list of the clips that have none.
 
     Args:
@@ -212,7 +212,7 @@ def write_split(job: Job, split: str, clips: Sequence[Clip]) -> None:
     print(f"{split}: {len(kept)} clips, wrote {parts.path} ({_size(parts.path.stat().st_size)})")
 
 
-def embed_missing(job: Job, parts: AudioEmbeddingParts, split: str, clips: Sequence[Clip]) -> dict[str, str]:
+def embed_missing(job: EmbeddingJob, parts: AudioEmbeddingParts, split: str, clips: Sequence[Clip]) -> dict[str, str]:
     """Embed the clips that are not on disk, part by part.
 
     The parts are cut from all clips that the assembled file lacks, whatever parts there are already: so a run that was
@@ -238,7 +238,7 @@ def embed_missing(job: Job, parts: AudioEmbeddingParts, split: str, clips: Seque
 
 
 def _embedded(
-    job: Job, clips: Sequence[Clip], reasons: dict[str, str], advance: Callable[[int], object]
+    job: EmbeddingJob, clips: Sequence[Clip], reasons: dict[str, str], advance: Callable[[int], object]
 ) -> Iterator[tuple[str, Iterator[Array]]]:
     """Yield fid and array of each clip that has one; note the reasons of the others."""
     budget_s = job.batch_size * job.encoder.max_samples / job.encoder.sample_rate_hz

@@ -31,7 +31,7 @@ _PART_S = 600.0
 _FAILED = ["fid", "fname", "reason"]
 
 
-class Job(NamedTuple):
+class LogMelJob(NamedTuple):
     """What one process needs to write one part."""
 
     parts: LogMelParts
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         failures = [
             failure
             for split, clips in splits.items()
-            for failure in write_split(data, split, clips, settings, args.workers)
+            for failure in write_log_mels(data, split, clips, settings, args.workers)
         ]
     if failures:
         raise UserError(
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"next: {command_for(run.next_script(SCRIPT))}")
 
 
-def write_split(
+def write_log_mels(
     data: AudioDataSpec, split: str, clips: Sequence[Clip], settings: LogMelSettings, workers: int
 ) -> list[tuple[str, str, str]]:
     """Write the features of one split.
@@ -96,7 +96,7 @@ def write_split(
     if len(missing) < len(clips):
         print(f"{split}: {len(clips) - len(missing)} of {len(clips)} clips are on disk already")
     _check_disk(parts.path, clips, missing, settings, data.front_end)
-    jobs = [Job(parts, group, data.root, data.front_end, data.max_duration_s) for group in groups_of(missing)]
+    jobs = [LogMelJob(parts, group, data.root, data.front_end, data.max_duration_s) for group in groups_of(missing)]
     failed = run_jobs(jobs, split, len(missing), workers)
     names = {clip.fid: clip.fname for clip in clips}
     failures = [(fid, names[fid], reason) for fid, reason in failed]
@@ -110,7 +110,7 @@ def write_split(
 
 
 def run_jobs(
-    jobs: Sequence[Job], split: str, clips: int, workers: int, *, quiet: bool = False
+    jobs: Sequence[LogMelJob], split: str, clips: int, workers: int, *, quiet: bool = False
 ) -> list[tuple[str, str]]:
     """Write the parts of `clips` clips on so many processes; returns fid and reason of those that failed."""
     failed: list[tuple[str, str]] = []
@@ -130,13 +130,13 @@ def run_jobs(
     return failed
 
 
-def write_part(job: Job) -> list[tuple[str, str]]:
+def write_part(job: LogMelJob) -> list[tuple[str, str]]:
     """Write the features of some clips; returns fid and reason of those that could not be decoded."""
     clips = ((clip.fid, _log_mel_blocks(job, clip)) for clip in job.clips)
     return job.parts.write_part([clip.fid for clip in job.clips], clips)
 
 
-def _log_mel_blocks(job: Job, clip: Clip) -> Iterator[NDArray[np.float32]]:
+def _log_mel_blocks(job: LogMelJob, clip: Clip) -> Iterator[NDArray[np.float32]]:
     """The clip's log-mels: one block (T, F), or several when it is longer than data.max_duration_s."""
     stream = LogMelStream(job.front_end)
     frames = []

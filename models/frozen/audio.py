@@ -25,7 +25,7 @@ from utils.pretrained_utils import model_revision
 
 Array = NDArray[np.float32]
 
-KEY = "data.audio_embeddings.model"
+AUDIO_MODEL_KEY = "data.audio_embeddings.model"
 
 
 class _Window(NamedTuple):
@@ -176,11 +176,11 @@ def load_frozen_audio(
         UserError: no such model, one of another type, or broken files.
     """
     if not panns_files(model):
-        backbone = load_backbone(model, KEY, layers)
+        backbone = load_backbone(model, AUDIO_MODEL_KEY, layers)
     elif layers is not None:
         raise UserError(f"data.audio_embeddings.layers: {layers}, but {model} has no transformer layers; remove layers")
     else:
-        backbone = load_panns(model, KEY, front_end)
+        backbone = load_panns(model, AUDIO_MODEL_KEY, front_end)
     return FrozenAudioEncoder(model, backbone, max_duration_s, device or torch.device("cpu"), precision)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.frozen.text import KEY, FrozenTextEncoder, encode_captions
+from models.frozen.text import TEXT_MODEL_KEY, FrozenTextEncoder, encode_captions
 from models.frozen.text_loading import load_frozen_text
 from utils.artefact_utils import (
     Caption,
@@ -58,7 +58,7 @@ def write_caption_vectors(
     Raises:
         UserError: the model cannot be loaded.
     """
-    find_model(model, KEY)  # before anything is made of it, so that messages name the key
+    find_model(model, TEXT_MODEL_KEY)  # before anything is made of it, so that messages name the key
     notes: dict[str, Any] = {"model": model, "revision": model_revision(model), "made_by": made_by}
     own = text_embeddings_beside(path, model)
     # of the model's own name in any case: whichever model is finished first, the others' are found again

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.frozen.text import KEY, FrozenTextEncoder
+from models.frozen.text import TEXT_MODEL_KEY, FrozenTextEncoder
 from utils.cli_utils import UserError
 from utils.pretrained_utils import check_type, load_pretrained, read_config
 from utils.text_utils.tokens import Tokenizer, load_tokenizer
@@ -46,7 +46,7 @@ class FrozenClipText(FrozenTextEncoder):
         return self._tokenizer.counts(texts)
 
 
-def load_frozen_clip(model: str, key: str = KEY, device: torch.device | None = None) -> FrozenClipText:
+def load_frozen_clip(model: str, key: str = TEXT_MODEL_KEY, device: torch.device | None = None) -> FrozenClipText:
     """The text encoder of a CLIP, frozen.
 
     Args:

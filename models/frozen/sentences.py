@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from models.frozen.text import KEY, FrozenTextEncoder
+from models.frozen.text import TEXT_MODEL_KEY, FrozenTextEncoder
 from utils.cli_utils import UserError, short_repr
 from utils.pretrained_utils import find_model, load_pretrained, local_only, reason_of
 from utils.text_utils.tokens import check_tokenizer, count_tokens
@@ -48,7 +48,9 @@ class FrozenSentenceEncoder(FrozenTextEncoder):
         return count_tokens(tokenizer, prompted) if callable(tokenizer) else [len(text.split()) for text in prompted]
 
 
-def load_sentence_encoder(model: str, key: str = KEY, device: torch.device | None = None) -> SentenceTransformer:
+def load_sentence_encoder(
+    model: str, key: str = TEXT_MODEL_KEY, device: torch.device | None = None
+) -> SentenceTransformer:
     """A sentence-transformers model in eval mode.
 
     Args:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-KEY = "data.text_embeddings.model"  # of the YAML, for messages
+TEXT_MODEL_KEY = "data.text_embeddings.model"  # of the YAML, for messages
 
 
 class FrozenTextEncoder(ABC):

@@ -8,14 +8,14 @@ import torch
 
 from models.frozen.clip_text import CLIP_TYPES, load_frozen_clip
 from models.frozen.sentences import FrozenSentenceEncoder, load_sentence_encoder
-from models.frozen.text import KEY, FrozenTextEncoder
+from models.frozen.text import TEXT_MODEL_KEY, FrozenTextEncoder
 from utils.cli_utils import UserError
 from utils.model_packages import split_package
 from utils.pretrained_utils import find_model, local_only, read_config
 from utils.text_utils.tokens import load_tokenizer
 
 
-def load_frozen_text(model: str, key: str = KEY, device: torch.device | None = None) -> FrozenTextEncoder:
+def load_frozen_text(model: str, key: str = TEXT_MODEL_KEY, device: torch.device | None = None) -> FrozenTextEncoder:
     """The frozen network that maps captions to vectors.
 
     Args:

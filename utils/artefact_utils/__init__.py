@@ -5,14 +5,13 @@ from utils.artefact_utils.audio_embeddings import (
     AudioEmbeddingParts,
     AudioEmbeddingSettings,
     AudioSource,
-    AudioTable,
     front_end_mark,
     input_text,
     read_audio_embeddings,
 )
 from utils.artefact_utils.clip_views import ClipArrayReader
 from utils.artefact_utils.dcase2023 import BaselineClip, BaselineLogMels, read_baseline_clips
-from utils.artefact_utils.files import UnreadableError, check_is_file, is_there, read_file
+from utils.artefact_utils.files import UnreadableError, is_there
 from utils.artefact_utils.frames import FrameTable, read_frames
 from utils.artefact_utils.locks import one_at_a_time
 from utils.artefact_utils.logmels import LogMelParts, LogMelReader, LogMelSettings
@@ -39,7 +38,6 @@ from utils.artefact_utils.tables import (
     write_vocab_info,
 )
 from utils.artefact_utils.text_embeddings import (
-    TextEmbeddings,
     place_of_text_embeddings,
     read_text_embeddings,
     text_embeddings_beside,
@@ -52,7 +50,6 @@ __all__ = [
     "AudioEmbeddingParts",
     "AudioEmbeddingSettings",
     "AudioSource",
-    "AudioTable",
     "BaselineClip",
     "BaselineLogMels",
     "Caption",
@@ -65,9 +62,7 @@ __all__ = [
     "LogMelReader",
     "LogMelSettings",
     "Pairs",
-    "TextEmbeddings",
     "UnreadableError",
-    "check_is_file",
     "dump_pickle",
     "front_end_mark",
     "input_text",
@@ -82,7 +77,6 @@ __all__ = [
     "read_audio_embeddings",
     "read_baseline_clips",
     "read_clips",
-    "read_file",
     "read_frames",
     "read_pairs",
     "read_text_embeddings",

@@ -3,7 +3,6 @@
 from utils.audio_utils.containers import AudioError
 from utils.audio_utils.decoding import (
     DECODING_VERSION,
-    ClipFacts,
     header_duration_s,
     probe,
     read_wave,
@@ -17,7 +16,6 @@ from utils.audio_utils.windows import read_window
 __all__ = [
     "DECODING_VERSION",
     "AudioError",
-    "ClipFacts",
     "FrontEnd",
     "LogMelStream",
     "header_duration_s",
