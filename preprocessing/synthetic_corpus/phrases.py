@@ -18,10 +18,8 @@ from preprocessing.synthetic_corpus.vocabulary import (
     SPEED_ADJECTIVES,
     SPEED_ADVERBS,
     WORDS,
-    Agent,
-    Unit,
-    Verb,
 )
+from preprocessing.synthetic_corpus.word_forms import Agent, Unit, Verb
 
 T = TypeVar("T")
 
@@ -44,7 +42,7 @@ def draw_mention(rng: np.random.Generator, event: Event, detail: float = 1.0) ->
         event: attributes that it has no word for are never mentioned.
         detail: 0..1, scales the chances; long captions tell less of each event.
     """
-    chances = detail * np.array([0.9, 0.2 if event.loudness == "moderate" else 0.8, 0.8, 0.75])
+    chances = detail * np.array([0.7, 0.1 if event.loudness == "moderate" else 0.45, 0.5, 0.45])
     count, loudness, pitch, speed = (rng.uniform(size=4) < chances).tolist()
     return Mention(count, loudness, pitch and event.pitch != "mid", speed and event.speed != "steady")
 
@@ -69,7 +67,8 @@ def start_clause(rng: np.random.Generator, event: Event, mention: Mention) -> st
     if KINDS[event.kind].counted:
         return clause(rng, event, mention)
     words = WORDS[event.kind]
-    agent, verb = _one_of(rng, words.agents), _one_of(rng, words.verbs)
+    verb = _one_of(rng, words.verbs)
+    agent = _one_of(rng, verb.agents or words.agents)
     subject, adverbs = _subject(rng, event, mention, agent)
     start = _one_of(rng, ("start", "begin")) + ("" if agent.form == "plural" else "s")
     action = _one_of(rng, (verb.gerund, f"to {verb.plain}"))
@@ -130,7 +129,7 @@ def _agent_and_verb(rng: np.random.Generator, event: Event, mention: Mention) ->
     """Who does what; no agent when the count is to be told and the verb cannot tell it."""
     words = WORDS[event.kind]
     verb = _one_of(rng, words.verbs)
-    agent = _one_of(rng, words.agents)
+    agent = _one_of(rng, verb.agents or words.agents)
     return (None if mention.count and not verb.countable else agent), verb
 
 

@@ -16,26 +16,26 @@ KIND_PATTERNS = {
     "bell": r"\bbell\b",
     "alarm": r"\balarm",
     "knock": r"\bknock|\braps?\b|\brapping",
-    "dog": r"\bdog\b|\bhound",
+    "dog": r"\bdogs?\b|\bhound|\bsheepdog",
     "drip": r"\bdrip|water drops?\b",
-    "footsteps": r"\bfootstep|\bwalk",
+    "footsteps": r"\bfoot(?!ball)|\bwalk",
     "bird": r"\bbird|\bsongbird",
-    "horn": r"\bhorn\b",
+    "horn": r"\bhorn\b|\bhonk",
     "whistle": r"\bwhistle",
     "owl": r"\bowl\b",
-    "clap": r"\bclap",
+    "clap": r"\b(hand)?claps?\b|\bclapping",
     "telephone": r"phone\b",
-    "siren": r"\bsiren",
+    "siren": r"\bsiren|\bemergency",
     "engine": r"\bengine|\bmotor",
     "rain": r"\brain",
-    "wind": r"\bwind\b",
+    "wind": r"\bwindy?\b",
     "clock": r"\bclock",
     "saw": r"\bsaw",
     "waves": r"\bwaves\b",
-    "insect": r"\binsect",
+    "insect": r"\binsect|\bbugs?\b",
     "thunder": r"\bthunder",
     "typing": r"\btyp|keyboard",
-    "cricket": r"\bcricket",
+    "cricket": r"\bcricket|\bgrasshopper",
     "helicopter": r"\bhelicopter",
 }
 COUNT_WORDS = {
@@ -60,7 +60,8 @@ WORDS_OF = {
         "fast": r"\b(fast|rapid|quick|rapidly|quickly)\b",
     },
 }
-TOGETHER = r"while|as|over|on top of|meanwhile|with(?! both hands)|in the background|behind|at the same time"
+WITH = r"with(?! both hands| a hand saw| a wood saw)"
+TOGETHER = rf"while|as|over|on top of|meanwhile|{WITH}|in the background|behind|at the same time"
 IN_TURN = r"then|next|after that|after|before|followed by|finally|lastly|last|at the end|later|afterwards|first"
 # `and` joins two events, unless an adverb follows it
 BOUNDARY = re.compile(rf",|\b({TOGETHER}|{IN_TURN})\b|\band (?!at a|down|(?:very )?\w+ly\b(?! loud))")
