@@ -12,12 +12,13 @@ from typing import Annotated
 from pydantic import Field
 
 from models.audio_encoders.cnn6 import CNN6Spec
+from models.audio_encoders.cnn8 import CNN8Spec
 from models.audio_encoders.cnn10 import CNN10Spec
 from models.audio_encoders.cnn14 import CNN14Spec
 from models.audio_encoders.wav2vec2 import Wav2Vec2Spec
 from models.projections import AudioProjectionSpec, MLPProjectionSpec
 
 AudioEncoderSpec = Annotated[
-    CNN14Spec | CNN10Spec | CNN6Spec | Wav2Vec2Spec | AudioProjectionSpec | MLPProjectionSpec,
+    CNN14Spec | CNN10Spec | CNN8Spec | CNN6Spec | Wav2Vec2Spec | AudioProjectionSpec | MLPProjectionSpec,
     Field(discriminator="name"),
 ]

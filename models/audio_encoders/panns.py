@@ -67,8 +67,8 @@ class PANNsEncoder(PartlyFrozen):
             raise ValueError(f"{type(self).__name__} needs {self.stride} mel bands or more, got {n_mels}")
         widths = [base_channels * 2**number for number in range(len(self.pools))]
         blocks = [
-            ConvBlock(c_in, c_out, self.kernels, pool, dropout)
-            for (c_in, c_out), pool in zip(itertools.pairwise([1, *widths]), self.pools, strict=True)
+            self._block(number, c_in, c_out, dropout)
+            for number, (c_in, c_out) in enumerate(itertools.pairwise([1, *widths]))
         ]
         self.n_mels, self.out_dim, self.embed_dim = n_mels, out_dim, widths[-1]
         self.bn0 = nn.BatchNorm2d(n_mels)
@@ -82,6 +82,10 @@ class PANNsEncoder(PartlyFrozen):
         self.head_dropout = nn.Dropout(fc_dropout)
         self._blocks = tuple(blocks)
         convert_conv2d_weight_memory_format(self, torch.channels_last)  # convolutions are a quarter faster on a CPU
+
+    def _block(self, number: int, c_in: int, c_out: int, dropout: float) -> ConvBlock:
+        """Build block `number`, counted from 0."""
+        return ConvBlock(c_in, c_out, self.kernels, self.pools[number], dropout)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Embed clips in the shared space.
@@ -196,6 +200,10 @@ class PANNsSpec(Spec):
         """The pooling factor of each block."""
         return self.encoder.pools
 
+    def repair(self) -> str:
+        """Return how a bad file of weights is written again."""
+        return repair_of(self.encoder.__name__)
+
     def build(self, out_dim: int, n_mels: int) -> PANNsEncoder:
         """Build the encoder, load its initial weights, and freeze what does not learn.
 
@@ -221,7 +229,7 @@ class PANNsSpec(Spec):
         return encoder
 
     def _load(self, encoder: PANNsEncoder, path: Path) -> None:
-        checkpoint = read_weights(path, repair_of(self.encoder.__name__))
+        checkpoint = read_weights(path, self.repair())
         trained_with = checkpoint.notes.get("last_pool", "panns")
         # The opposite is allowed, since the baseline itself does so: PANNs' weights, and one more pooling.
         if trained_with == "dcase2023" and self.pools == self.encoder.pools:

@@ -143,13 +143,24 @@ class ConvBlock(nn.Module):
         kernels: the kernel size, odd, of each convolution: (3, 3) is PANNs' ConvBlock, (5,) its ConvBlock5x5.
         pool: factor of the average pooling in time and frequency.
         dropout: probability, on the output.
+        stride: of the first convolution, in time and frequency; PANNs: 1.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernels: Sequence[int], pool: int, dropout: float) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernels: Sequence[int],
+        pool: int,
+        dropout: float,
+        *,
+        stride: int = 1,
+    ) -> None:
         super().__init__()
         layers = []
         for number, kernel in enumerate(kernels, start=1):
-            conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
+            step = stride if number == 1 else 1
+            conv = nn.Conv2d(in_channels, out_channels, kernel, step, padding=kernel // 2, bias=False)
             initialise(conv)  # layer by layer: another order of random draws would change the results of a seed
             norm = MaskedBatchNorm2d(out_channels)
             self.add_module(f"conv{number}", conv)
@@ -157,7 +168,7 @@ class ConvBlock(nn.Module):
             layers.append((conv, norm))
             in_channels = out_channels
         self._layers = tuple(layers)
-        self.pool = pool
+        self.pool, self.stride = pool, stride
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, activations: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -165,13 +176,15 @@ class ConvBlock(nn.Module):
 
         Args:
             activations: (B, C, T, F) in channels_last memory, zero in the padding.
-            lengths: (B,) int64 on the CPU, frames of each clip, at least `pool`; None: no clip is padded.
+            lengths: (B,) int64 on the CPU, frames of each clip, at least `stride * pool`; None: no clip is padded.
         Returns:
-            (B, C_out, T // pool, F // pool), again zero in the padding, and the clips' new lengths.
+            (B, C_out, T / stride // pool, F / stride // pool), again zero in the padding, and the clips' new lengths.
         """
         padded = dropped = None
         if lengths is not None:
-            n_frames, device = activations.shape[2], activations.device
+            # A strided convolution keeps the frame that starts in the clip and ends after it, alone as in a batch.
+            n_frames, lengths = -(-activations.shape[2] // self.stride), -(-lengths // self.stride)
+            device = activations.device
             padded = rows_beyond(lengths, n_frames, device)
             lengths = lengths // self.pool
             # Pooling drops an odd last frame of a clip that is alone: it counts in the batch statistics, but must be

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from utils.audio_utils import FrontEnd, mel_filters
 
 
-def _block(c_in: int, c_out: int, kernels: tuple[int, ...]) -> nn.Module:
+def _block(c_in: int, c_out: int, kernels: tuple[int, ...], stride: int = 1) -> nn.Module:
     block = nn.Module()
     for number, kernel in enumerate(kernels, start=1):
-        block.add_module(f"conv{number}", nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False))
+        step = stride if number == 1 else 1
+        block.add_module(f"conv{number}", nn.Conv2d(c_in, c_out, kernel, step, kernel // 2, bias=False))
         block.add_module(f"bn{number}", nn.BatchNorm2d(c_out))
         c_in = c_out
     return block
@@ -19,14 +20,21 @@ def _block(c_in: int, c_out: int, kernels: tuple[int, ...]) -> nn.Module:
 class PlainPANNs(nn.Module):
     """Features (B, T, F), every frame a clip's own -> PANNs' embedding (B, C)."""
 
-    def __init__(self, kernels: tuple[int, ...], pools: tuple[int, ...], base: int = 64, n_mels: int = 64) -> None:
+    def __init__(
+        self,
+        kernels: tuple[tuple[int, ...], ...],  # of each block
+        pools: tuple[int, ...],
+        base: int = 64,
+        n_mels: int = 64,
+        stride: int = 1,  # of the first convolution
+    ) -> None:
         super().__init__()
         self.pools = pools
         self.bn0 = nn.BatchNorm2d(n_mels)
         c_in = 1
         for number in range(1, len(pools) + 1):
             c_out = base * 2 ** (number - 1)
-            self.add_module(f"conv_block{number}", _block(c_in, c_out, kernels))
+            self.add_module(f"conv_block{number}", _block(c_in, c_out, kernels[number - 1], stride if c_in == 1 else 1))
             c_in = c_out
         self.fc1 = nn.Linear(c_in, c_in)
 
@@ -45,14 +53,16 @@ class PlainPANNs(nn.Module):
 
 
 PLAIN = {
-    "CNN14Encoder": ((3, 3), (2, 2, 2, 2, 2, 1)),
-    "CNN10Encoder": ((3, 3), (2, 2, 2, 2)),
-    "CNN6Encoder": ((5,), (2, 2, 2, 2)),
+    "CNN14Encoder": (((3, 3),) * 6, (2, 2, 2, 2, 2, 1), 1),
+    "CNN10Encoder": (((3, 3),) * 4, (2, 2, 2, 2), 1),
+    "CNN8Encoder": (((7,), (3, 3), (3, 3), (3,)), (2, 2, 2, 1), 2),  # ours, not PANNs'
+    "CNN6Encoder": (((5,),) * 4, (2, 2, 2, 2), 1),
 }
 
 
 def plain_panns(name: str, base: int = 64, n_mels: int = 64) -> PlainPANNs:
-    return PlainPANNs(*PLAIN[name], base, n_mels)
+    kernels, pools, stride = PLAIN[name]
+    return PlainPANNs(kernels, pools, base, n_mels, stride)
 
 
 def randomise(network: nn.Module, seed: int = 0) -> None:

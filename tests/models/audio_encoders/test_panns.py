@@ -1,4 +1,4 @@
-"""The three PANNs encoders: PANNs' own numbers, indifferent to padding, and parts that can be held still."""
+"""The PANNs encoders: PANNs' own numbers, indifferent to padding, and parts that can be held still."""
 
 import pytest
 import torch
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from models.audio_encoders import AudioEncoderSpec
 from models.audio_encoders.cnn6 import CNN6Encoder
+from models.audio_encoders.cnn8 import CNN8Encoder
 from models.audio_encoders.cnn10 import CNN10Encoder
 from models.audio_encoders.cnn14 import CNN14Encoder
 from tests.models.plain_panns import plain_panns, randomise
@@ -15,7 +16,7 @@ from utils.config_utils import parse
 from utils.weight_utils import write_weights
 
 FLOOR = -36.04  # ln(2^-52), what padding holds
-ENCODERS = [CNN14Encoder, CNN10Encoder, CNN6Encoder]
+ENCODERS = [CNN14Encoder, CNN10Encoder, CNN8Encoder, CNN6Encoder]
 LENGTHS = st.lists(st.integers(1, 75), min_size=1, max_size=4)
 
 
@@ -272,6 +273,12 @@ def test_spec_refuses_weights_of_another_width(tmp_path):
 def test_spec_refuses_missing_weights(tmp_path):
     with pytest.raises(ArtefactError, match=r"none\.pth: no such file; write it again: .*--encoder CNN10Encoder$"):
         _build(weights=str(tmp_path / "none.pth"))
+
+
+def test_weights_of_a_network_that_nobody_published_are_exported_again(tmp_path):
+    remember_conf([])
+    with pytest.raises(ArtefactError, match=r"none\.pth: no such file; write it again: .*postprocessing\.export$"):
+        _build(name="CNN8Encoder", weights=str(tmp_path / "none.pth"))
 
 
 def test_spec_refuses_too_few_bands_and_too_many_frozen_blocks():
