@@ -5,7 +5,7 @@ import torch
 
 from tests.training import run_of
 from utils.model_utils import to_device
-from utils.model_utils.checkpoints import random_state, restore_random_state
+from utils.model_utils.random_states import random_state, restore_random_state
 
 
 def draw(device):

@@ -6,7 +6,6 @@ from utils.model_utils.checkpoints import (
     load_weights,
     read_checkpoint,
     read_facts,
-    seed_everything,
     weights_of,
     write_checkpoint,
 )
@@ -15,6 +14,7 @@ from utils.model_utils.divergence import DivergedError
 from utils.model_utils.frozen_weights import SavedWeights
 from utils.model_utils.loop import Fit, Report
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
+from utils.model_utils.random_states import seed_everything
 from utils.model_utils.task_protocol import Loader, Task
 from utils.model_utils.training_spec import Selection, TrainingSpec
 from utils.model_utils.trials import TrainedTrial, find_trial, read_history

@@ -16,9 +16,6 @@ from utils.model_utils.checkpoints import (
     STATE_FILE,
     fitting_weights,
     newest_whole_checkpoint,
-    random_state,
-    restore_random_state,
-    seed_everything,
     weights_of,
     write_checkpoint,
 )
@@ -27,6 +24,7 @@ from utils.model_utils.divergence import DivergedError, FiniteCheck
 from utils.model_utils.frozen_weights import FrozenNetwork, frozen_networks, weights_to_save
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
 from utils.model_utils.parameter_groups import learning_rates
+from utils.model_utils.random_states import random_state, restore_random_state, seed_everything
 from utils.model_utils.saved_state import check_optimizer_state, check_sections
 from utils.model_utils.task_protocol import Loader, Task
 from utils.model_utils.training_spec import Best, Selection, TrainingSpec

@@ -15,7 +15,8 @@ from tests.training import fit_of, keep_checkpoints, run_of
 from utils.cli_utils import ArtefactError
 from utils.config_utils import to_mapping
 from utils.model_utils import read_checkpoint, read_facts, seed_everything, write_checkpoint
-from utils.model_utils.checkpoints import newest_whole_checkpoint, random_state, restore_random_state
+from utils.model_utils.checkpoints import newest_whole_checkpoint
+from utils.model_utils.random_states import random_state, restore_random_state
 
 STATE = {"epoch": 3, "model": {"w": torch.arange(6.0).reshape(2, 3)}}
 

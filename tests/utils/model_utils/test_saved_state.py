@@ -10,7 +10,7 @@ import torch
 from tests.training import fit_of, keep_checkpoints, run_of
 from utils.cli_utils import ArtefactError
 from utils.config_utils import to_mapping
-from utils.model_utils.checkpoints import random_state, restore_random_state
+from utils.model_utils.random_states import random_state, restore_random_state
 
 SETTINGS = {
     "adam": ("optimizer={name: Adam}", "lr_scheduler={name: ReduceLROnPlateau}"),
