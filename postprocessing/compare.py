@@ -21,7 +21,7 @@ from tasks import load_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.evaluation import Direction, Evaluation, evaluate_split
 from tasks.retrieval.score_runs import run_behind
-from tasks.retrieval.scores import ScoredSplit, open_scores_of
+from tasks.retrieval.scores import SplitScores, open_scores
 from tasks.trained import keys_set, split_name
 from utils.artefact_utils import write_json, write_rows
 from utils.cli_utils import UserError, command, positive
@@ -47,14 +47,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--relevance", type=Path, help="CSV with the relevant clips of every query")
     parser.add_argument("--resamples", type=positive, default=10_000, help="of bootstrap and permutation (10 000)")
     conf, args = load_run(argv, parser, DualEncoderRun)
-    run = run_behind(args.runs, conf, keys_set(args))
+    run = run_behind(args.runs, conf, keys_set(args.set))
     split = split_name(run, args.split)
     protocol = PROTOCOLS[args.protocol]
     for path in args.runs:
         if path.suffix == ".npy":
             raise UserError(f"{path}: has no names of rows and columns; save an npz with scores, queries and files")
-    with open_scores_of(args.runs[0], run, split) as a, open_scores_of(args.runs[1], run, split) as b:
-        both = [Measured(scored, evaluate_split(scored, run, protocol, args.relevance, 1)) for scored in (a, b)]
+    with open_scores(args.runs[0], run, split) as a, open_scores(args.runs[1], run, split) as b:
+        both = [Measured(scores, evaluate_split(scores, run, protocol, args.relevance, 1)) for scores in (a, b)]
         stem = "_vs_".join(names_of(args.runs)) + f"_{split}"
         if protocol.name != DEFAULT_PROTOCOL:
             stem += f"_{protocol.name}"
@@ -64,16 +64,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 class Measured(NamedTuple):
     """One of the two systems."""
 
-    scored: ScoredSplit
+    scores: SplitScores
     evaluation: Evaluation
 
     def queries(self) -> list[str]:
         """The tid of each query of text to audio."""
-        return [self.scored.captions[row].tid for row in self.evaluation.judgements.rows]
+        return [self.scores.captions[row].tid for row in self.evaluation.judgements.rows]
 
     def clips(self) -> list[str]:
         """The fid of each clip."""
-        return [clip.fid for clip in self.scored.clips]
+        return [clip.fid for clip in self.scores.clips]
 
 
 def names_of(runs: Sequence[Path]) -> list[str]:
@@ -93,7 +93,7 @@ def write_comparison(path: Path, names: Sequence[str], both: Sequence[Measured],
     forward = compared(
         (one.evaluation.text_to_audio, two.evaluation.text_to_audio), _places(one.queries(), two.queries()), resamples
     )
-    report: dict[str, Any] = {"a": one.scored.label, "b": two.scored.label, "text_to_audio": _plain(forward)}
+    report: dict[str, Any] = {"a": one.scores.label, "b": two.scores.label, "text_to_audio": _plain(forward)}
     _print("text to audio", names, forward)
     backward = one.evaluation.audio_to_text, two.evaluation.audio_to_text
     if backward[0] is not None and backward[1] is not None:
@@ -115,7 +115,7 @@ def _refuse_others(one: Measured, two: Measured) -> None:
     for what, ids in (("clips", (one.clips(), two.clips())), ("queries", (one.queries(), two.queries()))):
         if set(ids[0]) != set(ids[1]):
             raise UserError(
-                f"{one.scored.path} has {len(ids[0])} {what}, {two.scored.path} {len(ids[1])}, and not the same ones; "
+                f"{one.scores.path} has {len(ids[0])} {what}, {two.scores.path} {len(ids[1])}, and not the same ones; "
                 "compare systems that were scored on the same tables"
             )
 
@@ -140,11 +140,11 @@ def changed_queries(one: Measured, two: Measured) -> list[Change]:
     Where a system names so many clips a query and no more, a rank beyond them counts as the next one in both.
     """
     ranks = [best_ranks(d.ranks, d.query_index, d.shape[0]) for d in (m.evaluation.text_to_audio for m in (one, two))]
-    depth = min(m.scored.depth or len(m.scored.clips) for m in (one, two))
+    depth = min(m.scores.depth or len(m.scores.clips) for m in (one, two))
     before = np.minimum(ranks[0], depth + 1)
     after = np.minimum(ranks[1][_places(one.queries(), two.queries())], depth + 1)
     gain = 1 / after - 1 / before
-    captions = [one.scored.captions[row] for row in one.evaluation.judgements.rows]
+    captions = [one.scores.captions[row] for row in one.evaluation.judgements.rows]
     return [
         (captions[q].raw_text, captions[q].fname, int(before[q]), int(after[q]), round(float(gain[q]), 6))
         for q in np.argsort(-np.abs(gain), kind="stable")

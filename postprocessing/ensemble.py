@@ -22,7 +22,7 @@ import numpy as np
 
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.score_runs import ENSEMBLE_FILE, run_behind
-from tasks.retrieval.scores import FOREIGN, ScoredSplit, open_scores_of
+from tasks.retrieval.scores import FOREIGN, SplitScores, open_scores
 from tasks.runs import load_run
 from tasks.trained import keys_set, split_name
 from utils.artefact_utils import write_json
@@ -49,7 +49,7 @@ _RESERVED = (FOREIGN, "compare")  # folders of other results in output_root
 class _Member:
     """Text to audio of one member, which is named when a score is not finite."""
 
-    def __init__(self, scored: ScoredSplit) -> None:
+    def __init__(self, scored: SplitScores) -> None:
         self._scored = scored
         self._source: ScoreSource = scored.text_to_audio()
         self.shape = self._source.shape
@@ -71,13 +71,13 @@ class _Member:
 def main(argv: Sequence[str] | None = None) -> None:
     """Choose the weights, write the mean, say what it is made of."""
     conf, args = load_run(argv, _parser(), DualEncoderRun)
-    run = run_behind(args.members, conf, keys_set(args))
+    run = run_behind(args.members, conf, keys_set(args.set))
     split = split_name(run, args.split)
     _check_members(args.members)
     folder = _folder(conf, args)
     weights, chosen = args.weights, None
     with contextlib.ExitStack() as stack:
-        opened = [stack.enter_context(open_scores_of(path, run, split)) for path in args.members]
+        opened = [stack.enter_context(open_scores(path, run, split)) for path in args.members]
         _check_alike(opened)
         if weights is None:
             chosen = _chosen(run, opened, args, split)
@@ -171,7 +171,7 @@ def _check_members(members: Sequence[Path]) -> None:
         raise UserError(f"{npy}: names no queries and files; write an npz with the arrays scores, queries and files")
 
 
-def _check_alike(opened: Sequence[ScoredSplit]) -> None:
+def _check_alike(opened: Sequence[SplitScores]) -> None:
     """All members must score the same captions against all of the same clips, in one order.
 
     Raises:
@@ -198,12 +198,12 @@ def _check_alike(opened: Sequence[ScoredSplit]) -> None:
                 )
 
 
-def _chosen(run: DualEncoderRun, opened: Sequence[ScoredSplit], args: argparse.Namespace, split: str) -> ChosenWeights:
+def _chosen(run: DualEncoderRun, opened: Sequence[SplitScores], args: argparse.Namespace, split: str) -> ChosenWeights:
     """The weights that are best on the validation split."""
     validation = run.data.splits.val
     paths = _validation_paths(args, split, validation)
     with contextlib.ExitStack() as stack:
-        scored = [stack.enter_context(open_scores_of(path, run, validation)) for path in paths]
+        scored = [stack.enter_context(open_scores(path, run, validation)) for path in paths]
         _check_alike(scored)
         for member, found, path in zip(opened, scored, args.members, strict=True):
             if not _is_foreign(path, split) and found.label != member.label:
@@ -261,7 +261,7 @@ def _beside(path: Path, validation: str) -> Path:
 
 
 def _write(
-    path: Path, opened: Sequence[ScoredSplit], weights: Weights, args: argparse.Namespace, run: DualEncoderRun
+    path: Path, opened: Sequence[SplitScores], weights: Weights, args: argparse.Namespace, run: DualEncoderRun
 ) -> None:
     first = opened[0]
     scored = {clip.fid for clip in first.clips}

@@ -18,7 +18,7 @@ import numpy as np
 
 from tasks.retrieval.errors import Errors
 from tasks.retrieval.evaluation import Direction, Indices, evaluate_split
-from tasks.retrieval.scores import open_scored
+from tasks.retrieval.score_choice import scores_of_command_line
 from utils.cli_utils import command, command_for, positive
 from utils.metric_utils.breakdown import Bin, chance_by_rank, even_bins, rank_bins
 from utils.metric_utils.intervals import Interval, bootstrap_intervals
@@ -58,29 +58,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--easiest", type=positive, default=10, help="how many of the easiest queries (default 10)")
     parser.add_argument("--protocol", choices=sorted(PROTOCOLS), help=f"of which year (default {DEFAULT_PROTOCOL})")
     parser.add_argument("--relevance", type=Path, help="CSV with the relevant clips of every query")
-    with open_scored(argv, parser) as (scored, run, args):
+    with scores_of_command_line(argv, parser) as (scores, run, args):
         protocol = PROTOCOLS[args.protocol or DEFAULT_PROTOCOL]
-        evaluation = evaluate_split(scored, run, protocol, args.relevance, max(args.top, _KEPT))
-        errors = Errors.of(scored, run, evaluation, args.top)
+        evaluation = evaluate_split(scores, run, protocol, args.relevance, max(args.top, _KEPT))
+        errors = Errors.of(scores, run, evaluation, args.top)
     page = page_of(errors, args.hardest, args.easiest)
     suffix = f"_{args.protocol}" if args.protocol else ""
-    path = scored.folder / f"{scored.split}_error_analysis{suffix}.html"
+    path = scores.folder / f"{scores.split}_error_analysis{suffix}.html"
     page.write(path)
-    public = scored.publish(path)
+    public = scores.publish(path)
     if public != path:
         page.write(public)  # from another folder the sounds lie elsewhere
     _print(errors)
     print(f"wrote {public}: open it in a browser")
-    if scored.trained is not None:
-        print(f"next: {scored.command_for('postprocessing.search', errors.text(errors.hardest(1)[0]))}")
+    if scores.trained is not None:
+        print(f"next: {scores.command_for('postprocessing.search', errors.text(errors.hardest(1)[0]))}")
     elif run.folder.is_dir():
-        print(f"next: {command_for('postprocessing.compare', str(run.folder), str(scored.path))}")
+        print(f"next: {command_for('postprocessing.compare', str(run.folder), str(scores.path))}")
 
 
 def page_of(errors: Errors, hardest: int, easiest: int) -> Page:
     """The page, section by section."""
-    scored, protocol = errors.scored, errors.evaluation.protocol
-    page = Page(f"Error analysis: retrieval on '{scored.split}'", f"{scored.label}, measured as {protocol.name}")
+    scores, protocol = errors.scores, errors.evaluation.protocol
+    page = Page(f"Error analysis: retrieval on '{scores.split}'", f"{scores.label}, measured as {protocol.name}")
     page.section("Metrics", *_metrics(errors))
     page.section("Ranks", *_ranks(errors))
     page.section("Caption length", *_broken_down(errors, errors.lengths, "words of the caption"))
@@ -142,7 +142,7 @@ def _intervals(direction: Direction) -> dict[str, dict[str, Interval]]:
 
 def _ranks(errors: Errors) -> list[Content]:
     """How many queries have their first relevant clip at which rank."""
-    depth, clips = errors.scored.depth, len(errors.scored.clips)
+    depth, clips = errors.scores.depth, len(errors.scores.clips)
     bins = rank_bins(clips if depth is None else min(depth, clips))
     labels = [b.label for b in bins]
     found = [int(b.holds(errors.ranks).sum()) for b in bins]
@@ -203,7 +203,7 @@ def _by_relevant(errors: Errors) -> list[Content]:
 
 def _intruders(errors: Errors) -> list[Content]:
     """The clips that stand among the first of many queries that do not want them."""
-    clips = len(errors.scored.clips)
+    clips = len(errors.scores.clips)
     wrong = errors.wrong[:, : errors.top]
     counts = np.bincount(errors.evaluation.best_clips[:, : errors.top][wrong], minlength=clips)
     mean = counts.sum() / clips
@@ -228,7 +228,7 @@ def _card(errors: Errors, query: int) -> Block:
         _player(errors, clip, f"sought, {_rank(errors, pair)}{_score(errors, errors.sought_scores[pair])}", good=True)
         for pair, clip in missed[:_SOUGHT_SHOWN]
     ]
-    clips, alike = errors.scored.clips, errors.fids_of_text[errors.text(query).strip()]
+    clips, alike = errors.scores.clips, errors.fids_of_text[errors.text(query).strip()]
     alike = alike - {clips[clip].fid for clip in sought}
     for place, clip in enumerate(shown, 1):
         kind = "sought, " * (clip in sought) + "has this caption too, " * (clips[clip].fid in alike)
@@ -244,17 +244,17 @@ def _card(errors: Errors, query: int) -> Block:
 
 
 def _rank(errors: Errors, pair: int) -> str:
-    rank, depth = errors.forward.ranks[pair], errors.scored.depth
+    rank, depth = errors.forward.ranks[pair], errors.scores.depth
     return f"rank {rank}" if depth is None or rank <= depth else f"not among the {depth} named"
 
 
 def _score(errors: Errors, score: float) -> str:
     """Lists of names have no scores."""
-    return f", score {score:.4f}" if errors.scored.depth is None else ""
+    return f", score {score:.4f}" if errors.scores.depth is None else ""
 
 
 def _player(errors: Errors, column: int, line: str, good: bool = False) -> Player:
-    clip = errors.scored.clips[column]
+    clip = errors.scores.clips[column]
     captions = errors.captions_of.get(clip.fid, [])
     told: list[Content] = [Details(captions[0], captions[1:])] if len(captions) > 1 else [*captions]
     below = [Paragraph([line], quiet=True), *told, Paragraph([clip.fname], quiet=True)]
@@ -269,7 +269,7 @@ def _print(errors: Errors) -> None:
     for key in sorted(chance, key=_order):
         interval = drawn.get(key)
         rows.append([key, f"{found[key]:.4f}", "" if interval is None else _both(interval), f"{chance[key]:.4f}"])
-    title = f"Text to audio on '{errors.scored.split}', {errors.scored.label}, {errors.evaluation.protocol.name}"
+    title = f"Text to audio on '{errors.scores.split}', {errors.scores.label}, {errors.evaluation.protocol.name}"
     print_table(title, ["", "value", "95 % (bootstrap by clip)", "chance"], rows)
 
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.matching import caption_rows
-from tasks.retrieval.scores import ScoredSplit, add_scored_arguments, open_scored
+from tasks.retrieval.score_choice import add_score_arguments, scores_of_command_line
+from tasks.retrieval.scores import SplitScores
 from tasks.runs import load_run
 from tasks.trained import split_name
 from utils.artefact_utils.retrieval import (
@@ -54,38 +55,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     only_check = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     only_check.add_argument("--check")
     if only_check.parse_known_args(argv)[0].check is None:
-        with open_scored(argv, parser) as (scored, run, args):
-            return _write(scored, run, args)
-    add_scored_arguments(parser)
+        with scores_of_command_line(argv, parser) as (scores, run, args):
+            queries = _queries_file(run, scores.split, args.year, args.relevance)
+            path = write_submission(scores, args.year, queries, args.output)
+            return print_problems(path, run, scores.split, args.year, queries)
+    add_score_arguments(parser)
     run, args = load_run(argv, parser, DualEncoderRun)
-    return _check(args.check, run, split_name(run, args.split), args)
+    split = split_name(run, args.split)
+    return print_problems(args.check, run, split, args.year, _queries_file(run, split, args.year, args.relevance))
 
 
-def _write(scored: ScoredSplit, run: DualEncoderRun, args: argparse.Namespace) -> int:
-    """Write the file, then check it as any other: a clip without scores would be missing.
+def write_submission(scores: SplitScores, year: int, queries: Path | None, output: Path | None) -> Path:
+    """Write the file of a year.
 
+    Args:
+        scores: of a split.
+        year: whose format.
+        queries: the list of queries of the matrix; None: all captions.
+        output: the file; None: beside the scores.
+    Returns:
+        The path to name to the user.
     Raises:
         UserError: a score is not finite, or the scores tell too little.
     """
-    path: Path = args.output or scored.folder / f"{scored.split}_submission_{args.year}.csv"
-    needed = min(TOP, len(scored.clips))
-    if scored.depth is not None and (args.year == _MATRIX_YEAR or scored.depth < needed):
-        wanted = "the scores of all clips" if args.year == _MATRIX_YEAR else f"{needed} clips a caption"
-        raise UserError(f"{scored.path}: names {scored.depth} clips a query, {args.year} wants {wanted}; give scores")
+    path = output or scores.folder / f"{scores.split}_submission_{year}.csv"
+    needed = min(TOP, len(scores.clips))
+    if scores.depth is not None and (year == _MATRIX_YEAR or scores.depth < needed):
+        wanted = "the scores of all clips" if year == _MATRIX_YEAR else f"{needed} clips a caption"
+        raise UserError(f"{scores.path}: names {scores.depth} clips a query, {year} wants {wanted}; give scores")
+    names = [clip.fname for clip in scores.clips]
     try:
-        if args.year == _MATRIX_YEAR:
-            texts, rows = _scored_queries(scored, _queries_file(run, scored.split, args))
-            names = [clip.fname for clip in scored.clips]
-            write_matrix_submission(path, texts, names, _rows_of(scored.text_to_audio(), rows))
+        if year == _MATRIX_YEAR:
+            texts, rows = _scored_queries(scores, queries)
+            write_matrix_submission(path, texts, names, _rows_of(scores.text_to_audio(), rows))
         else:
-            best, _ = top_k(scored.text_to_audio(), TOP)
-            raw = [caption.raw_text for caption in scored.captions]
-            write_ranked_submission(path, raw, ([scored.clips[c].fname for c in row] for row in best))
+            best, _ = top_k(scores.text_to_audio(), TOP)
+            raw = [caption.raw_text for caption in scores.captions]
+            write_ranked_submission(path, raw, ([names[column] for column in row] for row in best))
     except NonFiniteScoreError as error:
-        raise scored.not_finite(error) from error
-    shown = path if args.output else scored.publish(path)
-    print(f"{scored.label}: wrote {shown}")
-    return _check(shown, run, scored.split, args)
+        raise scores.not_finite(error) from error
+    shown = path if output else scores.publish(path)
+    print(f"{scores.label}: wrote {shown}")
+    return shown
 
 
 def _rows_of(source: ScoreSource, rows: Indices) -> Iterator[NDArray[Any]]:
@@ -105,20 +116,20 @@ def _rows_of(source: ScoreSource, rows: Indices) -> Iterator[NDArray[Any]]:
         yield from kept
 
 
-def _scored_queries(scored: ScoredSplit, listed: Path | None) -> tuple[list[str], Indices]:
+def _scored_queries(scores: SplitScores, listed: Path | None) -> tuple[list[str], Indices]:
     """The queries of 2025, and the row of each.
 
     Raises:
         UserError: no query of the list is a caption of the split, or the list is broken.
     """
     if listed is None:
-        return [caption.raw_text for caption in scored.captions], np.arange(len(scored.captions))
+        return [caption.raw_text for caption in scores.captions], np.arange(len(scores.captions))
     texts = _listed_queries(listed)
-    rows = caption_rows(texts, scored.captions)
+    rows = caption_rows(texts, scores.captions)
     missing = np.flatnonzero(rows < 0)
     if len(missing) == len(texts):
         raise UserError(
-            f"{listed}: none of its {len(texts)} queries is a caption of '{scored.split}', the first is '{texts[0]}'; "
+            f"{listed}: none of its {len(texts)} queries is a caption of '{scores.split}', the first is '{texts[0]}'; "
             "give the list of this split with --relevance, or another --split"
         )
     if len(missing):
@@ -127,12 +138,12 @@ def _scored_queries(scored: ScoredSplit, listed: Path | None) -> tuple[list[str]
     return [text for text, row in zip(texts, rows, strict=True) if row >= 0], rows[rows >= 0]
 
 
-def _queries_file(run: DualEncoderRun, split: str, args: argparse.Namespace) -> Path | None:
-    """The list of queries: the one that is given, or else that of the evaluation split in data.root."""
-    standing = run.data.root / RELEVANCE_FILE
-    if args.relevance is None and split == run.data.splits.eval and standing.is_file():
-        return standing
-    return args.relevance
+def _queries_file(run: DualEncoderRun, split: str, year: int, given: Path | None) -> Path | None:
+    """The list of queries of a matrix: the one that is given, or else that of the evaluation split in data.root."""
+    if year != _MATRIX_YEAR:
+        return None
+    beside = run.data.root / RELEVANCE_FILE
+    return beside if given is None and split == run.data.splits.eval and beside.is_file() else given
 
 
 def _listed_queries(path: Path) -> list[str]:
@@ -143,23 +154,29 @@ def _listed_queries(path: Path) -> list[str]:
     return list(spelled.values())
 
 
-def _check(path: Path, run: DualEncoderRun, split: str, args: argparse.Namespace) -> int:
-    """Print what is wrong with a file; returns the exit code."""
+def print_problems(path: Path, run: DualEncoderRun, split: str, year: int, queries: Path | None) -> int:
+    """Check a file, also one that was written here: a clip without scores would be missing; returns the exit code.
+
+    Args:
+        path: the submission.
+        run: its tables say which clips and captions there are.
+        split: its own name.
+        year: whose format.
+        queries: the list of queries of the matrix; None: all captions.
+    Raises:
+        UserError: the file, the list or a table cannot be read.
+    """
     clips, captions = read_tables(run.data, split, run.repairs().tables)
-    listed = _queries_file(run, split, args) if args.year == _MATRIX_YEAR else None
     raw, names = [caption.raw_text for caption in captions], [clip.fname for clip in clips]
-    if listed is None:
-        found = check_submission(path, args.year, raw, names)
+    if queries is None:
+        found = check_submission(path, year, raw, names)
     else:
-        found = check_submission(path, args.year, _listed_queries(listed), names, raw, listed.name)
+        found = check_submission(path, year, _listed_queries(queries), names, raw, queries.name)
     for problem in found.problems:
         print(printable(problem))
     counts = f"{found.rows} queries, {found.files} different clips of {len(clips)}"
-    if not found.total:
-        print(f"{path}: right for {args.year}: {counts}")
-        return 0
-    print(f"{path}: {found.total} problems: {counts}")
-    return 1
+    print(f"{path}: {found.total} problems: {counts}" if found.total else f"{path}: right for {year}: {counts}")
+    return int(found.total > 0)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from typing import Any
 
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.evaluation import Direction, Evaluation, evaluate_split
-from tasks.retrieval.scores import ScoredSplit, open_scored
+from tasks.retrieval.score_choice import scores_of_command_line
+from tasks.retrieval.scores import SplitScores
 from utils.artefact_utils import write_json, write_rows
 from utils.cli_utils import command, printable
 from utils.metric_utils.pairing import SelectedCandidates, first_caption_of_each_clip, pairing_accuracy
@@ -57,22 +58,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--relevance", type=Path, help="CSV with the relevant clips of every query (query, audio_filenames)"
     )
-    with open_scored(argv, parser) as (scored, run, args):
+    with scores_of_command_line(argv, parser) as (scores, run, args):
         protocol = PROTOCOLS[args.protocol or DEFAULT_PROTOCOL]
-        evaluation = evaluate_split(scored, run, protocol, args.relevance, min(TOP, scored.depth or TOP))
-        report = report_of(evaluation, scored, run)
+        evaluation = evaluate_split(scores, run, protocol, args.relevance, min(TOP, scores.depth or TOP))
+        report = report_of(evaluation, scores, run)
         suffix = f"_{args.protocol}" if args.protocol else ""
-        write_results(scored, evaluation, report, suffix)
+        write_results(scores, evaluation, report, suffix)
         again = [
             part
             for name in ("protocol", "relevance")
             if (value := vars(args)[name])
             for part in (f"--{name}", str(value))
         ]
-        print(f"next: {scored.command_for('postprocessing.error_analysis', *again)}")
+        print(f"next: {scores.command_for('postprocessing.error_analysis', *again)}")
 
 
-def report_of(evaluation: Evaluation, scored: ScoredSplit, run: DualEncoderRun) -> dict[str, Any]:
+def report_of(evaluation: Evaluation, scores: SplitScores, run: DualEncoderRun) -> dict[str, Any]:
     """Everything that was measured, as JSON holds it."""
     directions = _directions(evaluation)
     report: dict[str, Any] = {
@@ -82,13 +83,13 @@ def report_of(evaluation: Evaluation, scored: ScoredSplit, run: DualEncoderRun) 
         **_ceiling(evaluation),
         "protocol": {"name": evaluation.protocol.name, "leading": evaluation.protocol.leading},
         "left_out": {
-            "clips": len(scored.left_out),
-            "captions": len(scored.tables.captions) - len(scored.asked),
+            "clips": len(scores.left_out),
+            "captions": len(scores.tables.captions) - len(scores.captions_to_score),
         },
-        "made_from": {"split": scored.split, "checkpoint": scored.label, "scores": str(scored.path)},
+        "made_from": {"split": scores.split, "checkpoint": scores.label, "scores": str(scores.path)},
     }
     if run.accuracy_cutoffs and "audio_to_text" in directions:
-        _add_accuracy(report, scored, run)
+        _add_accuracy(report, scores, run)
     matched = evaluation.judgements.matched
     if matched is not None:
         report["relevance"] = {
@@ -118,11 +119,11 @@ def _directions(evaluation: Evaluation) -> dict[str, Direction]:
     return directions
 
 
-def _add_accuracy(report: dict[str, Any], scored: ScoredSplit, run: DualEncoderRun) -> None:
+def _add_accuracy(report: dict[str, Any], scores: SplitScores, run: DualEncoderRun) -> None:
     """Put accuracy@k of each clip's own caption, and its chance, beside the other numbers of audio to text."""
-    first = first_caption_of_each_clip(scored.clip_of_caption, len(scored.clips))
+    first = first_caption_of_each_clip(scores.clip_of_caption, len(scores.clips))
     batch_size = min(run.training.batch_size, len(first))
-    source = SelectedCandidates(scored.audio_to_text(), first)
+    source = SelectedCandidates(scores.audio_to_text(), first)
     accuracy = pairing_accuracy(source, batch_size, cutoffs=run.accuracy_cutoffs)
     report["audio_to_text"] |= {**accuracy.measured, "accuracy_candidates": len(first), "accuracy_batch": batch_size}
     report["chance"]["audio_to_text"] |= accuracy.chance
@@ -130,29 +131,29 @@ def _add_accuracy(report: dict[str, Any], scored: ScoredSplit, run: DualEncoderR
     report["factor_over_chance"] = {"audio_to_text": accuracy.factor}
 
 
-def write_results(scored: ScoredSplit, evaluation: Evaluation, report: dict[str, Any], suffix: str) -> None:
+def write_results(scores: SplitScores, evaluation: Evaluation, report: dict[str, Any], suffix: str) -> None:
     """Write the JSON, the CSV and the curves; print the table and the next command."""
-    metrics = scored.folder / f"{scored.split}_retrieval_metrics{suffix}.json"
-    table = scored.folder / f"{scored.split}.t2a_retrieval.csv"
-    if len(evaluation.judgements.rows) == len(scored.captions):
+    metrics = scores.folder / f"{scores.split}_retrieval_metrics{suffix}.json"
+    table = scores.folder / f"{scores.split}.t2a_retrieval.csv"
+    if len(evaluation.judgements.rows) == len(scores.captions):
         width = evaluation.best_clips.shape[1]
-        names = [clip.fname for clip in scored.clips]
-        rows = zip(scored.captions, evaluation.best_clips, strict=True)
+        names = [clip.fname for clip in scores.clips]
+        rows = zip(scores.captions, evaluation.best_clips, strict=True)
         write_rows(
             table,
             ["caption", *(f"file_name_{n}" for n in range(1, width + 1))],
             ([caption.raw_text, *(names[column] for column in best)] for caption, best in rows),
         )
-        print(f"wrote {scored.publish(table)}")
-    _plot(scored)
+        print(f"wrote {scores.publish(table)}")
+    _plot(scores)
     write_json(metrics, report)
-    _print(scored, evaluation, report)
-    print(f"wrote {scored.publish(metrics)}")
+    _print(scores, evaluation, report)
+    print(f"wrote {scores.publish(metrics)}")
 
 
-def _plot(scored: ScoredSplit) -> None:
+def _plot(scores: SplitScores) -> None:
     """Write learning_curves.png: what the trial's epochs measured, loss and accuracy side by side."""
-    trained = scored.trained
+    trained = scores.trained
     history = [] if trained is None else read_history(trained.trial.folder)
     if trained is None or not history:
         return  # scores of another system, or a trial that was not trained under Ray Tune
@@ -170,22 +171,22 @@ def _plot(scored: ScoredSplit) -> None:
         return  # rows that were edited, without any of these numbers
     title = f"{trained.trial.folder.parent.name}, {trained.trial.folder.name}"
     plot_curves(path, title, [int(row["epoch"]) for row in history], panels, trained.trial.checkpoint.epoch)
-    print(f"wrote {scored.publish(path)}")
+    print(f"wrote {scores.publish(path)}")
 
 
 def _lines(history: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, list[float]]:
     return {key: [row[key] for row in history] for key in keys if all(key in row for row in history)}
 
 
-def _print(scored: ScoredSplit, evaluation: Evaluation, report: dict[str, Any]) -> None:
+def _print(scores: SplitScores, evaluation: Evaluation, report: dict[str, Any]) -> None:
     """A table for each direction: the number, its interval, and chance."""
     leading, left_out = evaluation.protocol.leading, report["left_out"]
     if left_out["clips"]:
         print(
-            f"{left_out['clips']} clips and {left_out['captions']} captions of '{scored.split}' are left out of all "
+            f"{left_out['clips']} clips and {left_out['captions']} captions of '{scores.split}' are left out of all "
             "numbers: the frozen encoder refused them"
         )
-    print(f"\n'{scored.split}', {scored.label}; {evaluation.protocol.name}, {leading} of text to audio leads")
+    print(f"\n'{scores.split}', {scores.label}; {evaluation.protocol.name}, {leading} of text to audio leads")
     for name in _directions(evaluation):
         rows = [[key, *_cells(report, name, key)] for key in sorted(report[name], key=_order)]
         print_table(

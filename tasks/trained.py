@@ -58,7 +58,7 @@ class CheckpointChoice(NamedTuple):
     @classmethod
     def of(cls, args: argparse.Namespace) -> CheckpointChoice:
         """Of the arguments that `add_checkpoint_arguments` and `load_run` have added."""
-        return cls(args.run, args.trial, args.checkpoint, args.split, keys_set(args))
+        return cls(args.run, args.trial, args.checkpoint, args.split, keys_set(args.set))
 
     def arguments(self) -> list[str]:
         """The same as a command line, without `--set`."""
@@ -160,9 +160,9 @@ def load_trained_run(
     return find_trained_run(conf, CheckpointChoice.of(args), kind), args
 
 
-def keys_set(args: argparse.Namespace) -> list[str]:
+def keys_set(settings: Sequence[str]) -> list[str]:
     """The keys that `--set` named."""
-    return [setting.partition("=")[0] for setting in args.set]
+    return [setting.partition("=")[0] for setting in settings]
 
 
 def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.evaluation import Direction, Evaluation, Indices, Values
-from tasks.retrieval.scores import ScoredSplit
+from tasks.retrieval.scores import SplitScores
 from utils.metric_utils.breakdown import scores_of
 from utils.metric_utils.retrieval import best_ranks
 from utils.metric_utils.scores import SelectedQueries
@@ -21,7 +21,7 @@ class Errors:
     """What the scores say of each query.
 
     Attributes:
-        scored: captions and clips.
+        scores: of the split, with its captions and clips.
         root: the folder that the clips' paths start from.
         evaluation: ranks and metrics.
         top: clips to show of each query.
@@ -29,7 +29,7 @@ class Errors:
         best_scores: (Q, kept) of each query's best clips.
     """
 
-    scored: ScoredSplit
+    scores: SplitScores
     root: Path
     evaluation: Evaluation
     top: int
@@ -37,19 +37,19 @@ class Errors:
     best_scores: Values
 
     @classmethod
-    def of(cls, scored: ScoredSplit, run: DualEncoderRun, evaluation: Evaluation, top: int) -> Errors:
+    def of(cls, scores: SplitScores, run: DualEncoderRun, evaluation: Evaluation, top: int) -> Errors:
         """Read the scores that the page shows."""
         best, judged = evaluation.best_clips, evaluation.judgements
         queries = np.repeat(np.arange(len(best)), best.shape[1])
-        source = SelectedQueries(scored.text_to_audio(), judged.rows)
-        scores = scores_of(
+        source = SelectedQueries(scores.text_to_audio(), judged.rows)
+        found = scores_of(
             source,
             np.concatenate([judged.query_index, queries]),
             np.concatenate([judged.item_index, best.ravel()]),
         )
         pairs = len(judged.query_index)
-        top = top if scored.depth is None else min(top, scored.depth)  # beyond it the order is nobody's
-        return cls(scored, run.data.root, evaluation, top, scores[:pairs], scores[pairs:].reshape(best.shape))
+        top = top if scores.depth is None else min(top, scores.depth)  # beyond it the order is nobody's
+        return cls(scores, run.data.root, evaluation, top, found[:pairs], found[pairs:].reshape(best.shape))
 
     @property
     def forward(self) -> Direction:
@@ -72,12 +72,12 @@ class Errors:
     def ranks(self) -> Indices:
         """(Q,) of each query's best relevant clip; of lists, their length + 1 where it is not named."""
         found = best_ranks(self.forward.ranks, self.forward.query_index, self.forward.shape[0])
-        return found if self.scored.depth is None else np.minimum(found, self.scored.depth + 1)
+        return found if self.scores.depth is None else np.minimum(found, self.scores.depth + 1)
 
     @cached_property
     def wrong(self) -> np.ndarray:
         """(Q, kept) bool, which of the best clips are not relevant."""
-        judged, clips = self.evaluation.judgements, len(self.scored.clips)
+        judged, clips = self.evaluation.judgements, len(self.scores.clips)
         best = self.evaluation.best_clips + clips * np.arange(len(judged.rows))[:, None]
         return ~np.isin(best, judged.item_index + clips * judged.query_index)
 
@@ -106,18 +106,18 @@ class Errors:
 
     def text(self, query: int) -> str:
         """A query, as the data set spells it."""
-        return self.scored.captions[self.evaluation.judgements.rows[query]].raw_text
+        return self.scores.captions[self.evaluation.judgements.rows[query]].raw_text
 
     @cached_property
     def lengths(self) -> Indices:
         """(Q,) words of each query."""
-        return np.array([len(self.scored.captions[row].tokens) for row in self.evaluation.judgements.rows])
+        return np.array([len(self.scores.captions[row].tokens) for row in self.evaluation.judgements.rows])
 
     @cached_property
     def fids_of_text(self) -> dict[str, set[str]]:
         """The clips that have a caption of these words."""
         found: dict[str, set[str]] = {}
-        for caption in self.scored.captions:
+        for caption in self.scores.captions:
             found.setdefault(caption.raw_text.strip(), set()).add(caption.fid)
         return found
 
@@ -125,7 +125,7 @@ class Errors:
     def captions_of(self) -> dict[str, list[str]]:
         """Every clip's captions, by fid."""
         found: dict[str, list[str]] = {}
-        for caption in self.scored.captions:
+        for caption in self.scores.captions:
             found.setdefault(caption.fid, []).append(caption.raw_text)
         return found
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.matching import MatchedQueries, match_queries
-from tasks.retrieval.scores import ScoredSplit
+from tasks.retrieval.scores import SplitScores
 from utils.artefact_utils import Caption
 from utils.artefact_utils.retrieval import read_relevance
 from utils.cli_utils import UserError
@@ -125,12 +125,12 @@ class Evaluation(NamedTuple):
 
 
 def evaluate_split(
-    scored: ScoredSplit, run: DualEncoderRun, protocol: Protocol, relevance: Path | None = None, top: int = 10
+    scores: SplitScores, run: DualEncoderRun, protocol: Protocol, relevance: Path | None = None, top: int = 10
 ) -> Evaluation:
     """Rank both directions, in one pass each.
 
     Args:
-        scored: the scores.
+        scores: of a split.
         run: tells where the relevance lists of its data lie.
         protocol: what to measure.
         relevance: another file of relevance lists than data.root's.
@@ -138,19 +138,19 @@ def evaluate_split(
     Raises:
         UserError: a score is not finite, or the protocol needs relevance lists that are missing or match nothing.
     """
-    judgements = judge(scored, run, protocol, relevance)
-    rows, own = judgements.rows, scored.clip_of_caption
-    source: ScoreSource = scored.text_to_audio()
-    if len(rows) < len(scored.captions):
+    judgements = judge(scores, run, protocol, relevance)
+    rows, own = judgements.rows, scores.clip_of_caption
+    source: ScoreSource = scores.text_to_audio()
+    if len(rows) < len(scores.captions):
         source = SelectedQueries(source, rows)
-    pairs = Relevance(judgements.query_index, judgements.item_index, len(rows), len(scored.clips))
+    pairs = Relevance(judgements.query_index, judgements.item_index, len(rows), len(scores.clips))
     try:
         ranking = rank_and_top_k(source, pairs, top)
     except NonFiniteScoreError as error:
-        raise scored.not_finite(_of_caption(error, rows)) from error
-    depth = scored.depth if scored.depth != len(scored.clips) else None  # a list of all clips tells every rank
+        raise scores.not_finite(_of_caption(error, rows)) from error
+    depth = scores.depth if scores.depth != len(scores.clips) else None  # a list of all clips tells every rank
     forward = Direction(
-        (len(rows), len(scored.clips)),
+        (len(rows), len(scores.clips)),
         ranking.ranks,
         judgements.query_index,
         own[rows],
@@ -158,16 +158,16 @@ def evaluate_split(
         judgements.gains,
         knows_ranks=depth is None,
     )
-    backward = _audio_to_text(scored, protocol.audio_to_text) if scored.is_whole else None
-    shared = _shared_captions(scored, judgements, forward)
+    backward = _audio_to_text(scores, protocol.audio_to_text) if scores.is_whole else None
+    shared = _shared_captions(scores, judgements, forward)
     return Evaluation(protocol, judgements, forward, backward, ranking.top_index, shared)
 
 
-def _shared_captions(scored: ScoredSplit, judgements: Judgements, forward: Direction) -> SharedCaptions | None:
+def _shared_captions(scores: SplitScores, judgements: Judgements, forward: Direction) -> SharedCaptions | None:
     """Lists of relevant clips say themselves which clips of a query are right: they set no such ceiling."""
     if judgements.matched is not None:
         return None
-    spelled = [scored.captions[row].raw_text.strip() for row in judgements.rows.tolist()]
+    spelled = [scores.captions[row].raw_text.strip() for row in judgements.rows.tolist()]
     texts = np.unique(np.array(spelled, object), return_inverse=True)[1]
     shared = is_shared(texts, judgements.item_index)
     if not shared.any():
@@ -175,49 +175,49 @@ def _shared_captions(scored: ScoredSplit, judgements: Judgements, forward: Direc
     return SharedCaptions(texts, shared, ceiling_of_shared_queries(texts, judgements.item_index, forward.cutoffs))
 
 
-def judge(scored: ScoredSplit, run: DualEncoderRun, protocol: Protocol, relevance: Path | None) -> Judgements:
+def judge(scores: SplitScores, run: DualEncoderRun, protocol: Protocol, relevance: Path | None) -> Judgements:
     """Which clips are relevant to which captions: each caption's own, or those of the relevance lists.
 
     Raises:
         UserError: the lists are missing, broken, or match no caption.
     """
     if not protocol.several_relevant and relevance is None:
-        _refuse_missing(scored, scored.asked, f"{protocol.name} asks for every caption")
-        rows = np.arange(len(scored.captions))
-        return Judgements(rows, rows, scored.clip_of_caption, None, None, None)
+        _refuse_missing(scores, scores.captions_to_score, f"{protocol.name} asks for every caption")
+        rows = np.arange(len(scores.captions))
+        return Judgements(rows, rows, scores.clip_of_caption, None, None, None)
     file = relevance or run.data.root / RELEVANCE_FILE
     if not file.is_file():
         raise UserError(
             f"{file}: no such file; expected the relevant clips of every query (query, audio_filenames) that "
             f"{protocol.name} is measured by: name the file with --relevance"
         )
-    asked = scored.asked
-    matched = match_queries(read_relevance(file, scored.ids), asked, scored.clips)
+    asked = scores.captions_to_score
+    matched = match_queries(read_relevance(file, scores.ids), asked, scores.clips)
     if not len(matched.rows):
         if not matched.unmatched:
-            found = f"none of its files is a clip of '{scored.split}', such as {matched.unknown_files[:1]}"
+            found = f"none of its files is a clip of '{scores.split}', such as {matched.unknown_files[:1]}"
             raise UserError(f"{file}: {found}; name the split that it belongs to with --split")
         raise UserError(
-            f"{file}: none of its queries is a caption of '{scored.split}', such as '{matched.unmatched[0]}'; "
+            f"{file}: none of its queries is a caption of '{scores.split}', such as '{matched.unmatched[0]}'; "
             "name the split that it belongs to with --split, or, of ids, the tables that they are from with --ids FILE"
         )
     queries = [asked[row] for row in matched.rows.tolist()]
-    _refuse_missing(scored, queries, f"{file.name} asks for {len(queries)} captions")
+    _refuse_missing(scores, queries, f"{file.name} asks for {len(queries)} captions")
     gains = None if (matched.gains == 1).all() else matched.gains
-    row_of = {caption.tid: row for row, caption in enumerate(scored.captions)}
+    row_of = {caption.tid: row for row, caption in enumerate(scores.captions)}
     rows = np.array([row_of[caption.tid] for caption in queries])
     order = np.argsort(rows)  # as the blocks of the scores come
     place = np.argsort(order)  # of each query in that order
     return Judgements(rows[order], place[matched.query_index], matched.item_index, gains, matched, file)
 
 
-def _refuse_missing(scored: ScoredSplit, wanted: Sequence[Caption], why: str) -> None:
+def _refuse_missing(scores: SplitScores, wanted: Sequence[Caption], why: str) -> None:
     """Every caption that is asked for must have scores."""
-    there = {caption.tid for caption in scored.captions}
+    there = {caption.tid for caption in scores.captions}
     missing = [caption for caption in wanted if caption.tid not in there]
     if missing:
         raise UserError(
-            f"{scored.path}: {len(missing)} captions have no scores, the first is '{missing[0].raw_text}', and {why}; "
+            f"{scores.path}: {len(missing)} captions have no scores, the first is '{missing[0].raw_text}', and {why}; "
             "add their rows"
         )
 
@@ -227,11 +227,11 @@ def _of_caption(error: NonFiniteScoreError, rows: Indices) -> NonFiniteScoreErro
     return NonFiniteScoreError(int(rows[error.query]), error.candidate, error.value)
 
 
-def _audio_to_text(scored: ScoredSplit, cutoffs: Cutoffs) -> Direction:
-    order = tie_order(len(scored.captions))
-    clips, captions = scored.clip_of_caption[order], np.arange(len(order))
-    shape = (len(scored.clips), len(scored.captions))
-    source = SelectedCandidates(scored.audio_to_text(), order)
+def _audio_to_text(scores: SplitScores, cutoffs: Cutoffs) -> Direction:
+    order = tie_order(len(scores.captions))
+    clips, captions = scores.clip_of_caption[order], np.arange(len(order))
+    shape = (len(scores.clips), len(scores.captions))
+    source = SelectedCandidates(scores.audio_to_text(), order)
     ranks = rank_and_top_k(source, Relevance(clips, captions, *shape), 0).ranks
     return Direction(shape, ranks, clips, np.arange(shape[0]), cutoffs)
 

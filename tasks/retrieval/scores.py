@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -15,12 +14,11 @@ from numpy.typing import NDArray
 
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
 from tasks.retrieval.matching import align_scores, captions_among
-from tasks.retrieval.score_runs import ENSEMBLE_FILE, run_behind
-from tasks.runs import load_run
-from tasks.trained import CheckpointChoice, TrainedRun, add_checkpoint_arguments, find_trained_run, split_name
+from tasks.retrieval.score_runs import ENSEMBLE_FILE
+from tasks.trained import TrainedRun
 from utils.artefact_utils import Caption, Clip
 from utils.artefact_utils.retrieval import ForeignScores, ScoreReader, read_foreign_scores, read_id_names, shelf_of
-from utils.cli_utils import ArtefactError, UserError, command_for, python, remembered_conf, shell_join
+from utils.cli_utils import ArtefactError, UserError, command_for, python, shell_join
 from utils.data_utils import Tables, read_tables
 from utils.metric_utils.scores import MatrixScores, NonFiniteScoreError, ScoreSource
 from utils.model_utils import TrainedTrial, find_trial
@@ -50,7 +48,7 @@ def trained_dual_encoder(trained: TrainedRun[DualEncoderRun]) -> DualEncoderTask
 
 
 @dataclass(frozen=True)
-class ScoredSplit:
+class SplitScores:
     """Every caption of a split scored against every clip.
 
     Attributes:
@@ -91,14 +89,14 @@ class ScoredSplit:
         return np.array([columns[caption.fid] for caption in self.captions], np.int64)
 
     @property
-    def asked(self) -> list[Caption]:
-        """The captions that must have scores: all of the split but those of clips that were left out."""
+    def captions_to_score(self) -> list[Caption]:
+        """The captions of the split that must have scores: all but those of clips that were left out."""
         return [caption for caption in self.tables.captions if caption.fid not in self.left_out]
 
     @property
     def is_whole(self) -> bool:
         """Whether every caption has a score with every clip."""
-        return self.depth is None and len(self.captions) == len(self.asked)
+        return self.depth is None and len(self.captions) == len(self.captions_to_score)
 
     def text_to_audio(self) -> ScoreSource:
         """Captions as queries, clips as candidates."""
@@ -125,56 +123,8 @@ class ScoredSplit:
         return shell_join([python(), "-m", script, *self.arguments, *arguments])
 
 
-def add_scored_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what chooses a checkpoint's scores, or the file of any other system."""
-    add_checkpoint_arguments(parser)
-    parser.add_argument(
-        "--scores", type=Path, help="scores of another system: CSV, npy, npz, a shelf (.db), or a score file of ours"
-    )
-    parser.add_argument("--queries", type=Path, help="of an npy: a file with a query a line")
-    parser.add_argument("--files", type=Path, help="of an npy: a file with a clip's name a line")
-    parser.add_argument(
-        "--ids", type=Path, nargs="+", default=[], metavar="FILE", help="of a shelf or of ratings: whose ids these are"
-    )
-
-
 @contextlib.contextmanager
-def open_scored(
-    argv: Sequence[str] | None, parser: argparse.ArgumentParser
-) -> Iterator[tuple[ScoredSplit, DualEncoderRun, argparse.Namespace]]:
-    """Parse a command line of stage 3, and open the scores that it means.
-
-    Args:
-        argv: the arguments; None for those of the process.
-        parser: the script's own arguments; those of `add_scored_arguments`, `--conf` and `--set` are added.
-    Raises:
-        UserError: there is no such run or file, or its scores are not those of the split as it is now.
-    """
-    add_scored_arguments(parser)
-    conf, args = load_run(argv, parser, DualEncoderRun)
-    _refuse_what_does_not_go_together(args)
-    if args.scores is None:
-        trained = find_trained_run(conf, CheckpointChoice.of(args), DualEncoderRun)
-        with _open_trained(trained) as scored:
-            yield _with_ids(scored, args.ids, scored.arguments), trained.run, args
-        return
-    run = run_behind([args.scores], conf, CheckpointChoice.of(args).changed)
-    split = split_name(run, args.split)
-    lists = {name: vars(args)[name] for name in ("queries", "files")}
-    given = [part for name, path in lists.items() if path is not None for part in (f"--{name}", str(path))]
-    chosen = ["--split", args.split] if args.split else []
-    with open_scores_of(args.scores, run, split, ids=args.ids, **lists) as scored:
-        arguments = [*remembered_conf(), "--scores", str(args.scores), *given, *chosen]
-        yield _with_ids(scored, args.ids, arguments), run, args
-
-
-def _with_ids(scored: ScoredSplit, ids: Sequence[Path], arguments: Sequence[str]) -> ScoredSplit:
-    given = ["--ids", *map(str, ids)] if ids else []
-    return dataclasses.replace(scored, ids=ids, arguments=[*arguments, *given])
-
-
-@contextlib.contextmanager
-def open_scores_of(
+def open_scores(
     path: Path,
     run: DualEncoderRun,
     split: str,
@@ -182,7 +132,7 @@ def open_scores_of(
     files: Path | None = None,
     *,
     ids: Sequence[Path] = (),
-) -> Iterator[ScoredSplit]:
+) -> Iterator[SplitScores]:
     """The scores that a path means.
 
     Args:
@@ -202,12 +152,12 @@ def open_scores_of(
         found = _trial_of(path)
         chosen = ["--run", str(found.folder.parent), "--trial", found.folder.name, "--split", split]
         repair = command_for("postprocessing.xmodal_scores", *chosen)
-        with _open_stored(found.folder / f"{split}_xmodal_scores.hdf5", run, split, repair) as scored:
-            _refuse_stale(scored, found.label)
-            yield scored
+        with _open_stored(found.folder / f"{split}_xmodal_scores.hdf5", run, split, repair) as scores:
+            _refuse_stale(scores, found.label)
+            yield scores
     elif path.suffix in _HDF5:
-        with _open_stored(path, run, split, "with postprocessing.xmodal_scores or postprocessing.ensemble") as scored:
-            yield scored
+        with _open_stored(path, run, split, "with postprocessing.xmodal_scores or postprocessing.ensemble") as scores:
+            yield scores
     elif not path.is_file() and shelf_of(path) is None:
         raise UserError(f"{path}: no such run or file; name the folder of a run or trial, or a file of scores")
     else:
@@ -223,33 +173,29 @@ def _trial_of(path: Path) -> TrainedTrial:
     return found
 
 
-def _refuse_stale(scored: ScoredSplit, wanted: str) -> None:
+def _refuse_stale(scores: SplitScores, wanted: str) -> None:
     """The scores must be those of the checkpoint that counts."""
-    if scored.label != wanted:
+    if scores.label != wanted:
         raise ArtefactError(
-            f"{scored.path}: made by {scored.label}, this run wants {wanted}; write it again: {scored.repair}"
+            f"{scores.path}: made by {scores.label}, this run wants {wanted}; write it again: {scores.repair}"
         )
 
 
-def _refuse_what_does_not_go_together(args: argparse.Namespace) -> None:
-    lists = [f"--{name}" for name in ("queries", "files") if vars(args)[name] is not None]
-    trained = [f"--{name}" for name in ("run", "trial", "checkpoint") if vars(args)[name] is not None]
-    if args.scores is not None and trained:
-        raise UserError(f"--scores {args.scores}: does not go with {', '.join(trained)}; leave one of them out")
-    if lists and (args.scores is None or args.scores.suffix != ".npy"):
-        raise UserError(f"{', '.join(lists)}: only for --scores FILE.npy, which has no names of its own; leave it out")
-
-
 @contextlib.contextmanager
-def _open_trained(trained: TrainedRun[DualEncoderRun]) -> Iterator[ScoredSplit]:
+def open_trained_scores(trained: TrainedRun[DualEncoderRun]) -> Iterator[SplitScores]:
+    """Open the scores that a checkpoint has given a split.
+
+    Raises:
+        ArtefactError: there are none, or they are of another checkpoint.
+    """
     repair = trained.command_for("postprocessing.xmodal_scores")
-    with _open_stored(score_file(trained), trained.run, trained.split, repair) as scored:
-        _refuse_stale(scored, trained.checkpoint)
-        yield dataclasses.replace(scored, trained=trained, arguments=trained.arguments)
+    with _open_stored(score_file(trained), trained.run, trained.split, repair) as scores:
+        _refuse_stale(scores, trained.checkpoint)
+        yield dataclasses.replace(scores, trained=trained, arguments=trained.arguments)
 
 
 @contextlib.contextmanager
-def _open_stored(path: Path, run: DualEncoderRun, split: str, repair: str) -> Iterator[ScoredSplit]:
+def _open_stored(path: Path, run: DualEncoderRun, split: str, repair: str) -> Iterator[SplitScores]:
     """A score file of this project, with the tables of its split."""
     with ScoreReader(path, repair) as reader:
         if reader.notes.get("split", split) != split:
@@ -266,7 +212,7 @@ def _open_stored(path: Path, run: DualEncoderRun, split: str, repair: str) -> It
             )
         rows, columns = [captions[tid] for tid in reader.tids], [clips[fid] for fid in reader.fids]
         label = str(reader.notes.get("checkpoint", path.name))
-        yield ScoredSplit(
+        yield SplitScores(
             label, split, path, path.parent, rows, columns, tables, reader, repair=repair, left_out=frozenset(left_out)
         )
 
@@ -282,7 +228,7 @@ def _named(found: ForeignScores, ids: Sequence[Path]) -> ForeignScores:
     )
 
 
-def _foreign(found: ForeignScores, run: DualEncoderRun, split: str) -> ScoredSplit:
+def _foreign(found: ForeignScores, run: DualEncoderRun, split: str) -> SplitScores:
     """A file of another system, in the order of the split's tables."""
     path, tables = found.path, read_tables(run.data, split, run.repairs().tables)
     there = captions_among(found.queries, tables.captions)
@@ -301,7 +247,7 @@ def _foreign(found: ForeignScores, run: DualEncoderRun, split: str) -> ScoredSpl
     ):
         if count:
             print(f"{path}: {count} {what}")
-    return ScoredSplit(
+    return SplitScores(
         path.name,
         split,
         path,

@@ -13,7 +13,7 @@ from postprocessing import error_analysis, xmodal_retrieval, xmodal_scores
 from postprocessing.error_analysis import page_of
 from tasks.retrieval.errors import Errors
 from tasks.retrieval.evaluation import evaluate_split
-from tasks.retrieval.scores import ScoredSplit
+from tasks.retrieval.scores import SplitScores
 from tests.pages import needs_browser, opened, parsed, read, targets
 from tests.postprocessing.commands import error_of, run
 from tests.tasks.retrieval.test_errors import errors_by_hand
@@ -305,7 +305,7 @@ def test_a_single_clip_has_no_interval(tmp_path):
     clips = [Clip(f"f{n}", f"{n}.wav", f"{n}.wav", 1.0, 8000, 1, "") for n in range(1)]
     captions = [Caption(f"t{n}", "f0", "0.wav", "a dog", "a dog", "") for n in range(2)]
     scores, tables = np.zeros((2, 1), np.float32), Tables(clips, captions)
-    scored = ScoredSplit("one", "test", tmp_path / "s", tmp_path, captions, clips, tables, scores)
+    scored = SplitScores("one", "test", tmp_path / "s", tmp_path, captions, clips, tables, scores)
     settings = SimpleNamespace(data=SimpleNamespace(root=tmp_path))
     evaluation = evaluate_split(scored, settings, PROTOCOLS["dcase2023"], top=3)
     page = parsed(page_of(Errors.of(scored, settings, evaluation, 5), 2, 1).html(tmp_path))

@@ -24,7 +24,7 @@ def drawn(monkeypatch):
         "plot_curves",
         lambda path, title, epochs, shown, chosen: panels.update({p.title: dict(p.lines) for p in shown if p.lines}),
     )
-    monkeypatch.setattr(xmodal_retrieval.ScoredSplit, "publish", lambda self, path: path)
+    monkeypatch.setattr(xmodal_retrieval.SplitScores, "publish", lambda self, path: path)
     return panels
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.retrieval.errors import Errors
 from tasks.retrieval.evaluation import evaluate_split
-from tasks.retrieval.scores import ScoredSplit
+from tasks.retrieval.scores import SplitScores
 from utils.artefact_utils import Caption, Clip
 from utils.data_utils import Tables
 from utils.metric_utils.protocols import PROTOCOLS
@@ -25,11 +25,11 @@ BY_HAND = [
 def errors_by_hand(folder, top=1):
     clips = [Clip(f"f{n}", f"{n}.wav", f"x/{n}.wav", 1.0, 8000, 1, "") for n in range(3)]
     captions = [Caption(f"t{n}", f"f{c}", f"{c}.wav", text, text, "") for n, (text, c, _) in enumerate(BY_HAND)]
-    scores = np.array([row for _, _, row in BY_HAND], np.float32)
-    scored = ScoredSplit("by hand", "test", folder / "s", folder, captions, clips, Tables(clips, captions), scores)
+    matrix = np.array([row for _, _, row in BY_HAND], np.float32)
+    scores = SplitScores("by hand", "test", folder / "s", folder, captions, clips, Tables(clips, captions), matrix)
     settings = SimpleNamespace(data=SimpleNamespace(root=folder))
-    evaluation = evaluate_split(scored, settings, PROTOCOLS["dcase2023"], top=3)
-    return Errors.of(scored, settings, evaluation, top)
+    evaluation = evaluate_split(scores, settings, PROTOCOLS["dcase2023"], top=3)
+    return Errors.of(scores, settings, evaluation, top)
 
 
 def test_hard_and_easy_by_hand(tmp_path):
@@ -45,11 +45,11 @@ def test_a_caption_that_one_clip_has_twice_counts_once_and_sets_no_ceiling(tmp_p
     clips = [Clip(f"f{n}", f"{n}.wav", f"{n}.wav", 1.0, 8000, 1, "") for n in range(2)]
     texts = [("a dog", 0), ("a dog", 0), ("rain", 1)]
     captions = [Caption(f"t{n}", f"f{c}", f"{c}.wav", text, text, "") for n, (text, c) in enumerate(texts)]
-    scores = np.array([[0.9, 0.1], [0.9, 0.1], [0.8, 0.2]], np.float32)
-    scored = ScoredSplit("one", "test", tmp_path / "s", tmp_path, captions, clips, Tables(clips, captions), scores)
+    matrix = np.array([[0.9, 0.1], [0.9, 0.1], [0.8, 0.2]], np.float32)
+    scores = SplitScores("one", "test", tmp_path / "s", tmp_path, captions, clips, Tables(clips, captions), matrix)
     settings = SimpleNamespace(data=SimpleNamespace(root=tmp_path))
-    evaluation = evaluate_split(scored, settings, PROTOCOLS["dcase2023"], top=2)
+    evaluation = evaluate_split(scores, settings, PROTOCOLS["dcase2023"], top=2)
     assert evaluation.shared is None
-    errors = Errors.of(scored, settings, evaluation, 2)
+    errors = Errors.of(scores, settings, evaluation, 2)
     assert errors.hardest(9).tolist() == [2, 0]
     assert errors.easiest(1).tolist() == [0]
