@@ -14,6 +14,7 @@ from tests.training import run_of, write_trial
 from utils.artefact_utils import read_clips, read_text_table, write_audio_info, write_json, write_text_table
 from utils.cli_utils import command_for
 from utils.model_utils import read_checkpoint, write_checkpoint
+from utils.model_utils.training_spec import Selection
 
 
 def embeddings(folder, checkpoint):
@@ -167,7 +168,7 @@ def test_weights_that_are_not_finite_name_a_clip_and_the_way_out(prepared, capsy
     folder = trial / "checkpoint_000000"
     state = read_checkpoint(folder)
     state["model"]["dual_encoder.audio_encoder.fc_out.bias"][0] = float("nan")
-    write_checkpoint(folder, state, {"mAP@10": 0.5})
+    write_checkpoint(folder, state, {"mAP@10": 0.5}, Selection("mAP@10", "max"))
     message = error_of(run(xmodal_scores.main, capsys, prepared))
     assert "the embedding of 'evaluation 0.wav' holds nan; choose another one with --checkpoint" in message
     assert not (trial / "evaluation_xmodal_scores.hdf5").exists()
