@@ -88,9 +88,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoder = job.encoder
     if encoder.precision != (args.precision or data.audio_embeddings.precision):
         print(f"on a {encoder.device.type} the encoder computes in {encoder.precision}")
-    print(
-        f"{encoder.name}: {encoder.width(args.frames)} dimensions, {encoder.describe_input()}, on {encoder.device.type}"
-    )
+    width = encoder.frame_width if args.frames else encoder.width
+    print(f"{encoder.name}: {width} dimensions, {encoder.describe_input()}, on {encoder.device.type}")
     with making(data, "audio embeddings", repairs.foreign):
         check_disk(job, splits)
         for split, clips in splits.items():
@@ -172,7 +171,10 @@ def check_disk(job: EmbeddingJob, splits: dict[str, list[Clip]]) -> None:
 
 def _bytes(job: EmbeddingJob, clip: Clip) -> int:
     rows = job.encoder.frame_count(round(clip.duration_s * job.encoder.sample_rate_hz)) if job.frames else 1
-    return 1024 + rows * job.encoder.width(job.frames) * np.dtype(job.settings.dtype).itemsize
+    return (
+        1024
+        + rows * (job.encoder.frame_width if job.frames else job.encoder.width) * np.dtype(job.settings.dtype).itemsize
+    )
 
 
 def _size(number: float) -> str:

@@ -27,7 +27,7 @@ from utils.cli_utils import (
 from utils.config_utils import read_settings, set_key, to_mapping, value_at
 from utils.model_utils import (
     SavedWeights,
-    TrainedTrial,
+    TrialCheckpoint,
     choose_device,
     find_trial,
     load_weights,
@@ -74,7 +74,7 @@ class CheckpointChoice(NamedTuple):
 class TrainedRun(NamedTuple, Generic[R]):
     """A checkpoint, the run that made it, and the split to apply it to."""
 
-    trial: TrainedTrial
+    trial: TrialCheckpoint
     run: R
     split: str  # the split's own name
     saved: SavedWeights  # of the model

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from models.backbones import load_backbone
 from models.backbones.base import WaveformBackbone
+from models.frozen.base import Array, FrozenEncoder
 from models.frozen.hold import freeze
 from models.frozen.panns import PANNsBackbone, load_panns, panns_files
 from utils.artefact_utils import front_end_mark, input_text
@@ -22,8 +23,6 @@ from utils.model_packages import sha256
 from utils.model_utils import autocast
 from utils.model_utils.devices import Precision
 from utils.pretrained_utils import model_revision
-
-Array = NDArray[np.float32]
 
 AUDIO_MODEL_KEY = "data.audio_embeddings.model"
 
@@ -36,7 +35,7 @@ class _Window(NamedTuple):
     stop: int
 
 
-class FrozenAudioEncoder:
+class FrozenAudioEncoder(FrozenEncoder[Array]):
     """A network that never learns, on clips of any length.
 
     A clip longer than `max_samples` is cut into windows, as few as possible and of nearly equal length: its vector is
@@ -44,8 +43,7 @@ class FrozenAudioEncoder:
     same output at every call and in any batch.
 
     Attributes:
-        name: as the YAML names it.
-        revision: tells two states of the network apart.
+        frame_width: D of the frames; `width` is that of the vectors.
         sample_rate_hz: of the waves that it wants.
         min_samples: the shortest clip that gives a frame.
         max_samples: of a window.
@@ -53,7 +51,7 @@ class FrozenAudioEncoder:
         precision: of its arithmetic.
 
     Args:
-        name: see above.
+        name: as the YAML names it.
         backbone: the network; it is frozen in place.
         max_duration_s: the longest window, where the network sets no shorter limit.
         device: where to compute.
@@ -63,11 +61,11 @@ class FrozenAudioEncoder:
     def __init__(
         self, name: str, backbone: WaveformBackbone, max_duration_s: float, device: torch.device, precision: Precision
     ) -> None:
+        super().__init__(name, backbone.vector_width)
         freeze(backbone)
         self._backbone = backbone.to(device)
+        self.frame_width = backbone.width
         self.device = device
-        self.name = name
-        self.revision = audio_revision(name)
         self.precision: Precision = precision if device.type != "cpu" else "fp32"
         self.sample_rate_hz = backbone.sample_rate_hz
         self.min_samples = backbone.min_samples
@@ -79,9 +77,10 @@ class FrozenAudioEncoder:
         elif self.max_samples > round(max_duration_s * backbone.sample_rate_hz):
             self._bound = "least"
 
-    def width(self, frames: bool) -> int:
-        """D of the frames, or of the vectors."""
-        return self._backbone.width if frames else self._backbone.vector_width
+    @functools.cached_property
+    def revision(self) -> str:
+        """Tells two states of the network apart."""
+        return audio_revision(self.name)
 
     def frame_count(self, samples: int) -> int:
         """Frames of a clip of so many samples."""
@@ -99,6 +98,14 @@ class FrozenAudioEncoder:
     def pooling(self, frames: bool) -> str:
         """How a clip becomes what `embed` returns."""
         return "none" if frames else self._backbone.vector_pooling
+
+    def vectors(self, items: Sequence[Array]) -> Array:
+        """(n, width) of clips; see `embed`."""
+        return np.stack(self.embed(items)) if items else np.zeros((0, self.width), np.float32)
+
+    def frames(self, items: Sequence[Array]) -> list[Array]:
+        """Of each clip (T, frame_width); see `embed`."""
+        return self.embed(items, frames=True)
 
     @torch.inference_mode()
     def embed(self, waves: Sequence[Array], frames: bool = False, batch_size: int = 16) -> list[Array]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.frozen.hold import freeze
 from models.frozen.text import TEXT_MODEL_KEY, FrozenTextEncoder
 from utils.cli_utils import UserError
 from utils.pretrained_utils import check_type, load_pretrained, read_config
@@ -25,12 +26,14 @@ class FrozenClipText(FrozenTextEncoder):
     """A CLIP's text network with its projection; the vectors are not of length 1.
 
     Args:
-        network: in eval mode.
+        name: as the YAML names it.
+        network: frozen in place.
         tokenizer: its own.
     """
 
-    def __init__(self, network: CLIPTextModelWithProjection, tokenizer: Tokenizer) -> None:
-        super().__init__("CLIP", network.text_projection.out_features, tokenizer.max_tokens)
+    def __init__(self, name: str, network: CLIPTextModelWithProjection, tokenizer: Tokenizer) -> None:
+        freeze(network)
+        super().__init__(name, "CLIP", network.text_projection.out_features, tokenizer.max_tokens)
         self._network = network
         self._tokenizer = tokenizer
 
@@ -57,8 +60,8 @@ def load_frozen_clip(model: str, key: str = TEXT_MODEL_KEY, device: torch.device
         UserError: see `load_clip_network` and `load_clip_tokenizer`.
     """
     tokenizer = load_clip_tokenizer(model, key)
-    network: Any = load_clip_network(model, key).requires_grad_(False)  # Any: mypy misreads transformers' own `to`
-    return FrozenClipText(network.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer)
+    network: Any = load_clip_network(model, key)  # Any: mypy misreads transformers' own `to`
+    return FrozenClipText(model, network.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer)
 
 
 def load_clip_network(model: str, key: str) -> CLIPTextModelWithProjection:

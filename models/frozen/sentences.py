@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from models.frozen.hold import freeze
 from models.frozen.text import TEXT_MODEL_KEY, FrozenTextEncoder
 from utils.cli_utils import UserError, short_repr
 from utils.pretrained_utils import find_model, load_pretrained, local_only, reason_of
@@ -26,11 +27,12 @@ class FrozenSentenceEncoder(FrozenTextEncoder):
     """A sentence-transformers model, held still.
 
     Args:
-        encoder: in eval mode.
+        name: as the YAML names it.
+        encoder: frozen, as `load_sentence_encoder` gives it.
     """
 
-    def __init__(self, encoder: SentenceTransformer) -> None:
-        super().__init__("sentence encoder", int(encoder.get_embedding_dimension() or 0), encoder.max_seq_length)
+    def __init__(self, name: str, encoder: SentenceTransformer) -> None:
+        super().__init__(name, "sentence encoder", int(encoder.get_embedding_dimension() or 0), encoder.max_seq_length)
         self._encoder = encoder
         # some models were trained with words before each text
         self._prompt = encoder.prompts.get(encoder.default_prompt_name or "") or ""
@@ -51,7 +53,7 @@ class FrozenSentenceEncoder(FrozenTextEncoder):
 def load_sentence_encoder(
     model: str, key: str = TEXT_MODEL_KEY, device: torch.device | None = None
 ) -> SentenceTransformer:
-    """A sentence-transformers model in eval mode.
+    """A sentence-transformers model, frozen.
 
     Args:
         model: `package:NAME` (an installed package that carries a model's folder), a folder, or a name that
@@ -82,7 +84,8 @@ def load_sentence_encoder(
     finally:
         transformers_logging.set_verbosity(level)
     _refuse_partial(encoder, model, key)
-    _try_out(encoder.eval(), model, key)
+    freeze(encoder)
+    _try_out(encoder, model, key)
     return encoder
 
 
@@ -103,7 +106,7 @@ def _try_out(encoder: SentenceTransformer, model: str, key: str) -> None:
     if not isinstance(words, str) or len(words) > _MAX_PROMPT:
         raise _cannot_be(f"used: its prompt is {short_repr(words)}, expected a short text", model, key)
     try:
-        vector = FrozenSentenceEncoder(encoder).encode_batch(["a", _UNKNOWN])
+        vector = FrozenSentenceEncoder(model, encoder).encode_batch(["a", _UNKNOWN])
     except Exception as error:  # the same, and whatever a network ends in
         raise _cannot_be(f"used: its modules make no vector of a text ({reason_of(error)})", model, key) from error
     if vector.ndim != 2 or not vector.size or not np.isfinite(vector).all():

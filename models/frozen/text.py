@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.frozen.base import FrozenEncoder
+
 TEXT_MODEL_KEY = "data.text_embeddings.model"  # of the YAML, for messages
 
 
-class FrozenTextEncoder(ABC):
+class FrozenTextEncoder(FrozenEncoder[str]):
     """A frozen network that maps a caption to a vector of E numbers, the same alone and in any batch.
 
     The vectors are as the network gives them: those of a CLIP are not of length 1, those of a sentence encoder are
     where its own last module sees to it.
 
     Args:
+        name: as the YAML names it.
         kind: what it is, for messages and notes: "CLIP" or "sentence encoder".
         width: E of the vectors.
         max_tokens: of a caption, start and end included; longer ones are cut. None: no limit.
     """
 
-    def __init__(self, kind: str, width: int, max_tokens: int | None) -> None:
+    def __init__(self, name: str, kind: str, width: int, max_tokens: int | None) -> None:
+        super().__init__(name, width)
         self.kind = kind
-        self.width = width
         self.max_tokens = max_tokens
 
     @abstractmethod
@@ -41,9 +44,9 @@ class FrozenTextEncoder(ABC):
         limit = self.max_tokens
         return 0 if limit is None else sum(count > limit for count in self.token_counts(texts))
 
-    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def vectors(self, items: Sequence[str]) -> NDArray[np.float32]:
         """(n, E) of any number of texts, in order."""
-        return np.concatenate([np.zeros((0, self.width), np.float32), *encode_captions(self, texts)])
+        return np.concatenate([np.zeros((0, self.width), np.float32), *encode_captions(self, items)])
 
 
 def encode_captions(

@@ -28,21 +28,21 @@ def load_frozen_text(model: str, key: str = TEXT_MODEL_KEY, device: torch.device
     """
     source = find_model(model, key)
     if split_package(model) or (isinstance(source, Path) and (source / "modules.json").is_file()):
-        return FrozenSentenceEncoder(load_sentence_encoder(model, key, device))
+        return FrozenSentenceEncoder(model, load_sentence_encoder(model, key, device))
     try:
         config = read_config(model, key)
     except UserError:
         # at a hub, some models keep config.json in the folders of their modules
         if not _is_sentence_model(source):
             raise
-        return FrozenSentenceEncoder(load_sentence_encoder(model, key, device))
+        return FrozenSentenceEncoder(model, load_sentence_encoder(model, key, device))
     if config.model_type in CLIP_TYPES:
         return load_frozen_clip(model, key, device)
     if not _is_sentence_model(source):
         vocabulary = getattr(config.get_text_config(), "vocab_size", 0)
         load_tokenizer(model, key, vocabulary, vocabulary)  # for its messages: it refuses what takes no text
         print(f"{model}: has no modules.json of sentence-transformers; a caption's vector is the mean over its tokens")
-    return FrozenSentenceEncoder(load_sentence_encoder(model, key, device))
+    return FrozenSentenceEncoder(model, load_sentence_encoder(model, key, device))
 
 
 def _is_sentence_model(source: Path | str) -> bool:

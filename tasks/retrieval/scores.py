@@ -21,7 +21,7 @@ from utils.artefact_utils.retrieval import ForeignScores, ScoreReader, read_fore
 from utils.cli_utils import ArtefactError, UserError, command_for, python, shell_join
 from utils.data_utils import Tables, read_tables
 from utils.metric_utils.scores import MatrixScores, NonFiniteScoreError, ScoreSource
-from utils.model_utils import TrainedTrial, find_trial
+from utils.model_utils import TrialCheckpoint, find_trial
 from utils.model_utils.trials import PARAMS_FILE
 from utils.tune_utils import describe_unfinished
 
@@ -164,7 +164,7 @@ def open_scores(
         yield _foreign(_named(read_foreign_scores(path, queries, files), ids), run, split)
 
 
-def _trial_of(path: Path) -> TrainedTrial:
+def _trial_of(path: Path) -> TrialCheckpoint:
     """The trial that a folder is, or the best one in it."""
     is_trial = (path / PARAMS_FILE).is_file()
     found = find_trial(path.parent, path.name) if is_trial else find_trial(path)

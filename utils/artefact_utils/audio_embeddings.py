@@ -230,7 +230,7 @@ def why_other(found: Mapping[str, str], source: AudioSource, kind: Literal["vect
 
 
 def brings_front_end(model: str) -> bool:
-    """Whether an encoder is one of postprocessing.export, whose file says what log-mels it takes."""
+    """Whether an encoder is an exported one, whose file says what log-mels it takes."""
     return model.endswith(".json")
 
 

@@ -72,8 +72,7 @@ def read_clips(path: Path, split: str, repair: str) -> list[Clip]:
     if not notes and isinstance(data, dict) and "audio_fid2fname" in data:
         raise ArtefactError(
             f"{path}: is a file of the DCASE 2023 baseline, whose random ids cannot be made again; keep its folder, "
-            "name another one in data.features, and take the files over with preprocessing.dcase2023_takeover --from "
-            f"{path.parent}"
+            "name another one in data.features, and take its files over: docs/from_the_dcase_2023_baseline.md"
         )
     if notes.get("format_version") != FORMAT_VERSION or not _has_clips(data):
         found = notes.get("format_version", "none")

@@ -17,7 +17,7 @@ from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
 from utils.model_utils.random_states import seed_everything
 from utils.model_utils.task_protocol import Loader, Task
 from utils.model_utils.training_spec import Selection, TrainingSpec
-from utils.model_utils.trials import TrainedTrial, find_trial, read_history
+from utils.model_utils.trials import TrialCheckpoint, find_trial, read_history
 
 __all__ = [
     "CheckpointFacts",
@@ -30,8 +30,8 @@ __all__ = [
     "SavedWeights",
     "Selection",
     "Task",
-    "TrainedTrial",
     "TrainingSpec",
+    "TrialCheckpoint",
     "autocast",
     "checkpoint_bytes",
     "choose_device",

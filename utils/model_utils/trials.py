@@ -27,7 +27,7 @@ class TrialEnd(NamedTuple):
     message: str = ""  # of a trial that diverged, what was found
 
 
-class TrainedTrial(NamedTuple):
+class TrialCheckpoint(NamedTuple):
     """A trial, its settings, and one of its checkpoints."""
 
     folder: Path
@@ -104,7 +104,7 @@ def has_diverged(trial: Path) -> bool:
     return end is not None and end.reason == "diverged"
 
 
-def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | None = None) -> TrainedTrial:
+def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | None = None) -> TrialCheckpoint:
     """The checkpoint to use.
 
     Args:
@@ -138,7 +138,7 @@ def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | Non
     if chosen is None:
         _refuse_none_whole(f"trial {folder}", bool(ranked[folder]))
         raise UserError(f"trial {folder} has no checkpoint yet; go on: {train} --resume")
-    return TrainedTrial(folder, params[folder], chosen, folder == best_trial)
+    return TrialCheckpoint(folder, params[folder], chosen, folder == best_trial)
 
 
 def _refuse_none_whole(where: str, has_any: bool) -> None:

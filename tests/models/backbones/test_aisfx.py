@@ -145,8 +145,8 @@ def test_a_clip_is_the_same_alone_in_any_batch_and_at_any_level(backbone):
 @needs_package
 def test_a_frozen_encoder_reports_its_model_and_pooling():
     made = {variant: load_frozen_audio(f"{MODEL}{variant}", None, FRONT_END, 30.0) for variant in VARIANTS}
-    assert [encoder.width(False) for encoder in made.values()] == [1024, 512, 512]
-    assert [encoder.width(True) for encoder in made.values()] == [512, 512, 512]
+    assert [encoder.width for encoder in made.values()] == [1024, 512, 512]
+    assert [encoder.frame_width for encoder in made.values()] == [512, 512, 512]
     assert [encoder.pooling(False) for encoder in made.values()] == [
         "mean and maximum over blocks of 2.3 s",
         "mean over blocks of 2.3 s",

@@ -69,15 +69,14 @@ def test_an_embedding_is_the_same_alone_in_a_batch_and_at_every_call(encoders, n
     for clip, in_batch in zip(clips, together, strict=True):
         alone = encoder.embed([clip], frames)[0]
         assert alone.dtype == np.float32
-        assert alone.shape == (
-            (encoder.frame_count(len(clip)), encoder.width(True)) if frames else (encoder.width(False),)
-        )
+        assert alone.shape == ((encoder.frame_count(len(clip)), encoder.frame_width) if frames else (encoder.width,))
         np.testing.assert_allclose(in_batch, alone, atol=1e-4, rtol=1e-4)
     for batch_size in (1, 2, 16):
         for again, first in zip(encoder.embed(clips, frames, batch_size), together, strict=True):
             np.testing.assert_allclose(again, first, atol=1e-4, rtol=1e-4)
     for again, first in zip(encoder.embed(clips, frames), together, strict=True):
         np.testing.assert_array_equal(again, first)
+    np.testing.assert_array_equal(encoder.frames(clips)[0] if frames else encoder.vectors(clips)[0], together[0])
     if not frames:  # and clips differ by far more than that
         assert np.abs(together[0] - together[1]).max() > 1e-2
 
@@ -160,7 +159,7 @@ def test_the_project_s_own_encoder_gives_its_penultimate_layer(tmp_path, export)
     with torch.no_grad():
         expected = own.eval().embed(features, torch.tensor([features.shape[1]]))[0]
         frames, counts = own.frames(features, torch.tensor([features.shape[1]]))
-    assert encoder.width(False) == 16
+    assert encoder.width == 16
     np.testing.assert_allclose(encoder.embed([clip])[0], expected, atol=1e-5, rtol=1e-5)
     np.testing.assert_allclose(encoder.embed([clip], frames=True)[0], frames[0, : counts[0]], atol=1e-5, rtol=1e-5)
 
@@ -254,7 +253,7 @@ def test_published_weights_are_taken_as_they_are(tmp_path):
         expected = network.embed(features[None])[0]
     np.testing.assert_allclose(encoder.embed([clip])[0], expected, atol=1e-5)
     torch.save(checkpoint("CNN10Encoder", 2), tmp_path / "Cnn10.pt")
-    assert load_frozen_audio(str(tmp_path / "Cnn10.pt"), None, FRONT_END, 2.0).width(False) == 16
+    assert load_frozen_audio(str(tmp_path / "Cnn10.pt"), None, FRONT_END, 2.0).width == 16
     sixteen = FrontEnd.model_validate(SHORT)
     with pytest.raises(UserError, match=r"Cnn10\.pt: a CNN10 of PANNs, trained on panns .* or name other weights$"):
         load_frozen_audio(str(tmp_path / "Cnn10.pt"), None, sixteen, 2.0)

@@ -33,7 +33,11 @@ def test_batches_equal_one_at_a_time(folder):
     alone = np.stack([plain.encode(text) for text in texts])
     together = np.concatenate(list(encode_captions(encoder, texts, batch_size=8, chunk=16)))
     np.testing.assert_allclose(together, alone, atol=1e-5)
-    assert not plain.training
+    assert not any(module.training for module in plain.modules())
+    assert not any(parameter.requires_grad for parameter in plain.parameters())
+    assert (encoder.name, encoder.revision) == (str(folder), model_revision(str(folder)))
+    with pytest.raises(UserError, match="gives one vector an item and no frames"):
+        encoder.frames(["a dog"])
     assert (encoder.kind, encoder.width, encoder.max_tokens) == ("sentence encoder", 16, 64)
     assert np.abs(alone[:, None] - alone[None]).max(axis=-1)[~np.eye(37, dtype=bool)].min() > 0.01  # all texts differ
 
@@ -47,7 +51,7 @@ def test_long_captions_are_cut_and_counted_with_the_words_that_the_model_puts_be
     np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-5)
     encoder = load_sentence_encoder(str(folder))
     encoder.prompts, encoder.default_prompt_name = {"caption": "a loud "}, "caption"
-    assert FrozenSentenceEncoder(encoder).token_counts(["dog"]) == [5]
+    assert FrozenSentenceEncoder("name", encoder).token_counts(["dog"]) == [5]
 
 
 def test_words_stand_for_tokens_where_the_tokenizer_cannot_be_asked(folder):
@@ -57,7 +61,7 @@ def test_words_stand_for_tokens_where_the_tokenizer_cannot_be_asked(folder):
         def get_embedding_dimension(self):
             return 3
 
-    encoder = FrozenSentenceEncoder(Silent())
+    encoder = FrozenSentenceEncoder("name", Silent())
     assert encoder.token_counts(["a dog barks", "rain"]) == [3, 1]
     assert encoder.truncated(["a dog barks" * 1000]) == 0
 

@@ -9,7 +9,7 @@ class CountingEncoder(FrozenTextEncoder):
     """Maps a text to its length and first letter; a letter is a token; counts what passes."""
 
     def __init__(self, max_tokens=None):
-        super().__init__("counting", 2, max_tokens)
+        super().__init__("name", "counting", 2, max_tokens)
         self.batches = []
 
     def encode_batch(self, texts):

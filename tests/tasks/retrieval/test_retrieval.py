@@ -179,3 +179,11 @@ def test_a_written_trial_restores_to_the_same_outputs(prepared):
     task = run.build()
     task.model().load_state_dict(read_checkpoint(trial / "checkpoint_000001")["model"])
     np.testing.assert_array_equal(outputs_of(task).audio, outputs_of(fit._task).audio)
+
+
+def test_chance_is_that_of_an_order_at_random(prepared):
+    run = run_of(prepared)
+    chance = run.chance(run.build().data("val"))
+    assert (chance["R@1"], chance["R@10"]) == (1 / 4, 1.0)  # 4 clips
+    assert chance["mAP@10"] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+    assert "val_loss" not in chance

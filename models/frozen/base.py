@@ -1,0 +1,61 @@
+"""What all frozen encoders are to those who use them, whatever goes in."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.cli_utils import UserError
+from utils.pretrained_utils import model_revision
+
+Array = NDArray[np.float32]
+Item = TypeVar("Item")
+
+
+class FrozenEncoder(ABC, Generic[Item]):
+    """A pretrained network that never learns; an item's output is the same alone and in any batch.
+
+    Attributes:
+        name: as the YAML names it.
+        width: E of the vectors.
+
+    Args:
+        name: see above.
+        width: see above.
+    """
+
+    def __init__(self, name: str, width: int) -> None:
+        self.name = name
+        self.width = width
+
+    @functools.cached_property
+    def revision(self) -> str:
+        """Tells two states of the network apart."""
+        return model_revision(self.name)
+
+    @abstractmethod
+    def vectors(self, items: Sequence[Item]) -> Array:
+        """Embed items, each as one vector.
+
+        Args:
+            items: any number, such as waves or texts.
+        Returns:
+            (n, width) float32, in order, as the network gives them: not brought to length 1.
+        """
+
+    def frames(self, items: Sequence[Item]) -> list[Array]:
+        """Embed the moments or places of each item.
+
+        Args:
+            items: as for `vectors`.
+        Returns:
+            Of each item (T, D) float32.
+        Raises:
+            UserError: this network gives one vector an item, and no frames.
+        """
+        raise UserError(f"{self.name}: gives one vector an item and no frames; name another model")
