@@ -11,8 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from tasks import RunSpec, check_run, experiment_of, fit_of, load_run
-from utils.cli_utils import command, command_for
+from tasks import Commands, RunSpec, check_run, command, experiment_of, fit_of, load_run
 from utils.tune_utils import check_disk, launch, print_best
 
 
@@ -24,14 +23,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted experiment")
     parser.add_argument("--fresh", action="store_true", help="move an earlier experiment aside and start again")
     run, args = load_run(argv, parser, RunSpec)
+    commands = Commands.of(args, run.script_of)
     experiment = experiment_of(run, check_run(run, thorough=args.check))  # the task goes: trials build their own
     check_disk(experiment, fresh=args.fresh)
     if args.check:
         return 0
     if not launch(experiment, fit_of, resume=args.resume, fresh=args.fresh):
+        print(f"interrupted; go on with: {commands.make('training', ['--resume'])}")
         return 130
     print_best(run.folder)
-    print(f"next: {command_for(run.next_script('main.py'))}")
+    print(f"next: {commands.line(run.next_script('main.py'))}")
     return 0
 
 

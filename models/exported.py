@@ -1,4 +1,4 @@
-"""An audio encoder of postprocessing.export, read back: audio_encoder.json and the .pth beside it."""
+"""An exported audio encoder, read back: audio_encoder.json and the .pth beside it."""
 
 from __future__ import annotations
 

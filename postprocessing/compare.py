@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks import load_run
+from tasks import Commands, command, load_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.evaluation import Direction, Evaluation, evaluate_split
 from tasks.retrieval.score_runs import run_behind
 from tasks.retrieval.scores import SplitScores, open_scores
 from tasks.trained import keys_set, split_name
 from utils.artefact_utils import write_json, write_rows
-from utils.cli_utils import UserError, command, positive
+from utils.cli_utils import UserError, positive
 from utils.metric_utils.comparison import Comparison, compare_paired
 from utils.metric_utils.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from utils.metric_utils.retrieval import best_ranks
@@ -47,13 +47,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--relevance", type=Path, help="CSV with the relevant clips of every query")
     parser.add_argument("--resamples", type=positive, default=10_000, help="of bootstrap and permutation (10 000)")
     conf, args = load_run(argv, parser, DualEncoderRun)
-    run = run_behind(args.runs, conf, keys_set(args.set))
+    run, commands = run_behind(args.runs, conf, keys_set(args.set), Commands.of(args, conf.script_of))
     split = split_name(run, args.split)
     protocol = PROTOCOLS[args.protocol]
     for path in args.runs:
         if path.suffix == ".npy":
             raise UserError(f"{path}: has no names of rows and columns; save an npz with scores, queries and files")
-    with open_scores(args.runs[0], run, split) as a, open_scores(args.runs[1], run, split) as b:
+    first, second = (open_scores(path, run, split) for path in args.runs)
+    with commands.completing(), first as a, second as b:
         both = [Measured(scores, evaluate_split(scores, run, protocol, args.relevance, 1)) for scores in (a, b)]
         stem = "_vs_".join(names_of(args.runs)) + f"_{split}"
         if protocol.name != DEFAULT_PROTOCOL:

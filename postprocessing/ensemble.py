@@ -20,6 +20,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from tasks import Commands, command
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.score_runs import ENSEMBLE_FILE, run_behind
 from tasks.retrieval.scores import FOREIGN, SplitScores, open_scores
@@ -27,7 +28,8 @@ from tasks.runs import load_run
 from tasks.trained import keys_set, split_name
 from utils.artefact_utils import write_json
 from utils.artefact_utils.retrieval import write_scores
-from utils.cli_utils import UserError, check_free_disk, command, command_for
+from utils.cli_utils import UserError, check_free_disk
+from utils.cli_utils.repairs import make
 from utils.config_utils import read_json
 from utils.data_utils import read_tables
 from utils.metric_utils.ensembles import (
@@ -71,12 +73,12 @@ class _Member:
 def main(argv: Sequence[str] | None = None) -> None:
     """Choose the weights, write the mean, say what it is made of."""
     conf, args = load_run(argv, _parser(), DualEncoderRun)
-    run = run_behind(args.members, conf, keys_set(args.set))
+    run, commands = run_behind(args.members, conf, keys_set(args.set), Commands.of(args, conf.script_of))
     split = split_name(run, args.split)
     _check_members(args.members)
     folder = _folder(conf, args)
     weights, chosen = args.weights, None
-    with contextlib.ExitStack() as stack:
+    with commands.completing(), contextlib.ExitStack() as stack:
         opened = [stack.enter_context(open_scores(path, run, split)) for path in args.members]
         _check_alike(opened)
         if weights is None:
@@ -87,12 +89,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         weights = tuple(weight / sum(weights) for weight in weights)
         path = folder / f"{split}_xmodal_scores.hdf5"
         _write(path, opened, weights, args, run)
-    record = _record(path, weights, chosen, args, run, split)
+    own = Commands.of(args, run.script_of)
+    record = _record(path, weights, chosen, args, run, split) | {"command": _command(args, own)}
     _note(folder, split, record)
     _print(weights, chosen, args, run, split)
     chosen_split = [] if split == run.data.splits.eval else ["--split", split]
     print(f"wrote {path} and {folder / ENSEMBLE_FILE}")
-    print(f"next: {command_for('postprocessing.xmodal_retrieval', '--scores', str(path), *chosen_split)}")
+    print(f"next: {own.line('postprocessing.xmodal_retrieval', '--scores', str(path), *chosen_split)}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -256,7 +259,7 @@ def _beside(path: Path, validation: str) -> Path:
         raise UserError(f"{found}: no such file; write the ensemble {folder.name} with --split {validation} too")
     trial = (folder / "params.json").is_file()
     chosen = ["--run", str(folder.parent), "--trial", folder.name] if trial else ["--run", str(folder)]
-    repair = command_for("postprocessing.xmodal_scores", *chosen, "--split", validation)
+    repair = make("scores", *chosen, "--split", validation)
     raise UserError(f"{found}: no such file; write it: {repair}")
 
 
@@ -304,7 +307,6 @@ def _record(
         "normalise": args.normalise,
         "weights_from": "the command line",
         "scores": str(path),
-        "command": _command(args),
     }
     if chosen is not None:
         validation = run.data.splits.val
@@ -366,13 +368,13 @@ def _print(
         print(f"the weights were chosen on '{split}', which is the split that is written: its numbers are too good")
 
 
-def _command(args: argparse.Namespace) -> str:
+def _command(args: argparse.Namespace, commands: Commands) -> str:
     """The command line that makes the ensemble again."""
     weights = "auto" if args.weights is None else ",".join(f"{weight:g}" for weight in args.weights)
     options = ["--name", args.name, "--normalise", args.normalise, "--weights", weights, "--metric", args.metric]
     options += ["--split", args.split] if args.split else []
     options += [part for path in args.validation for part in ("--validation", str(path))]
-    return command_for(SCRIPT, *map(str, args.members), *options)
+    return commands.line(SCRIPT, *map(str, args.members), *options)
 
 
 if __name__ == "__main__":

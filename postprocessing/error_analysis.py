@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tasks import Commands, command
 from tasks.retrieval.errors import Errors
 from tasks.retrieval.evaluation import Direction, Indices, evaluate_split
 from tasks.retrieval.score_choice import scores_of_command_line
-from utils.cli_utils import command, command_for, positive
+from utils.cli_utils import positive
 from utils.metric_utils.breakdown import Bin, chance_by_rank, even_bins, rank_bins
 from utils.metric_utils.intervals import Interval, bootstrap_intervals
 from utils.metric_utils.protocols import DEFAULT_PROTOCOL, PROTOCOLS
@@ -74,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if scores.trained is not None:
         print(f"next: {scores.command_for('postprocessing.search', errors.text(errors.hardest(1)[0]))}")
     elif run.folder.is_dir():
-        print(f"next: {command_for('postprocessing.compare', str(run.folder), str(scores.path))}")
+        commands = Commands.of(args, run.script_of)
+        print(f"next: {commands.line('postprocessing.compare', str(run.folder), str(scores.path))}")
 
 
 def page_of(errors: Errors, hardest: int, easiest: int) -> Page:

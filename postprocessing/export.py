@@ -21,12 +21,13 @@ from torch import Tensor
 from models.audio_encoders.panns import PANNsSpec
 from models.audio_encoders.panns_front_ends import front_end_of
 from models.audio_encoders.panns_published import read_published
-from tasks import TrainedRun, load_run
+from tasks import TrainedRun, command, load_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.scores import trained_dual_encoder
 from tasks.trained import CheckpointChoice, add_checkpoint_arguments, find_trained_run
 from utils.artefact_utils import write_json
-from utils.cli_utils import ArtefactError, UserError, command, command_for, python, shell_join
+from utils.cli_utils import ArtefactError, UserError, python, shell_join
+from utils.cli_utils.repairs import make
 from utils.config_utils import to_mapping
 from utils.model_packages import sha256
 from utils.weight_utils import check_values, key_problems, write_weights
@@ -47,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     conf, args = load_run(argv, parser, DualEncoderRun)
     _check_arguments(args)
     if args.source is None:
-        export_trained(find_trained_run(conf, CheckpointChoice.of(args), DualEncoderRun))
+        trained = find_trained_run(conf, CheckpointChoice.of(args), DualEncoderRun)
+        with trained.commands.completing():
+            export_trained(trained)
     else:
         source: Path = args.source.expanduser()
         export_published(source, args.output or FOLDER / source.stem, conf)
@@ -106,10 +109,10 @@ def export_published(source: Path, folder: Path, run: DualEncoderRun) -> None:
     Raises:
         UserError: no CNN of PANNs, or one without a last layer; or `folder` is that of the file itself.
     """
-    again = f"name another file: {command_for(SCRIPT, '--from', 'FILE')}"
+    again = f"name another file: {make('exported-encoder', '--from', 'FILE')}"
     published = read_published(source, None, again)
     if published.out_dim is None or published.drawn(published.out_dim):
-        transfer = command_for("preprocessing.cnn14_transfer", str(source))
+        transfer = make("initial-weights", str(source))
         raise UserError(
             f"{source}: holds {published.kind.__name__} without a trained last layer: its embeddings meet no text; "
             f"train one: {transfer}"

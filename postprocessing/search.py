@@ -24,14 +24,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tasks import TrainedRun, load_trained_run
+from tasks import TrainedRun, command, open_trained_run
 from tasks.encoders import encoder_of
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
 from tasks.retrieval.encoder import RetrievalEncoder
 from tasks.retrieval.scores import score_file, trained_dual_encoder
 from utils.artefact_utils import UnreadableError
 from utils.artefact_utils.retrieval import ScoreReader
-from utils.cli_utils import ArtefactError, UserError, command, positive, printable
+from utils.cli_utils import ArtefactError, UserError, positive, printable
 from utils.dataset_utils import AUDIO_SUFFIXES
 from utils.report_utils import print_table
 
@@ -51,25 +51,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--top", type=positive, default=10, help="how many clips (default 10)")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="search the sound files below DIR, not a split")
     parser.add_argument("--all-splits", action="store_true", help="search the clips of all splits")
-    trained, args = load_trained_run(argv, parser, DualEncoderRun)
-    given = {"--folder": args.folder, "--all-splits": args.all_splits or None, "--split": args.split}
-    if len(chosen := [option for option, value in given.items() if value is not None]) > 1:
-        raise UserError(f"{' and '.join(chosen)}: each says where to search; give one of them")
-    texts, sounds = _texts_and_sounds(args.queries, args.audio)
-    _check_queries(texts, sounds, partial(trained.command_for, SCRIPT), each=args.each)
-    task = trained_dual_encoder(trained)
-    encoder = encoder_of(trained, task)
-    queries = [encoder.encode_text(texts)] if texts else []
-    queries += [encoder.encode_audio(sounds)] if sounds else []
-    if args.folder is not None:
-        found = _folder(encoder, args.folder)
-    else:
-        splits = trained.run.data.splits.names() if args.all_splits else [trained.split]
-        found = _clips_of_splits(task, [trained._replace(split=split) for split in splits])
-    hits = encoder.search(np.concatenate(queries), found.embeddings, args.top)
-    for name, columns, values in zip([*texts, *(path.name for path in sounds)], *hits, strict=True):
-        rows = [[*found.rows[c], f"{value:.4f}"] for c, value in zip(columns, values, strict=True)]
-        print_table(f'"{name}" in {found.title}', [*found.columns, "score"], rows, texts=len(found.columns))
+    with open_trained_run(argv, parser, DualEncoderRun) as (trained, args):
+        given = {"--folder": args.folder, "--all-splits": args.all_splits or None, "--split": args.split}
+        if len(chosen := [option for option, value in given.items() if value is not None]) > 1:
+            raise UserError(f"{' and '.join(chosen)}: each says where to search; give one of them")
+        texts, sounds = _texts_and_sounds(args.queries, args.audio)
+        _check_queries(texts, sounds, partial(trained.command_for, SCRIPT), each=args.each)
+        task = trained_dual_encoder(trained)
+        encoder = encoder_of(trained, task)
+        queries = [encoder.encode_text(texts)] if texts else []
+        queries += [encoder.encode_audio(sounds)] if sounds else []
+        if args.folder is not None:
+            found = _folder(encoder, args.folder)
+        else:
+            splits = trained.run.data.splits.names() if args.all_splits else [trained.split]
+            found = _clips_of_splits(task, [trained._replace(split=split) for split in splits])
+        hits = encoder.search(np.concatenate(queries), found.embeddings, args.top)
+        for name, columns, values in zip([*texts, *(path.name for path in sounds)], *hits, strict=True):
+            rows = [[*found.rows[c], f"{value:.4f}"] for c, value in zip(columns, values, strict=True)]
+            print_table(f'"{name}" in {found.title}', [*found.columns, "score"], rows, texts=len(found.columns))
 
 
 class _Candidates(NamedTuple):

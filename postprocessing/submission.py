@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks import command
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.matching import caption_rows
 from tasks.retrieval.score_choice import add_score_arguments, scores_of_command_line
@@ -31,7 +32,7 @@ from utils.artefact_utils.retrieval import (
     write_matrix_submission,
     write_ranked_submission,
 )
-from utils.cli_utils import UserError, command, printable
+from utils.cli_utils import UserError, printable
 from utils.data_utils import read_tables
 from utils.metric_utils.ranking import top_k
 from utils.metric_utils.scores import NonFiniteScoreError, ScoreSource, checked_blocks

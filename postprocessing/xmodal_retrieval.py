@@ -17,12 +17,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks import command
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.evaluation import Direction, Evaluation, evaluate_split
 from tasks.retrieval.score_choice import scores_of_command_line
 from tasks.retrieval.scores import SplitScores
 from utils.artefact_utils import write_json, write_rows
-from utils.cli_utils import command, printable
+from utils.cli_utils import printable
 from utils.metric_utils.pairing import SelectedCandidates, first_caption_of_each_clip, pairing_accuracy
 from utils.metric_utils.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from utils.model_utils import read_history

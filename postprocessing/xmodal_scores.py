@@ -14,11 +14,11 @@ from collections.abc import Sequence
 
 import torch
 
-from tasks import TrainedRun, load_trained_run
+from tasks import TrainedRun, command, open_trained_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.scores import score_file, trained_dual_encoder
 from utils.artefact_utils.retrieval import write_scores
-from utils.cli_utils import UserError, check_free_disk, command
+from utils.cli_utils import UserError, check_free_disk
 from utils.metric_utils.scores import EmbeddingScores, NonFiniteEmbeddingError
 
 SCRIPT = "postprocessing.xmodal_scores"
@@ -28,9 +28,9 @@ SCRIPT = "postprocessing.xmodal_scores"
 def main(argv: Sequence[str] | None = None) -> None:
     """Embed a split, score it, store the matrix."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
-    trained, _ = load_trained_run(argv, parser, DualEncoderRun)
-    score_split(trained)
-    print(f"next: {trained.command_for('postprocessing.xmodal_retrieval')}")
+    with open_trained_run(argv, parser, DualEncoderRun) as (trained, _):
+        score_split(trained)
+        print(f"next: {trained.command_for('postprocessing.xmodal_retrieval')}")
 
 
 def score_split(trained: TrainedRun[DualEncoderRun]) -> None:

@@ -19,14 +19,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tasks import TrainedRun, load_trained_run
+from tasks import TrainedRun, command, open_trained_run
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
 from tasks.retrieval.embedding import DualEncoderEmbedder
 from tasks.retrieval.scores import trained_dual_encoder
 from utils.artefact_utils import AudioSource, Clip, read_audio_embeddings, write_json, write_rows
 from utils.artefact_utils.csv_rows import read_lines
 from utils.artefact_utils.foreign_embeddings import open_foreign
-from utils.cli_utils import UserError, command, existing_folder, positive, printable
+from utils.cli_utils import UserError, existing_folder, positive, printable
 from utils.dataset_utils.labelled_clips import SEVERAL, LabelledClips, read_labelled_clips
 from utils.metric_utils.classification import (
     MEAN_AP,
@@ -61,24 +61,26 @@ class Scored(NamedTuple):
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Embed the clips and the prompts, compare, measure, print and write."""
-    trained, args = load_trained_run(argv, _parser(), DualEncoderRun)
-    clips = _labelled(args)
-    templates = _templates(args)
-    folder = None if args.embeddings else _audio_folder(args)
-    _check_source(trained, args)
-    task = trained_dual_encoder(trained)
-    with torch.inference_mode():
-        classes = class_vectors(task.embedder, clips.labels, templates)
-        if folder is None:
-            audio, left_out = _projected(task, trained, clips, args.embeddings)
-        else:
-            audio, left_out = _embedded(task, clips, folder, args.workers)
-    kept = np.array([name not in left_out for name in clips.names])
-    if not kept.any():
-        name, reason = next(iter(left_out.items()))
-        raise UserError(f"none of the {len(clips)} clips can be embedded: {name} {reason}; correct --audio or --labels")
-    scored = Scored(clips.take(kept), _scores(trained, clips.take(kept), audio[kept], classes), left_out)
-    write_results(trained, scored, templates, args)
+    with open_trained_run(argv, _parser(), DualEncoderRun) as (trained, args):
+        clips = _labelled(args)
+        templates = _templates(args)
+        folder = None if args.embeddings else _audio_folder(args)
+        _check_source(trained, args)
+        task = trained_dual_encoder(trained)
+        with torch.inference_mode():
+            classes = class_vectors(task.embedder, clips.labels, templates)
+            if folder is None:
+                audio, left_out = _projected(task, trained, clips, args.embeddings)
+            else:
+                audio, left_out = _embedded(task, clips, folder, args.workers)
+        kept = np.array([name not in left_out for name in clips.names])
+        if not kept.any():
+            name, reason = next(iter(left_out.items()))
+            raise UserError(
+                f"none of the {len(clips)} clips can be embedded: {name} {reason}; correct --audio or --labels"
+            )
+        scored = Scored(clips.take(kept), _scores(trained, clips.take(kept), audio[kept], classes), left_out)
+        write_results(trained, scored, templates, args)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.frozen.audio import AUDIO_MODEL_KEY, FrozenAudioEncoder, load_frozen_audio
-from tasks import load_run
+from tasks import Commands, command, load_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.artefact_utils import (
     AudioEmbeddingParts,
@@ -33,7 +33,7 @@ from utils.artefact_utils import (
     write_rows,
 )
 from utils.audio_utils import AudioError, why_refused
-from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
+from utils.cli_utils import UserError, check_free_disk, existing_folder, positive
 from utils.data_utils import CaptionDataSpec, Repairs, making, say_what_is_there
 from utils.data_utils.decoding import Array, clip_batches, decoded_batches
 from utils.model_utils import choose_device
@@ -53,6 +53,7 @@ class EmbeddingJob(NamedTuple):
     batch_size: int
     part_clips: int
     workers: int
+    made_by: str  # the command that makes the files again
 
     @property
     def frames(self) -> bool:
@@ -69,6 +70,7 @@ class EmbeddingJob(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the embeddings of every clip of every split."""
     run, args = load_run(argv, _parser(), DualEncoderRun)
+    commands = Commands.of(args, run.script_of)
     data = run.data
     if args.pickle and args.frames:
         raise UserError("--pickle holds one vector a clip, --frames makes many; run the two one after the other")
@@ -84,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.pickle:  # before hours of computing
         for split in splits:
             _pairs_of(data, split, repairs)
-    job = _job(run, args)
+    job = _job(run, args, commands.line(SCRIPT, *(["--frames"] if args.frames else [])))
     encoder = job.encoder
     if encoder.precision != (args.precision or data.audio_embeddings.precision):
         print(f"on a {encoder.device.type} the encoder computes in {encoder.precision}")
@@ -96,11 +98,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_embeddings(job, split, clips)
         if args.pickle:
             for split in splits:
-                write_pickle(data, split, repairs, job.settings)
-    print(f"next: {command_for('main.py' if args.pickle else run.next_script(SCRIPT))}")
+                write_pickle(data, split, repairs, job.settings, commands.line(SCRIPT, "--pickle"))
+    print(f"next: {commands.line('main.py' if args.pickle else run.next_script(SCRIPT))}")
 
 
-def _job(run: DualEncoderRun, args: argparse.Namespace) -> EmbeddingJob:
+def _job(run: DualEncoderRun, args: argparse.Namespace, made_by: str) -> EmbeddingJob:
     """Load the encoder.
 
     Raises:
@@ -115,7 +117,7 @@ def _job(run: DualEncoderRun, args: argparse.Namespace) -> EmbeddingJob:
     )
     dtype = args.dtype or ("float16" if args.frames else "float32")
     settings = settings_of(encoder, wanted.layers, args.frames, dtype)
-    return EmbeddingJob(data, encoder, settings, args.batch_size, args.checkpoint_every, args.workers)
+    return EmbeddingJob(data, encoder, settings, args.batch_size, args.checkpoint_every, args.workers, made_by)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -210,7 +212,7 @@ def write_embeddings(job: EmbeddingJob, split: str, clips: Sequence[Clip]) -> No
         parts.remove_parts()
         print(f"{split}: {len(kept)} clips, reused {parts.path}")
         return
-    parts.finish(kept, reasons, command_for(SCRIPT, *(["--frames"] if job.frames else [])))
+    parts.finish(kept, reasons, job.made_by)
     print(f"{split}: {len(kept)} clips, wrote {parts.path} ({_size(parts.path.stat().st_size)})")
 
 
@@ -264,12 +266,14 @@ def _embedded(
         advance(len(batch))
 
 
-def write_pickle(data: CaptionDataSpec, split: str, repairs: Repairs, settings: AudioEmbeddingSettings) -> None:
+def write_pickle(
+    data: CaptionDataSpec, split: str, repairs: Repairs, settings: AudioEmbeddingSettings, made_by: str
+) -> None:
     """Write embeddings_<split>.pkl of the file that stands."""
     pairs = _pairs_of(data, split, repairs, settings)
     notes = {"model": settings.model, "revision": settings.revision, "text_model": data.text_embeddings.model}
     path = place_of_pairs(data.pairs_made(split), notes)
-    write_pairs(path, pairs, notes | {"made_by": command_for(SCRIPT, "--pickle")})
+    write_pairs(path, pairs, notes | {"made_by": made_by})
     print(f"{split}: {len(pairs.clips)} clips, wrote {path} ({_size(path.stat().st_size)})")
 
 

@@ -16,11 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks import load_run
+from tasks import Commands, command, load_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.artefact_utils import Clip, LogMelParts, LogMelSettings, read_clips, remove_table, write_rows
 from utils.audio_utils import FrontEnd, LogMelStream, prepare, wave_blocks
-from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
+from utils.cli_utils import UserError, check_free_disk, existing_folder, positive
 from utils.data_utils import AudioDataSpec, making, say_what_is_there
 from utils.process_utils import all_cores, worker_pool
 from utils.report_utils import progress_bar
@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--float16", action="store_true", help="half the disk; 3 digits instead of 7")
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
     run, args = load_run(argv, parser, DualEncoderRun)
+    commands = Commands.of(args, run.script_of)
     data, repairs = run.data, run.repairs()
     existing_folder(data.root, "data.root", "correct it")
     settings = LogMelSettings(data.front_end_numbers(), "float16" if args.float16 else "float32")
@@ -57,18 +58,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         failures = [
             failure
             for split, clips in splits.items()
-            for failure in write_log_mels(data, split, clips, settings, args.workers)
+            for failure in write_log_mels(data, split, clips, settings, args.workers, made_by=commands.line(SCRIPT))
         ]
     if failures:
         raise UserError(
             f"{len(failures)} clips could not be decoded, the first is {failures[0][1]}: {failures[0][2]}; the others' "
             f"features are kept; leave these clips out: {repairs.tables}"
         )
-    print(f"next: {command_for(run.next_script(SCRIPT))}")
+    print(f"next: {commands.line(run.next_script(SCRIPT))}")
 
 
 def write_log_mels(
-    data: AudioDataSpec, split: str, clips: Sequence[Clip], settings: LogMelSettings, workers: int
+    data: AudioDataSpec, split: str, clips: Sequence[Clip], settings: LogMelSettings, workers: int, *, made_by: str
 ) -> list[tuple[str, str, str]]:
     """Write the features of one split.
 
@@ -78,6 +79,7 @@ def write_log_mels(
         clips: its clips, in the order of the file.
         settings: front-end and dtype.
         workers: processes.
+        made_by: the command that makes the file again.
     Returns:
         fid, name and reason of every clip that could not be decoded; then the features are not complete.
     Raises:
@@ -104,7 +106,7 @@ def write_log_mels(
         write_rows(failed_table, _FAILED, failures)
         print(f"{split}: {len(failures)} clips could not be decoded, see {failed_table}")
         return failures
-    parts.assemble([clip.fid for clip in clips], command_for(SCRIPT))
+    parts.assemble([clip.fid for clip in clips], made_by)
     print(f"{split}: {len(clips)} clips, wrote {parts.path} ({parts.path.stat().st_size / 1e6:.1f} MB)")
     return []
 

@@ -23,9 +23,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from tasks import load_run
+from tasks import Commands, command, load_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
-from utils.cli_utils import UserError, command, command_for, existing_folder, positive
+from utils.cli_utils import UserError, existing_folder, positive
 from utils.data_utils import making
 from utils.dataset_utils import (
     AUDIO_SUFFIXES,
@@ -54,13 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--strict", action="store_true", help="exit with 1 if any clip or caption is rejected")
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
     run, args = load_run(argv, parser, DualEncoderRun)
+    commands = Commands.of(args, run.script_of)
     data = run.data
-    require_layout(data, command_for(run.dataset_script))
-    existing_folder(data.root, "data.root", f"correct it, or make the corpus: {command_for(CORPUS_SCRIPT)}")
+    require_layout(data, commands.make("tables"))
+    existing_folder(data.root, "data.root", f"correct it, or make the corpus: {commands.line(CORPUS_SCRIPT)}")
     raw = {split: raw_split(data.root, split) for split in data.splits.names()}
     with making(data, "tables", run.repairs().foreign):
-        code = write_tables(data, raw, args.workers, strict=args.strict, made_by=command_for(SCRIPT))
-    print(f"next: {command_for(run.next_script(SCRIPT))}")
+        code = write_tables(data, raw, args.workers, strict=args.strict, made_by=commands.line(SCRIPT))
+    print(f"next: {commands.line(run.next_script(SCRIPT))}")
     return code
 
 

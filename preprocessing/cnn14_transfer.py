@@ -31,11 +31,12 @@ from models.audio_encoders.panns import PANNsSpec
 from models.audio_encoders.panns_front_ends import check_front_end, front_end_of
 from models.audio_encoders.panns_published import ENCODERS, Published, read_published
 from models.initial_values import InitialValues
-from tasks import load_run
+from tasks import Commands, command, load_run
 from tasks.retrieval.baseline_trial import write_baseline_trial
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.artefact_utils import remove_leftovers, replacing
-from utils.cli_utils import ArtefactError, UserError, command, command_for, positive
+from utils.cli_utils import ArtefactError, UserError, positive
+from utils.cli_utils.repairs import make
 from utils.report_utils import progress_bar
 from utils.weight_utils import check_file, read_foreign, write_weights
 
@@ -77,6 +78,7 @@ class Drawn(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the initial weights of an audio encoder from a published checkpoint."""
     run, options = load_run(argv, _parser(), DualEncoderRun)
+    commands = Commands.of(options, run.script_of)
     origin = options.checkpoint or URLS[options.encoder or "CNN14Encoder"]
     source = fetch(origin, options.sha256 or KNOWN_SHA256.get(origin), FOLDER / "downloads")
     print(f"{source.path}: sha256 {source.sha256}")
@@ -92,10 +94,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     written = save(published, drawn, source, output)
     print(describe(published, out_dim))
     print(f"{output}: {'written' if written else 'reused, it was made from the same checkpoint'}")
-    print(usage(published, out_dim, output, run))
+    print(usage(published, out_dim, output, run, commands))
     if options.as_trial:
         trial = write_baseline_trial(run, published, source.sha256, _another_file())
-        line = command_for("postprocessing.xmodal_scores", "--trial", trial.name)
+        line = commands.make("scores", ["--trial", trial.name])
         print(f"{trial}: a trial with both encoders\nnext: {line}")
 
 
@@ -123,7 +125,7 @@ def _sha256(text: str) -> str:
 
 
 def _another_file() -> str:
-    return f"name a PANNs checkpoint, or none to download CNN14: {command_for(SCRIPT)}"
+    return f"name a PANNs checkpoint, or none to download CNN14: {make('initial-weights')}"
 
 
 def fetch(origin: str, sha256: str | None, downloads: Path) -> Source:
@@ -163,7 +165,7 @@ def download(url: str, path: Path, sha256: str | None = None) -> str:
                 _copy(response, stream, path.name, int(size) if size else None)
             return _checked_digest(beside, sha256, url)
     except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
-        again = command_for(SCRIPT, path.name)
+        again = make("initial-weights", path.name)
         raise UserError(
             f"{url}: not downloaded ({' '.join(str(error).split())}); check the network, or fetch it on another "
             f"machine and name the file: {again}"
@@ -231,7 +233,7 @@ def describe(published: Published, out_dim: int) -> str:
     return f"{published.kind.__name__}, last_pool {published.last_pool}{left_out}{drawn}"
 
 
-def usage(published: Published, out_dim: int, output: Path, run: DualEncoderRun) -> str:
+def usage(published: Published, out_dim: int, output: Path, run: DualEncoderRun, commands: Commands) -> str:
     """The command that trains from the weights file."""
     settings = {
         "model.out_dim": out_dim,
@@ -246,7 +248,7 @@ def usage(published: Published, out_dim: int, output: Path, run: DualEncoderRun)
         del settings["model.audio_encoder.last_pool"]
     arguments = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     trained_on = front_end_of(published, run.data.front_end)
-    line = f"next: {command_for('main.py', *arguments)}"
+    line = f"next: {commands.line('main.py', *arguments)}"
     if trained_on is None:
         return line
     front_end = trained_on.describe() if trained_on.name == "custom" else f"{{name: {trained_on.name}}}"

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.frozen.caption_vectors import adopt_caption_vectors
-from tasks import load_run
+from tasks import Commands, command, load_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.artefact_utils import (
     BaselineClip,
@@ -36,7 +36,8 @@ from utils.artefact_utils import (
     read_text_table,
 )
 from utils.audio_utils import AudioError, FrontEnd, log_mel, read_wave
-from utils.cli_utils import UserError, check_free_disk, command, command_for, existing_folder, positive
+from utils.cli_utils import UserError, check_free_disk, existing_folder, positive
+from utils.cli_utils.repairs import make
 from utils.data_utils import CaptionDataSpec, making
 from utils.dataset_utils import (
     RawCaption,
@@ -65,7 +66,7 @@ class Source(NamedTuple):
     folder: Path  # of the baseline's files
     split: str
     workers: int
-    repair: str  # the command that makes the tables of the recordings, for messages
+    made_by: str  # the command that takes it over again
 
     @property
     def log_mels(self) -> Path:
@@ -91,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
     run, args = load_run(argv, parser, DualEncoderRun)
+    commands = Commands.of(args, run.script_of)
     data = run.data
     folder = existing_folder(args.folder.expanduser(), "--from", "name the folder of the baseline's files")
     if data.features.resolve() == folder.resolve():
@@ -105,18 +107,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         for split in splits
     }
     with making(data, "tables", run.repairs().foreign):
-        repair = command_for(run.dataset_script)
-        taken = {s: take_split(Source(data, folder, s, args.workers, repair), clips[s], captions[s]) for s in splits}
+        made_by = commands.line(SCRIPT, "--from", str(folder))
+        taken = {s: take_split(Source(data, folder, s, args.workers, made_by), clips[s], captions[s]) for s in splits}
         write_matched_tables(
             data,
             {split: one.clips for split, one in taken.items()},
             {split: one.captions for split, one in taken.items()},
             {split: one.rejected for split, one in taken.items()},
-            command_for(SCRIPT, "--from", str(folder)),
+            made_by,
         )
-        without_vectors = _take_vectors(data, folder, [c for one in taken.values() for c in one.captions])
+        without_vectors = _take_vectors(data, folder, made_by, [c for one in taken.values() for c in one.captions])
     log_mels = not any(one.without_log_mels for one in taken.values())
-    _print_next(run, log_mels=log_mels, vectors=without_vectors == 0)
+    _print_next(run, commands, log_mels=log_mels, vectors=without_vectors == 0)
 
 
 def take_split(source: Source, theirs: Sequence[BaselineClip], captions: Sequence[Caption]) -> Taken:
@@ -233,7 +235,7 @@ def _compare(source: Source, log_mels: BaselineLogMels, recorded: Sequence[Clip]
             raise UserError(
                 f"{source.log_mels}: the log-mels of {clip.path} are {difference:.3g} away on average from those of "
                 f"the front-end {front_end.describe()}, expected {_TOLERANCE:g} at most; set data.front_end to what "
-                f"made them, or compute them from the recordings: {source.repair}"
+                f"made them, or compute them from the recordings: {make('tables')}"
             )
 
 
@@ -283,32 +285,31 @@ def _assemble(source: Source, fids: Sequence[str]) -> int:
     finished = parts.finished()
     copied = [fid for fid in fids if fid in finished]
     if copied and not parts.is_complete(copied):
-        parts.assemble(copied, command_for(SCRIPT, "--from", str(source.folder)))
+        parts.assemble(copied, source.made_by)
     parts.remove_parts()
     return len(copied)
 
 
-def _take_vectors(data: CaptionDataSpec, folder: Path, captions: Sequence[Caption]) -> int:
+def _take_vectors(data: CaptionDataSpec, folder: Path, made_by: str, captions: Sequence[Caption]) -> int:
     """Write the caption vectors under our ids; returns how many captions have none."""
     path = folder / TEXT_VECTORS
     if not path.is_file():
         print(f"no {path}: the caption vectors are computed")
         return len(captions)
     vectors = read_text_embeddings(path, None, "with the baseline's sbert_embeddings.py").vectors
-    made_by = command_for(SCRIPT, "--from", str(folder))
     written = place_of_text_embeddings(data.text_vectors, data.text_embeddings.model)
     missing = adopt_caption_vectors(written, captions, vectors, data.text_embeddings.model, made_by)
     print(f"{len(captions) - missing} of {len(captions)} caption vectors of {path}: wrote {written}")
     return missing
 
 
-def _print_next(run: DualEncoderRun, *, log_mels: bool, vectors: bool) -> None:
+def _print_next(run: DualEncoderRun, commands: Commands, *, log_mels: bool, vectors: bool) -> None:
     """Say what comes next; steps whose files were taken over whole are passed over."""
-    done = {"preprocessing.audio_logmel": log_mels, run.text_script: vectors}
+    done = {"preprocessing.audio_logmel": log_mels, run.script_of("text-embeddings"): vectors}
     script = run.next_script(SCRIPT)
     while done.get(script):
         script = run.next_script(script)
-    print(f"next: {command_for(script, *(['--check'] if script == 'main.py' else []))}")
+    print(f"next: {commands.line(script, *(['--check'] if script == 'main.py' else []))}")
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tasks import load_run, parse_run
+from tasks import Commands, command, load_run, parse_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.runs import require_kind
 from utils.artefact_utils import replacing
-from utils.cli_utils import UserError, command, command_for, existing_folder, positive, python
+from utils.cli_utils import UserError, command_line, existing_folder, positive, python
 from utils.config_utils import parse_yaml, read_settings, with_values, without_outer_comments
 from utils.data_utils import making
 from utils.data_utils.spec import OwnDatasetSpec
@@ -50,11 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--strict", action="store_true", help="exit with 1 if any clip or caption is rejected")
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
     run, args = load_run(argv, parser, DualEncoderRun)
+    commands = Commands.of(args, run.script_of)
     found = None
     if args.folder is not None:
         path = _conf_path(args)
         found = None if path.exists() else _write_conf(path, run, args)
-        run, _ = load_run(["--conf", str(path)], argparse.ArgumentParser(), DualEncoderRun)
+        run, named = load_run(["--conf", str(path)], argparse.ArgumentParser(), DualEncoderRun)
+        commands = Commands.of(named, run.script_of)
     elif given := [f"--{key}" for key in ("name", "shares", "group") if vars(args)[key] is not None]:
         raise UserError(f"{given[0]}: goes with FOLDER; without it, the YAML decides")
     own, data = run.data.own_dataset, run.data
@@ -63,9 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     existing_folder(data.root, "data.root", "correct it")
     clips, keys = found or _find(data.root, own, args.workers)
     raw = clips.split(keys, _shares_of(run, own.shares), own.seed)
-    with making(data, "tables", run.repairs().foreign):
-        code = write_tables(data, raw, args.workers, strict=args.strict, made_by=command_for(SCRIPT))
-    print(f"next: {command_for(run.next_script(SCRIPT))}")
+    with commands.completing(), making(data, "tables", run.repairs().foreign):
+        code = write_tables(data, raw, args.workers, strict=args.strict, made_by=commands.line(SCRIPT))
+    print(f"next: {commands.line(run.next_script(SCRIPT))}")
     return code
 
 
@@ -84,7 +86,7 @@ def _find(root: Path, own: OwnDatasetSpec, workers: int) -> _Found:
 
 
 def _usage() -> str:
-    return command_for(SCRIPT, "FOLDER", "CAPTIONS.csv", "--name", "mine")
+    return command_line(SCRIPT, "FOLDER", "CAPTIONS.csv", "--name", "mine")
 
 
 def _conf_path(args: argparse.Namespace) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from preprocessing.text_embeddings import embed_captions
-from utils.cli_utils import command
+from tasks import command
 
 SCRIPT = "preprocessing.sbert_embeddings"
 

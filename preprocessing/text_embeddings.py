@@ -14,10 +14,10 @@ import argparse
 from collections.abc import Sequence
 
 from models.frozen.caption_vectors import write_caption_vectors
-from tasks import load_run
+from tasks import Commands, command, load_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.artefact_utils import read_text_table
-from utils.cli_utils import command, command_for, positive
+from utils.cli_utils import positive
 from utils.data_utils import making
 from utils.model_utils import choose_device
 
@@ -43,18 +43,20 @@ def embed_captions(argv: Sequence[str] | None, script: str, description: str, *,
     parser = argparse.ArgumentParser(prog=f"python -m {script}", description=description.splitlines()[0])
     parser.add_argument("--batch-size", type=positive, default=64, help="captions a batch (default 64)")
     run, args = load_run(argv, parser, DualEncoderRun)
+    commands = Commands.of(args, run.script_of)
     data, device = run.data, choose_device(run.training.device, "fp32")
     repairs = run.repairs()
     captions = [c for split in data.splits.names() for c in read_text_table(data.text_table(split), repairs.tables)]
     model = data.text_embeddings.model
     with making(data, "caption vectors", repairs.foreign):
-        notes = write_caption_vectors(data.text_vectors, captions, model, command_for(script), args.batch_size, device)
+        made_by = commands.line(script)
+        notes = write_caption_vectors(data.text_vectors, captions, model, made_by, args.batch_size, device)
     if expects_clip and notes.get("kind") != "CLIP":
         print(
             f"the captions' space is that of the sentence encoder {model}, not CLIP's; for CLIP, where a hub or a "
             f"folder has it: --set data.text_embeddings.model={CLIP}"
         )
-    print(f"next: {command_for(run.next_script(script))}")
+    print(f"next: {commands.line(run.next_script(script))}")
 
 
 if __name__ == "__main__":

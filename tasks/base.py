@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, Self
 
 from pydantic import Field, model_validator
 
+from utils.cli_utils.repairs import Product
 from utils.config_utils import Spec, UserPath
 from utils.data_utils import DataSpec
 from utils.data_utils.spec import PlainName
@@ -68,8 +69,8 @@ class RunSpec(Spec):
     search: dict[str, Distribution] = Field(default_factory=dict)
     ray: RaySpec = RaySpec()
 
-    # The first script of stage 3, which `main.py` names when a run is finished.
-    scoring_script: ClassVar[str]
+    # The script that makes each product of the system; the one of `scores` comes after main.py.
+    scripts: ClassVar[Mapping[Product, str]] = {"training": "main.py"}
 
     @model_validator(mode="after")
     def _watched_metrics_are_measured(self) -> Self:
@@ -124,10 +125,14 @@ class RunSpec(Spec):
         """
         return {}
 
+    def script_of(self, product: Product) -> str:
+        """The script that makes a product for a run of these settings."""
+        return self.scripts[product]
+
     def next_script(self, after: str) -> str:
         """The script that a user of these settings runs after one of stage 1 or after `main.py`.
 
         Args:
             after: the script that is done, such as `preprocessing.audio_logmel`.
         """
-        return self.scoring_script if after == "main.py" else "main.py"
+        return self.script_of("scores") if after == "main.py" else "main.py"

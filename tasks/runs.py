@@ -17,7 +17,7 @@ from pydantic import Field
 from tasks.base import RunSpec, Task
 from tasks.retrieval.clap_projection import ClapProjectionRun
 from tasks.retrieval.retrieval import RetrievalRun
-from utils.cli_utils import ConfigError, remember_conf
+from utils.cli_utils import ConfigError
 from utils.config_utils import override, parse, read_settings, set_key, to_mapping
 from utils.model_utils import Fit, checkpoint_bytes, choose_device
 from utils.process_utils import all_cores
@@ -49,15 +49,30 @@ def load_run(
     Raises:
         ConfigError: no such file, bad keys, or a run of another kind.
     """
+    add_conf_arguments(parser)
+    args = parser.parse_args(argv)
+    return require_kind(read_run(args.conf, args.set), kind, str(args.conf)), args
+
+
+def add_conf_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what names a run."""
     parser.add_argument("--conf", type=Path, default=DEFAULT_CONF, help="the run's YAML (default conf.yaml)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="another value for a key, such as data.root=DIR"
     )
-    args = parser.parse_args(argv)
-    given = [] if args.conf == DEFAULT_CONF else ["--conf", str(args.conf)]
-    remember_conf([*given, *(part for setting in args.set for part in ("--set", setting))])
-    mapping = override(read_settings(args.conf), args.set)
-    return require_kind(parse_run(mapping, str(args.conf)), kind, str(args.conf)), args
+
+
+def read_run(conf: Path, settings: Sequence[str]) -> RunSpec:
+    """Read a run.
+
+    Args:
+        conf: its YAML.
+        settings: `key=value`, of `--set`.
+
+    Raises:
+        ConfigError: no such file, or bad keys.
+    """
+    return parse_run(override(read_settings(conf), settings), str(conf))
 
 
 def parse_run(mapping: dict[str, Any], source: str) -> RunSpec:

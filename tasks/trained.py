@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from tasks.base import RunSpec, Task
+from tasks.commands import Commands
 from tasks.runs import load_run, parse_run, require_kind
 from utils.artefact_utils import replacing
 from utils.cli_utils import (
     ArtefactError,
     ConfigError,
     UserError,
-    command_for,
-    python,
-    remember_conf,
-    remembered_conf,
-    shell_join,
+    command_line,
     short_repr,
 )
+from utils.cli_utils.repairs import make
 from utils.config_utils import read_settings, set_key, to_mapping, value_at
 from utils.model_utils import (
     SavedWeights,
@@ -54,21 +53,24 @@ class CheckpointChoice(NamedTuple):
     checkpoint: str | None = None  # name of the checkpoint's folder; None: the trial's best
     split: str | None = None  # its role or its own name; None: eval
     changed: Sequence[str] = ()  # the keys that `--set` named
+    conf: Sequence[str] = ()  # `--conf` and `--set`, as given
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> CheckpointChoice:
         """Of the arguments that `add_checkpoint_arguments` and `load_run` have added."""
-        return cls(args.run, args.trial, args.checkpoint, args.split, keys_set(args.set))
+        conf = Commands.of(args, lambda product: product).conf
+        return cls(args.run, args.trial, args.checkpoint, args.split, keys_set(args.set), conf)
 
     def arguments(self) -> list[str]:
-        """The same as a command line, without `--set`."""
+        """The same as arguments of a command line."""
         given = {
             "--run": self.experiment,
             "--trial": self.trial,
             "--checkpoint": self.checkpoint,
             "--split": self.split,
         }
-        return [part for name, value in given.items() if value is not None for part in (name, str(value))]
+        chosen = [part for name, value in given.items() if value is not None for part in (name, str(value))]
+        return [*self.conf, *chosen]
 
 
 class TrainedRun(NamedTuple, Generic[R]):
@@ -79,6 +81,7 @@ class TrainedRun(NamedTuple, Generic[R]):
     split: str  # the split's own name
     saved: SavedWeights  # of the model
     arguments: Sequence[str]  # of the command line that chose them: --conf, --set, --run, --trial, ...
+    commands: Commands  # that repair stage 1 for the run, whatever the YAML says by now
 
     @property
     def checkpoint(self) -> str:
@@ -87,7 +90,7 @@ class TrainedRun(NamedTuple, Generic[R]):
 
     def command_for(self, script: str, *arguments: str) -> str:
         """The command line that runs another script of stage 3 on the same checkpoint and split."""
-        return shell_join([python(), "-m", script, *self.arguments, *arguments])
+        return command_line(script, *self.arguments, *arguments)
 
     def task(self) -> Task:
         """The task with the trained weights, in eval mode, on the device of training.device.
@@ -127,7 +130,7 @@ class TrainedRun(NamedTuple, Generic[R]):
                 raise ArtefactError(
                     f"the {kind} vectors of '{self.split}' were made by {found[kind]}, {self.trial.folder} was trained "
                     f"on those of {wanted[kind]}: the encoder of that name has changed; train again: "
-                    f"{command_for('main.py', '--fresh')}"
+                    f"{make('training', '--fresh')}"
                 )
 
     def publish(self, path: Path) -> Path:
@@ -143,10 +146,11 @@ class TrainedRun(NamedTuple, Generic[R]):
         return public
 
 
-def load_trained_run(
+@contextlib.contextmanager
+def open_trained_run(
     argv: Sequence[str] | None, parser: argparse.ArgumentParser, kind: type[R]
-) -> tuple[TrainedRun[R], argparse.Namespace]:
-    """Parse a command line of stage 3 and load the checkpoint that it means.
+) -> Iterator[tuple[TrainedRun[R], argparse.Namespace]]:
+    """Parse a command line of stage 3 and load the checkpoint that it means; errors inside name repairs for its run.
 
     Args:
         argv: the arguments; None for those of the process.
@@ -157,7 +161,9 @@ def load_trained_run(
     """
     add_checkpoint_arguments(parser)
     conf, args = load_run(argv, parser, kind)
-    return find_trained_run(conf, CheckpointChoice.of(args), kind), args
+    trained = find_trained_run(conf, CheckpointChoice.of(args), kind)
+    with trained.commands.completing():
+        yield trained, args
 
 
 def keys_set(settings: Sequence[str]) -> list[str]:
@@ -183,17 +189,18 @@ def find_trained_run(conf: RunSpec, choice: CheckpointChoice, kind: type[R]) -> 
     Raises:
         UserError: there is no such run, trial, checkpoint or split, or a file of it is broken.
     """
+    commands = Commands(tuple(choice.conf), conf.script_of)
     trial = find_trial(choice.experiment or conf.folder, choice.trial, choice.checkpoint)
     if (line := describe_unfinished(trial.folder.parent, choice.trial)) is not None:
-        again = f"; go on: {command_for('main.py', '--resume')}" if choice.experiment is None else ""
+        again = f"; go on: {commands.make('training', ['--resume'])}" if choice.experiment is None else ""
         print(f"{line}; {trial.label}, the best so far, is used{again}")
     run = run_of_trial(trial.folder, conf, choice.changed, kind)
     split = split_name(run, choice.split)
-    arguments = [*remembered_conf(), *choice.arguments()]
-    if run.data != conf.data:  # stage 1 must be repaired for the run, not for the YAML
-        remember_conf(["--conf", str(trial.folder / PARAMS_FILE)])
+    if run.data != conf.data:
+        commands = commands.with_conf(trial.folder / PARAMS_FILE)
     folder = trial.checkpoint.folder
-    return TrainedRun(trial, run, split, weights_of(read_checkpoint(folder), folder), arguments)
+    weights = weights_of(read_checkpoint(folder), folder)
+    return TrainedRun(trial, run, split, weights, choice.arguments(), commands)
 
 
 def run_of_trial(trial: Path, conf: RunSpec, changed: Sequence[str], kind: type[R]) -> R:

@@ -33,14 +33,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("torch finds no CUDA device here")
 
 
-@pytest.fixture(autouse=True)
-def _plain_commands() -> None:
-    """No test sees the `--conf` that another one gave."""
-    from utils.cli_utils import remember_conf
-
-    remember_conf([])
-
-
 @pytest.fixture(scope="session")
 def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus, a sentence encoder and all features, made once."""

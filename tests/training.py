@@ -1,5 +1,6 @@
 """Training without Ray: the loop on the tiny corpus, with checkpoints and trial folders as Ray lays them out."""
 
+import argparse
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tasks import parse_run
+from tasks import TrainedRun, open_trained_run, parse_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.runs import require_kind
 from utils.artefact_utils import write_json
@@ -25,6 +26,12 @@ def run_of(made: Path, *settings: str) -> DualEncoderRun:
 
 def fit_of(run: DualEncoderRun) -> Fit:
     return Fit(run.build(), run.training, run.optimizer, run.lr_scheduler)
+
+
+def trained_run(arguments: Sequence[str]) -> TrainedRun[DualEncoderRun]:
+    """What stage 3 loads for these arguments."""
+    with open_trained_run(arguments, argparse.ArgumentParser(), DualEncoderRun) as (trained, _):
+        return trained
 
 
 def keep_checkpoints(folder: Path, stop_after: int | None = None) -> Callable[..., None]:

@@ -16,6 +16,7 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from utils.cli_utils import UserError
+from utils.cli_utils.repairs import make
 from utils.model_packages import packaged_folder, packaged_weights, sha256, split_package
 from utils.pretrained_folders import check_folder, weight_files
 
@@ -49,7 +50,7 @@ def find_model(model: str, key: str) -> Path | str:
     if folder.is_file():
         raise UserError(
             f"{key}: {model}: is a file, expected a folder or a name that a hub knows; name the folder that holds it "
-            "with its config.json; of a CNN of PANNs, python -m preprocessing.cnn14_transfer FILE makes initial weights"
+            f"with its config.json; a CNN of PANNs becomes initial weights: {make('initial-weights', 'FILE')}"
         )
     if folder.is_absolute() or model.startswith((".", "~")):
         raise UserError(f"{key}: {model}: no such folder; correct {key}")

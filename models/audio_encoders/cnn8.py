@@ -8,7 +8,7 @@ from pydantic import Field
 
 from models.audio_encoders.panns import PANNsEncoder, PANNsSpec
 from models.audio_encoders.panns_blocks import ConvBlock
-from utils.cli_utils import command_for
+from utils.cli_utils.repairs import make
 
 
 class CNN8Encoder(PANNsEncoder):
@@ -41,4 +41,4 @@ class CNN8Spec(PANNsSpec):
 
     def repair(self) -> str:
         """Return how a file of weights is written again: nobody has published any, so they are of a trial here."""
-        return f"write it again: {command_for('postprocessing.export')}"
+        return f"write it again: {make('exported-encoder')}"

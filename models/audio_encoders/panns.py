@@ -187,7 +187,7 @@ class PANNsSpec(Spec):
     encoder: ClassVar[type[PANNsEncoder]]
     input: ClassVar[Literal["logmel"]] = "logmel"
 
-    weights: UserPath | None = None  # written by preprocessing.cnn14_transfer; null: random initial values
+    weights: UserPath | None = None  # converted from published ones; null: random initial values
     trainable: bool = True  # False: only the last layer learns
     freeze_blocks: int = Field(0, ge=0)  # the first so many blocks, and the input normalisation, do not learn
     base_channels: int = Field(64, ge=1, le=512)  # channels of the first block; PANNs: 64

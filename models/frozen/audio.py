@@ -173,7 +173,7 @@ def load_frozen_audio(
 
     Args:
         model: a hub's name or a folder of wav2vec 2.0, HuBERT, Whisper or CLAP; `package:aisfx`; audio_encoder.json
-            of postprocessing.export; or weights of PANNs' CNNs that preprocessing.cnn14_transfer writes or reads.
+            of an exported encoder; or weights of PANNs' CNNs, published or converted.
         layers: keep the first so many transformer layers; None: all.
         front_end: of the run; what a .pth is fed.
         max_duration_s: the longest window, where the network sets no shorter limit.

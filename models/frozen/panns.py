@@ -13,7 +13,8 @@ from models.audio_encoders.panns_published import read_published
 from models.backbones.base import WaveformBackbone
 from models.exported import read_exported
 from utils.audio_utils import FrontEnd, log_mel
-from utils.cli_utils import UserError, command_for
+from utils.cli_utils import UserError
+from utils.cli_utils.repairs import make
 
 
 class PANNsBackbone(WaveformBackbone):
@@ -82,7 +83,7 @@ def load_panns(model: str, key: str, front_end: FrontEnd) -> PANNsBackbone:
     """A PANNs encoder in evaluation mode, on the CPU.
 
     Args:
-        model: audio_encoder.json of postprocessing.export, or a file that preprocessing.cnn14_transfer writes or reads.
+        model: audio_encoder.json of an exported encoder, or weights of PANNs' CNNs, published or converted.
         key: of the YAML, for messages.
         front_end: what weights alone are fed; an audio_encoder.json brings its own.
     Raises:
@@ -91,7 +92,7 @@ def load_panns(model: str, key: str, front_end: FrontEnd) -> PANNsBackbone:
     path, *weights = panns_files(model)
     try:
         if weights:
-            exported = read_exported(path, f"write it again: {command_for('postprocessing.export')}")
+            exported = read_exported(path, f"write it again: {make('exported-encoder')}")
             return PANNsBackbone(exported.encoder, exported.front_end).eval()
         return _weights_alone(path, front_end)
     except UserError as error:
@@ -101,7 +102,7 @@ def load_panns(model: str, key: str, front_end: FrontEnd) -> PANNsBackbone:
 
 
 def _weights_alone(path: Path, front_end: FrontEnd) -> PANNsBackbone:
-    published = read_published(path, None, f"write one: {command_for('preprocessing.cnn14_transfer')}")
+    published = read_published(path, None, f"write one: {make('initial-weights')}")
     check_front_end(published, front_end, "name other weights")
     if "fc1.weight" not in published.state:
         raise UserError(f"{path}: holds no embedding layer fc1; train with it: model.audio_encoder.weights")

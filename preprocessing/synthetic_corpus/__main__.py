@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from tasks import load_run
+from tasks import Commands, command, load_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
-from utils.cli_utils import UserError, command, command_for
+from utils.cli_utils import UserError
 from utils.process_utils import all_cores
 
 
@@ -18,6 +18,7 @@ from utils.process_utils import all_cores
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the captioned clips of the three splits, or what is missing of them."""
     run, args = load_run(argv, _parser(), DualEncoderRun)
+    commands = Commands.of(args, run.script_of)
     # here and not above: scipy.signal takes longer to load than --help may take
     from preprocessing.synthetic_corpus.writing import DEFAULT_SIZES, share_out, write_corpus
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sizes = dict(zip(folders, counts, strict=True))
     if write_corpus(run.data.root, sizes, args.seed, args.workers):
         print(f"{run.data.root}: wrote {sum(counts)} clips with five captions each")
-    print(f"next: {command_for(run.next_script('preprocessing.synthetic_corpus'))}")
+    print(f"next: {commands.line(run.next_script('preprocessing.synthetic_corpus'))}")
 
 
 def _parser() -> argparse.ArgumentParser:

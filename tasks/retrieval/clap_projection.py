@@ -15,6 +15,7 @@ from tasks.base import SplitData
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
 from tasks.retrieval.embedding import RetrievalOutputs
 from tasks.retrieval.training import RETRIEVAL_METRICS, CaptionTrainingSpec
+from utils.cli_utils.repairs import Product
 from utils.data_utils import CaptionDataSpec, CaptionedClips, TextEmbeddingsSpec
 from utils.metric_utils.pairing import PAIRING_CUTOFFS, first_caption_of_each_clip, pairing_accuracy
 from utils.metric_utils.scores import EmbeddingScores
@@ -55,8 +56,11 @@ class ClapProjectionRun(DualEncoderRun):
     model: ClapModelSpec
     training: ClapTrainingSpec = ClapTrainingSpec()
 
-    layout_script: ClassVar[str] = "preprocessing.audiocaps_dataset"
-    text_script: ClassVar[str] = "preprocessing.clip_embeddings"
+    scripts: ClassVar[Mapping[Product, str]] = {
+        **DualEncoderRun.scripts,
+        "tables": "preprocessing.audiocaps_dataset",
+        "text-embeddings": "preprocessing.clip_embeddings",
+    }
     accuracy_cutoffs: ClassVar[tuple[int, ...]] = PAIRING_CUTOFFS
 
     def build(self, split: str = "train") -> ClapProjectionTask:

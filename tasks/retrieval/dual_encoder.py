@@ -18,7 +18,8 @@ from tasks.base import RunSpec, SplitData
 from tasks.retrieval.embedding import DualEncoderEmbedder, RetrievalOutputs
 from tasks.retrieval.same_encoder import refuse_stale
 from tasks.retrieval.training import CaptionTrainingSpec
-from utils.cli_utils import ArtefactError, ConfigError, command_for
+from utils.cli_utils import ArtefactError, ConfigError
+from utils.cli_utils.repairs import Product, make
 from utils.criterion_utils import CriterionSpec, InfoNCE
 from utils.data_utils import (
     AudioInput,
@@ -64,9 +65,17 @@ class DualEncoderRun(RunSpec):
     criterion: CriterionSpec
     training: CaptionTrainingSpec = CaptionTrainingSpec()
 
-    scoring_script: ClassVar[str] = "postprocessing.xmodal_scores"
-    layout_script: ClassVar[str] = "preprocessing.clotho_dataset"  # makes the tables of a data set in its own layout
-    text_script: ClassVar[str] = "preprocessing.sbert_embeddings"
+    scripts: ClassVar[Mapping[Product, str]] = {
+        "tables": "preprocessing.clotho_dataset",
+        "log-mels": "preprocessing.audio_logmel",
+        "audio-embeddings": "preprocessing.audio_embeddings",
+        "text-embeddings": "preprocessing.sbert_embeddings",
+        "taken-over-features": "preprocessing.dcase2023_takeover",
+        "initial-weights": "preprocessing.cnn14_transfer",
+        "exported-encoder": "postprocessing.export",
+        "training": "main.py",
+        "scores": "postprocessing.xmodal_scores",
+    }
     accuracy_cutoffs: ClassVar[tuple[int, ...]] = ()  # of pairing accuracy, where a system is measured by it
 
     def build(self, split: str = "train") -> DualEncoderTask:
@@ -92,22 +101,17 @@ class DualEncoderRun(RunSpec):
         line = describe_tables(self.data, self.repairs().tables) if thorough else ""
         return [line] if line else []
 
-    @property
-    def dataset_script(self) -> str:
-        """The script that makes the tables."""
-        return self.layout_script if self.data.own_dataset is None else "preprocessing.own_dataset"
-
     def repairs(self) -> Repairs:
-        """The command lines that make each kind of file of stage 1 again, for messages."""
-        takeover = command_for("preprocessing.dcase2023_takeover", "--from", str(self.data.features))
+        """How each kind of file of stage 1 is made again, for messages; the entry point names the commands."""
+        takeover = make("taken-over-features", "--from", str(self.data.features), "--set", "data.features=DIR")
         return Repairs(
-            tables=command_for(self.dataset_script),
-            log_mels=command_for("preprocessing.audio_logmel"),
-            audio_embeddings=command_for("preprocessing.audio_embeddings"),
-            audio_frames=command_for("preprocessing.audio_embeddings", "--frames"),
-            text_embeddings=command_for(self.text_script),
-            pairs=command_for("preprocessing.audio_embeddings", "--pickle"),
-            foreign=f"files of the DCASE 2023 baseline are taken over: {takeover} --set data.features=DIR",
+            tables=make("tables"),
+            log_mels=make("log-mels"),
+            audio_embeddings=make("audio-embeddings"),
+            audio_frames=make("audio-embeddings", "--frames"),
+            text_embeddings=make("text-embeddings"),
+            pairs=make("audio-embeddings", "--pickle"),
+            foreign=f"files of the DCASE 2023 baseline are taken over: {takeover}",
         )
 
     def chance(self, split: SplitData) -> dict[str, float]:
@@ -133,19 +137,25 @@ class DualEncoderRun(RunSpec):
             )
         return wanted
 
+    def script_of(self, product: Product) -> str:
+        """The script that makes a product for a run of these settings."""
+        if product == "tables" and self.data.own_dataset is not None:
+            return "preprocessing.own_dataset"
+        return self.scripts[product]
+
     def next_script(self, after: str) -> str:
         """The script that a user of these settings runs after one of stage 1 or after `main.py`."""
         if after == "main.py":
-            return self.scoring_script
+            return self.script_of("scores")
         data, place = self.data, _STAGE_1[after]
         if data.pairs is not None:  # they stand in for all of stage 1
             return "main.py"
         audio = {"logmel": "preprocessing.audio_logmel", "wave": None, "vector": "preprocessing.audio_embeddings"}
         needed = [
             None,
-            self.dataset_script,
+            self.script_of("tables"),
             None if data.audio_embeddings and data.audio_embeddings.file else audio[self.model.audio_encoder.input],
-            self.text_script if self.model.text_encoder.input == "vector" else None,
+            self.script_of("text-embeddings") if self.model.text_encoder.input == "vector" else None,
         ]
         return next((script for script in needed[place + 1 :] if script), "main.py")
 

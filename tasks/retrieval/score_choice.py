@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tasks.commands import Commands
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.score_runs import run_behind
 from tasks.retrieval.scores import SplitScores, open_scores, open_trained_scores
 from tasks.runs import load_run
 from tasks.trained import CheckpointChoice, add_checkpoint_arguments, find_trained_run, split_name
-from utils.cli_utils import UserError, remembered_conf
+from utils.cli_utils import UserError
 
 
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,13 +83,14 @@ def scores_of_command_line(
     chosen, checkpoint = ScoreChoice.of(args), CheckpointChoice.of(args)
     if chosen.file is None:
         trained = find_trained_run(conf, checkpoint, DualEncoderRun)
-        with open_trained_scores(trained) as scores:
+        with trained.commands.completing(), open_trained_scores(trained) as scores:
             yield _with_ids(scores, chosen.ids, scores.arguments), trained.run, args
         return
-    run = run_behind([chosen.file], conf, checkpoint.changed)
+    run, commands = run_behind([chosen.file], conf, checkpoint.changed, Commands.of(args, conf.script_of))
     split = split_name(run, checkpoint.split)
-    with open_scores(chosen.file, run, split, chosen.queries, chosen.files, ids=chosen.ids) as scores:
-        arguments = [*remembered_conf(), *chosen.arguments(), *checkpoint.arguments()]
+    opened = open_scores(chosen.file, run, split, chosen.queries, chosen.files, ids=chosen.ids)
+    with commands.completing(), opened as scores:
+        arguments = [*checkpoint.arguments(), *chosen.arguments()]
         yield _with_ids(scores, chosen.ids, arguments), run, args
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tasks.commands import Commands
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.trained import run_of_trial
 from utils.config_utils import read_json
@@ -14,23 +15,27 @@ from utils.model_utils.trials import PARAMS_FILE, trial_folders
 ENSEMBLE_FILE = "ensemble.json"  # in the folder of an ensemble
 
 
-def run_behind(paths: Sequence[Path], conf: DualEncoderRun, changed: Sequence[str]) -> DualEncoderRun:
+def run_behind(
+    paths: Sequence[Path], conf: DualEncoderRun, changed: Sequence[str], commands: Commands
+) -> tuple[DualEncoderRun, Commands]:
     """Find the run whose data some scores are of.
 
     Args:
         paths: folders of experiments, trials or ensembles, or files of scores.
         conf: the run of the YAML, for scores that no run of this project made.
-        changed: the keys that `--set` named; `data.root` and `data.features` may have moved.
+        changed: the keys that `--set` named; it may say where `data.root` and `data.features` are by now.
+        commands: of the command line.
     Returns:
-        The run of the first path that has one, else `conf`.
+        The run of the first path that has one, else `conf`; and the commands that repair its stage 1.
     Raises:
         UserError: the settings of a trial are broken, or of another system.
     """
     for path in paths:
         folder = _trial_behind(path, set())
         if folder is not None:
-            return run_of_trial(folder, conf, changed, DualEncoderRun)
-    return conf
+            run = run_of_trial(folder, conf, changed, DualEncoderRun)
+            return run, commands if run.data == conf.data else commands.with_conf(folder / PARAMS_FILE)
+    return conf, commands
 
 
 def _trial_behind(path: Path, seen: set[Path]) -> Path | None:

@@ -18,7 +18,8 @@ from tasks.retrieval.score_runs import ENSEMBLE_FILE
 from tasks.trained import TrainedRun
 from utils.artefact_utils import Caption, Clip
 from utils.artefact_utils.retrieval import ForeignScores, ScoreReader, read_foreign_scores, read_id_names, shelf_of
-from utils.cli_utils import ArtefactError, UserError, command_for, python, shell_join
+from utils.cli_utils import ArtefactError, UserError, command_line
+from utils.cli_utils.repairs import make
 from utils.data_utils import Tables, read_tables
 from utils.metric_utils.scores import MatrixScores, NonFiniteScoreError, ScoreSource
 from utils.model_utils import TrialCheckpoint, find_trial
@@ -120,7 +121,7 @@ class SplitScores:
 
     def command_for(self, script: str, *arguments: str) -> str:
         """The command line that runs another script of stage 3 on the same scores."""
-        return shell_join([python(), "-m", script, *self.arguments, *arguments])
+        return command_line(script, *self.arguments, *arguments)
 
 
 @contextlib.contextmanager
@@ -151,7 +152,7 @@ def open_scores(
     if path.is_dir():
         found = _trial_of(path)
         chosen = ["--run", str(found.folder.parent), "--trial", found.folder.name, "--split", split]
-        repair = command_for("postprocessing.xmodal_scores", *chosen)
+        repair = make("scores", *chosen)
         with _open_stored(found.folder / f"{split}_xmodal_scores.hdf5", run, split, repair) as scores:
             _refuse_stale(scores, found.label)
             yield scores
@@ -236,7 +237,7 @@ def _foreign(found: ForeignScores, run: DualEncoderRun, split: str) -> SplitScor
         raise ArtefactError(
             f"{path}: none of its {len(found.queries)} ids is one of '{split}', such as {found.queries[0]}; name the "
             "<split>_text.csv that they are from with --ids FILE, or take its folder over: "
-            f"{command_for('preprocessing.dcase2023_takeover', '--from', 'DIR')}"
+            f"{make('taken-over-features', '--from', 'DIR')}"
         )
     captions = [tables.captions[row] for row in there] if len(there) else tables.captions
     aligned = align_scores(found, captions, tables.clips)

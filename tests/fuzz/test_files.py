@@ -25,12 +25,11 @@ from models.frozen.panns import load_panns
 from postprocessing import export, submission, xmodal_scores
 from preprocessing import audio_logmel, clotho_dataset, sbert_embeddings
 from preprocessing.clotho_dataset import read_captions
-from tasks import RunSpec, load_run, load_trained_run
-from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks import RunSpec, load_run
 from tests import tiny, tiny_models
 from tests.fuzz.forked import failures_of
 from tests.fuzz.mutations import mutated
-from tests.training import run_of, write_trial
+from tests.training import run_of, trained_run, write_trial
 from utils.artefact_utils import (
     read_audio_embeddings,
     read_clips,
@@ -94,7 +93,7 @@ def vectors(folder):
 
 
 def trained(folder):
-    load_trained_run(conf(folder), argparse.ArgumentParser(), DualEncoderRun)
+    trained_run(conf(folder))
 
 
 def checkpoint(folder):
@@ -102,7 +101,7 @@ def checkpoint(folder):
     facts = folder / TRIAL / "checkpoint_000001" / "checkpoint.json"
     digest = hashlib.blake2b((facts.parent / "checkpoint.pt").read_bytes()).hexdigest()
     write_json(facts, json.loads(facts.read_text()) | {"blake2b": digest})
-    load_trained_run(conf(folder, "--checkpoint", "checkpoint_000001"), argparse.ArgumentParser(), DualEncoderRun)
+    trained_run(conf(folder, "--checkpoint", "checkpoint_000001"))
 
 
 def exported(folder):

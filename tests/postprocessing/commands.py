@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 
-from utils.cli_utils import Command
+from utils.cli_utils import Command, command_line
 
 
 class Result(NamedTuple):
@@ -23,6 +23,11 @@ def run(main: Command, capsys: pytest.CaptureFixture, folder, *arguments: str) -
         if code == 70:  # a fault: pytest shows what caused it
             raise
     return Result(code, *capsys.readouterr())
+
+
+def command_of(folder, script: str, *arguments: str) -> str:
+    """The command line that a message names, of the run in `folder`."""
+    return command_line(script, "--conf", str(folder / "conf.yaml"), *arguments)
 
 
 def error_of(result: Result) -> str:

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from postprocessing import ensemble, xmodal_scores
-from tests.postprocessing.commands import error_of, run
+from tests.postprocessing.commands import command_of, error_of, run
 from tests.training import run_of
 from utils.artefact_utils.retrieval import ScoreReader, write_matrix_submission, write_ranked_submission, write_scores
-from utils.cli_utils import command_for
 from utils.data_utils import read_tables
 from utils.metric_utils.ensembles import cutoffs_of, normalised
 from utils.metric_utils.ranking import ranks_of_relevant
@@ -91,7 +90,7 @@ def test_given_weights_by_hand(how, prepared, capsys):
     ]
     assert report_of(prepared)["weights_from"] == "the command line"
     path = prepared / "runs" / "both" / "evaluation_xmodal_scores.hdf5"
-    assert f"next: {command_for('postprocessing.xmodal_retrieval', '--scores', str(path))}" in result.out
+    assert f"next: {command_of(prepared, 'postprocessing.xmodal_retrieval', '--scores', str(path))}" in result.out
 
 
 def test_weights_are_chosen_on_validation_alone(prepared, capsys):
@@ -165,7 +164,7 @@ def test_validation_scores_that_are_missing_are_asked_for(trained, capsys):
         (tiny / "trial_00000", ["--run", str(tiny), "--trial", "trial_00000"]),
     ):
         message = error_of(make(trained, capsys, other, path / "evaluation_xmodal_scores.hdf5"))
-        repair = command_for("postprocessing.xmodal_scores", *chosen, "--split", "validation")
+        repair = command_of(trained, "postprocessing.xmodal_scores", *chosen, "--split", "validation")
         assert message.endswith(f"validation_xmodal_scores.hdf5: no such file; write it: {repair}")
 
 

@@ -15,11 +15,10 @@ from tasks.retrieval.errors import Errors
 from tasks.retrieval.evaluation import evaluate_split
 from tasks.retrieval.scores import SplitScores
 from tests.pages import needs_browser, opened, parsed, read, targets
-from tests.postprocessing.commands import error_of, run
+from tests.postprocessing.commands import command_of, error_of, run
 from tests.tasks.retrieval.test_errors import errors_by_hand
 from tests.training import run_of, write_trial
 from utils.artefact_utils import Caption, Clip, read_clips, read_text_table, write_json, write_text_table
-from utils.cli_utils import command_for
 from utils.data_utils import Tables
 from utils.metric_utils.protocols import PROTOCOLS
 
@@ -98,7 +97,7 @@ def test_what_is_printed_and_where_it_lies(scored, capsys):
     public = scored / "runs" / "tiny" / PAGE
     assert f"wrote {public}: open it in a browser" in result.out
     (hardest, *_) = card_titles(read(public), "Hardest queries")
-    assert f"next: {command_for('postprocessing.search', hardest)}" in result.out
+    assert f"next: {command_of(scored, 'postprocessing.search', hardest)}" in result.out
     assert "Text to audio on 'evaluation', trial_00000/checkpoint_" in result.out
     assert not list((scored / "runs" / "tiny").glob(".*"))
 
@@ -258,12 +257,12 @@ def test_lists_of_names_have_no_scores_and_no_ranks_beyond(scored, capsys):
     assert len(first.all("div", "player")) == 3  # the one that was sought, and the two named
     assert all(path.is_file() for path in targets(scored / "runs" / "foreign" / "other.csv" / PAGE))
     folder, file = str(scored / "runs" / "tiny"), str(scored / "other.csv")
-    assert f"next: {command_for('postprocessing.compare', folder, file)}" in result.out
+    assert f"next: {command_of(scored, 'postprocessing.compare', folder, file)}" in result.out
 
 
 def test_bad_input_is_told_in_one_line(trained, capsys):
     message = error_of(run(error_analysis.main, capsys, trained))
-    repair = command_for("postprocessing.xmodal_scores")
+    repair = command_of(trained, "postprocessing.xmodal_scores")
     assert message.endswith(f"evaluation_xmodal_scores.hdf5: no such file; write it: {repair}")
     run(xmodal_scores.main, capsys, trained)
     message = error_of(run(error_analysis.main, capsys, trained, "--protocol", "dcase2025"))

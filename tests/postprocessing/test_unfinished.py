@@ -6,9 +6,8 @@ import shutil
 import pytest
 
 from postprocessing import compare, ensemble, error_analysis, export, search, xmodal_retrieval, xmodal_scores, zero_shot
-from tests.postprocessing.commands import run
+from tests.postprocessing.commands import command_of, run
 from utils.artefact_utils import write_json
-from utils.cli_utils import command_for
 
 LINE = "tiny is not finished: trial_00000 is at epoch 2 of 7; trial_00000/checkpoint_000001 (epoch 2), the best so far"
 
@@ -56,7 +55,7 @@ def test_all_scripts_say_it_once(unfinished, capsys):
         assert result.out.count(LINE) == 1, module.__name__
         assert "learning_curves.png" not in result.out  # these rows hold no number that could be drawn
         if module not in (compare, ensemble):
-            assert f"is used; go on: {command_for('main.py', '--resume')}" in result.out
+            assert f"is used; go on: {command_of(unfinished, 'main.py', '--resume')}" in result.out
 
 
 def test_a_finished_run_says_nothing(unfinished, capsys):

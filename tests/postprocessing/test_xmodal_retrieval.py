@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from postprocessing import xmodal_retrieval, xmodal_scores
-from tests.postprocessing.commands import error_of, run
+from tests.postprocessing.commands import command_of, error_of, run
 from utils.artefact_utils import read_clips, read_text_table
-from utils.cli_utils import command_for
 from utils.metric_utils.chance import chance_metrics
 from utils.metric_utils.ranking import tie_order
 from utils.metric_utils.retrieval import retrieval_metrics
@@ -135,7 +134,7 @@ def test_a_score_that_is_not_finite_is_refused_by_name(value, word, scored, caps
     captions, clips = tables(scored)
     message = error_of(run(xmodal_retrieval.main, capsys, scored))
     assert f"the score of caption '{captions[3].raw_text}' and clip '{clips[2].fname}' is {word}" in message
-    assert f"write it again: {command_for('postprocessing.xmodal_scores')}" in message
+    assert f"write it again: {command_of(scored, 'postprocessing.xmodal_scores')}" in message
     assert not (scored / "runs" / "tiny" / "evaluation_retrieval_metrics.json").exists()
 
 
@@ -144,12 +143,12 @@ def test_scores_of_another_checkpoint_are_refused(trained, capsys):
     message = error_of(run(xmodal_retrieval.main, capsys, trained, "--checkpoint", "checkpoint_000000"))
     assert "made by trial_00000/checkpoint_000001 (epoch 2), this run wants trial_00000/checkpoint_000000" in message
     repair = message.rpartition("write it again: ")[2]
-    assert repair == command_for("postprocessing.xmodal_scores", "--checkpoint", "checkpoint_000000")
+    assert repair == command_of(trained, "postprocessing.xmodal_scores", "--checkpoint", "checkpoint_000000")
 
 
 def test_scores_that_are_not_there_are_asked_for(trained, capsys):
     message = error_of(run(xmodal_retrieval.main, capsys, trained, "--split", "validation"))
-    repair = command_for("postprocessing.xmodal_scores", "--split", "validation")
+    repair = command_of(trained, "postprocessing.xmodal_scores", "--split", "validation")
     assert message.endswith(f"validation_xmodal_scores.hdf5: no such file; write it: {repair}")
 
 
@@ -179,7 +178,9 @@ def test_a_caption_that_was_never_scored_is_noticed(scored, capsys):
 def test_tables_that_are_gone_are_made_by_stage_1(scored, capsys):
     (scored / "features" / "evaluation_text.csv").unlink()
     message = error_of(run(xmodal_retrieval.main, capsys, scored))
-    assert f"evaluation_text.csv: no such file; write it: {command_for('preprocessing.clotho_dataset')}" in message
+    assert (
+        f"evaluation_text.csv: no such file; write it: {command_of(scored, 'preprocessing.clotho_dataset')}" in message
+    )
 
 
 def write_relevance(folder, rows):

@@ -9,10 +9,9 @@ import torch
 
 from postprocessing import xmodal_scores
 from preprocessing import audio_logmel
-from tests.postprocessing.commands import error_of, run
+from tests.postprocessing.commands import command_of, error_of, run
 from tests.training import run_of, write_trial
 from utils.artefact_utils import read_clips, read_text_table, write_audio_info, write_json, write_text_table
-from utils.cli_utils import command_for
 from utils.model_utils import read_checkpoint, write_checkpoint
 from utils.model_utils.training_spec import Selection
 
@@ -50,7 +49,7 @@ def test_scores_are_the_products_of_the_embeddings(trained, capsys):
         assert file.attrs["split"] == "evaluation"
         assert file.attrs["checkpoint"] == f"trial_00000/{best_name(trial)} (epoch {int(best_name(trial)[-1]) + 1})"
     assert "scored 8 captions x 4 clips of 'evaluation'" in result.out
-    assert f"next: {command_for('postprocessing.xmodal_retrieval')}" in result.out
+    assert f"next: {command_of(trained, 'postprocessing.xmodal_retrieval')}" in result.out
 
 
 def test_only_files_of_the_best_trial_are_published(trained, capsys):
@@ -159,7 +158,7 @@ def test_a_missing_caption_vector_is_refused(trained, capsys):
     captions = read_text_table(path, "")
     write_text_table(path, [captions[0]._replace(tid="new"), *captions[1:]])
     message = error_of(run(xmodal_scores.main, capsys, trained))
-    repair = command_for("preprocessing.sbert_embeddings")
+    repair = command_of(trained, "preprocessing.sbert_embeddings")
     assert f"no embedding for 1 of 8 captions, the first is tid new; add them: {repair}" in message
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from tasks import parse_run
 from tests import tiny
 from tests.models.plain_panns import checkpoint, network_of, plain_panns
 from utils.audio_utils import FrontEnd
-from utils.cli_utils import UserError, remember_conf
+from utils.cli_utils import UserError
 from utils.config_utils import override
 from utils.weight_utils import read_weights
 
@@ -30,12 +29,11 @@ ANOTHER = "name a PANNs checkpoint, or none to download CNN14: python -m preproc
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to stand in, with a conf.yaml whose features have 64 bands."""
     monkeypatch.chdir(tmp_path)
     tiny.write_conf(tmp_path).rename("run.yaml")
-    yield tmp_path
-    remember_conf([])
+    return tmp_path
 
 
 def _write(path: str, name: str = "CNN10Encoder", base: int = 2, seed: int = 0) -> str:

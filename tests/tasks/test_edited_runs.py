@@ -1,14 +1,11 @@
 """Settings and facts of a run that somebody edited by hand: one clear message that names the file, or survived."""
 
-import argparse
 import itertools
 import json
 
 import pytest
 
-from tasks import load_trained_run
-from tasks.retrieval.dual_encoder import DualEncoderRun
-from tests.training import run_of, write_trial
+from tests.training import run_of, trained_run, write_trial
 from utils.cli_utils import UserError
 from utils.config_utils import set_key
 
@@ -41,7 +38,7 @@ def trial_of(folder):
 
 def refusal(folder, *arguments):
     with pytest.raises(UserError) as error:
-        load_trained_run(["--conf", str(folder / "conf.yaml"), *arguments], argparse.ArgumentParser(), DualEncoderRun)
+        trained_run(["--conf", str(folder / "conf.yaml"), *arguments])
     return str(error.value)
 
 
@@ -111,6 +108,6 @@ def test_facts_of_another_kind(trained):
 def test_a_checkpoint_with_broken_facts_is_passed_over(prepared, capsys):
     trial = write_trial(run_of(prepared, "training.epochs=2"))
     (trial / "checkpoint_000000" / "checkpoint.json").write_bytes(BROKEN["deep"])
-    found = load_trained_run(["--conf", str(prepared / "conf.yaml")], argparse.ArgumentParser(), DualEncoderRun)[0]
+    found = trained_run(["--conf", str(prepared / "conf.yaml")])
     assert found.trial.checkpoint.epoch == 2
     assert "passed over: " in capsys.readouterr().out

@@ -1,13 +1,10 @@
-import argparse
 import json
 
 import pytest
 import torch
 
-from tasks import load_trained_run
-from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.scores import score_file
-from tests.training import run_of, write_trial
+from tests.training import run_of, trained_run, write_trial
 from utils.artefact_utils import write_json
 from utils.cli_utils import UserError
 
@@ -26,9 +23,7 @@ def trained(prepared):
 
 
 def load(folder, *arguments):
-    return load_trained_run(
-        ["--conf", str(folder / "conf.yaml"), *arguments], argparse.ArgumentParser(), DualEncoderRun
-    )[0]
+    return trained_run(["--conf", str(folder / "conf.yaml"), *arguments])
 
 
 def test_the_run_is_that_of_the_trial(trained):
@@ -44,7 +39,7 @@ def test_the_run_is_that_of_the_trial(trained):
 def test_an_experiment_by_its_folder(trained):
     (trained / "runs" / "tiny").rename(trained / "elsewhere")
     assert load(trained, "--run", str(trained / "elsewhere")).run.experiment == "tiny"
-    with pytest.raises(UserError, match=r"run .*runs/tiny does not exist; train first: .*main\.py --conf"):
+    with pytest.raises(UserError, match=r"run .*runs/tiny does not exist; train first: <make training>"):
         load(trained)
 
 

@@ -3,7 +3,7 @@
 from utils.cli_utils.checks import check_free_disk, existing_folder, positive
 from utils.cli_utils.command import Command, command
 from utils.cli_utils.errors import ArtefactError, ConfigError, UserError, disk_error_reason, machine_error_reason
-from utils.cli_utils.repeating import command_for, python, remember_conf, remembered_conf
+from utils.cli_utils.repeating import command_line, python
 from utils.cli_utils.streams import behind
 from utils.cli_utils.texts import printable, shell_join, short_repr, shortened, showable
 
@@ -15,15 +15,13 @@ __all__ = [
     "behind",
     "check_free_disk",
     "command",
-    "command_for",
+    "command_line",
     "disk_error_reason",
     "existing_folder",
     "machine_error_reason",
     "positive",
     "printable",
     "python",
-    "remember_conf",
-    "remembered_conf",
     "shell_join",
     "short_repr",
     "shortened",

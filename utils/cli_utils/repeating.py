@@ -1,41 +1,28 @@
-"""Command lines that repeat the `--conf` and `--set` of this process, for messages."""
+"""Command lines that can be pasted into a shell."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from utils.cli_utils.texts import shell_join
 
 _PROJECT = Path(__file__).resolve().parents[2]
 
-_conf_arguments: list[str] = []
 
-
-def remember_conf(arguments: Sequence[str]) -> None:
-    """Keep the `--conf` and `--set` of this process, so that `command_for` can repeat them."""
-    _conf_arguments[:] = arguments
-
-
-def remembered_conf() -> list[str]:
-    """What `remember_conf` keeps."""
-    return list(_conf_arguments)
-
-
-def command_for(script: str, *arguments: str) -> str:
-    """The command line that runs `script` with this process's own `--conf` and `--set`.
+def command_line(script: str, *arguments: str) -> str:
+    """Return the command line that runs a script.
 
     Args:
-        script: a module such as `preprocessing.audio_logmel`, or `main.py`.
-        arguments: further arguments; they are quoted for the shell.
+        script: a module such as `package.module`, or a file of the project's folder such as `name.py`.
+        arguments: they are quoted for the shell.
     """
     if script.endswith(".py"):  # from another folder, by its whole path
         start = [python(), script if Path(script).is_file() else str(_PROJECT / script)]
     else:
         start = [python(), "-m", script]
-    return shell_join([*start, *_conf_arguments, *arguments])
+    return shell_join([*start, *arguments])
 
 
 def python() -> str:

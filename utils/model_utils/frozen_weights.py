@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from utils.cli_utils import ArtefactError, command_for, printable, shortened
+from utils.cli_utils import ArtefactError, printable, shortened
+from utils.cli_utils.repairs import make
 
 
 class FrozenNetwork(NamedTuple):
@@ -90,7 +91,7 @@ def without_frozen(saved: SavedWeights, own: Mapping[str, FrozenNetwork], checkp
                 f"{checkpoint}: was trained with {shortened(printable(then[name].source))} in another state than "
                 f"{'it' if now == then[name].source else now} has now ({name}: digest {own[name].digest[8:20]}, "
                 f"expected {then[name].digest[8:20]}); put the one of training back, or train again: "
-                f"{command_for('main.py', '--fresh')}"
+                f"{make('training', '--fresh')}"
             )
     return {key: value for key, value in saved.weights.items() if not _is_inside(key, own.keys() & then.keys())}
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from utils.artefact_utils import write_json
-from utils.cli_utils import ArtefactError, UserError, command_for
+from utils.cli_utils import ArtefactError, UserError
+from utils.cli_utils.repairs import make
 from utils.config_utils import parse_json, read_json, read_settings
 from utils.model_utils.checkpoints import FACTS_FILE, CheckpointFacts, check_whole, is_number, read_facts
 
@@ -114,11 +115,10 @@ def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | Non
     Raises:
         UserError: there is no such experiment, trial or checkpoint.
     """
-    train = command_for("main.py")
     trials = trial_folders(experiment)
     if not trials:
         found = "holds no trial" if experiment.is_dir() else "does not exist"
-        raise UserError(f"run {experiment} {found}; train first: {train}")
+        raise UserError(f"run {experiment} {found}; train first: {make('training')}")
     params = {folder: _read_params(folder) for folder in trials}
     ranked = {folder: _ranked(folder) for folder in trials}
     diverged = [folder for folder in trials if has_diverged(folder)]
@@ -126,10 +126,12 @@ def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | Non
     best_trial = None if best is None else best.folder.parent
     folder = best_trial if trial is None else _named(trials, trial, f"run {experiment}: trial")
     if folder is None and len(diverged) == len(trials):
-        raise UserError(f"run {experiment}: every trial has diverged; change the settings, then: {train} --fresh")
+        raise UserError(
+            f"run {experiment}: every trial has diverged; change the settings, then: {make('training', '--fresh')}"
+        )
     if folder is None:
         _refuse_none_whole(f"run {experiment}", any(ranked.values()))
-        raise UserError(f"run {experiment}: no trial has finished an epoch yet; go on: {train} --resume")
+        raise UserError(f"run {experiment}: no trial has finished an epoch yet; go on: {make('training', '--resume')}")
     chosen: CheckpointFacts | None
     if checkpoint is not None:
         chosen = read_facts(_named(checkpoint_folders(folder), checkpoint, f"trial {folder}: checkpoint"))
@@ -137,13 +139,13 @@ def find_trial(experiment: Path, trial: str | None = None, checkpoint: str | Non
         chosen = best if folder == best_trial else _first_whole(ranked[folder])
     if chosen is None:
         _refuse_none_whole(f"trial {folder}", bool(ranked[folder]))
-        raise UserError(f"trial {folder} has no checkpoint yet; go on: {train} --resume")
+        raise UserError(f"trial {folder} has no checkpoint yet; go on: {make('training', '--resume')}")
     return TrialCheckpoint(folder, params[folder], chosen, folder == best_trial)
 
 
 def _refuse_none_whole(where: str, has_any: bool) -> None:
     if has_any:
-        raise UserError(f"{where}: no checkpoint is whole; train again: {command_for('main.py', '--fresh')}")
+        raise UserError(f"{where}: no checkpoint is whole; train again: {make('training', '--fresh')}")
 
 
 def read_rows(trial: Path) -> dict[int, dict[str, Any]]:
@@ -199,7 +201,7 @@ def _ranked(trial: Path) -> list[CheckpointFacts]:
             if found.selection is None and found.metrics:
                 raise ArtefactError(
                     f"{folder / FACTS_FILE}: does not say which metric is chosen by, and whether higher is better: an "
-                    f"earlier version wrote it; move {trial} away, or train again: {command_for('main.py', '--fresh')}"
+                    f"earlier version wrote it; move {trial} away, or train again: {make('training', '--fresh')}"
                 )
             facts[found.epoch] = found  # a repeated epoch counts as it was written last
     return sorted(facts.values(), key=lambda found: found.rank)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from utils.artefact_utils import write_json
-from utils.cli_utils import ArtefactError, ConfigError, command_for
+from utils.cli_utils import ArtefactError, ConfigError
+from utils.cli_utils.repairs import make
 from utils.config_utils import read_json, set_key, value_at
 from utils.model_utils.trials import PARAMS_FILE
 from utils.tune_utils.spec import Distribution, Experiment
@@ -153,4 +154,4 @@ def _read_trials(path: Path, experiment: Experiment) -> dict[str, Draw]:
 
 
 def _repair() -> str:
-    return f"move the experiment aside and start again: {command_for('main.py', '--fresh')}"
+    return f"move the experiment aside and start again: {make('training', '--fresh')}"

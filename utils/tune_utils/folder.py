@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.artefact_utils import write_json
-from utils.cli_utils import UserError, command_for
+from utils.cli_utils import UserError
 from utils.config_utils import read_json, value_at
 from utils.model_utils.trials import read_end
 from utils.tune_utils.draws import EPOCHS, TRIALS_FILE, Draw, epochs_of, trials_of
@@ -167,7 +167,7 @@ def only_one(folder: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN):
                 raise UserError(
-                    f"{folder}: another {command_for('main.py')} trains this experiment; wait until it has ended, "
+                    f"{folder}: another process trains this experiment; wait until it has ended, "
                     "or use --set experiment=NAME"
                 ) from error
         yield

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from utils.artefact_utils import write_json
-from utils.cli_utils import UserError, command_for, disk_error_reason
+from utils.cli_utils import UserError, disk_error_reason
+from utils.cli_utils.repairs import make
 from utils.config_utils import read_settings
 from utils.model_utils import find_trial
 from utils.model_utils.trials import ENDED_FILE, PARAMS_FILE, read_end
@@ -53,10 +54,7 @@ def launch(experiment: Experiment, fit_of: FitOf, *, resume: bool, fresh: bool) 
         except Exception:
             if not signals.seen:  # else: what the signal did to Ray's own processes
                 raise
-        if signals.seen or not _conclude(experiment, failed):
-            print(f"interrupted; go on with: {command_for('main.py', '--resume')}")
-            return False
-        return True
+        return not signals.seen and _conclude(experiment, failed)
 
 
 def _folders(experiment: Experiment) -> tuple[Path, Path]:
@@ -91,7 +89,7 @@ def _cause(experiment: Experiment, error: Exception) -> Exception:
     reason = disk_error_reason(error) if isinstance(error, OSError) else None
     if reason is None:
         return error
-    return UserError(f"{experiment.folder}: {reason}, then: {command_for('main.py', '--resume')}")
+    return UserError(f"{experiment.folder}: {reason}, then: {make('training', '--resume')}")
 
 
 def _restored(
@@ -163,7 +161,7 @@ def _conclude(experiment: Experiment, failed: dict[str, str]) -> bool:
         first = experiment.folder / next(iter(failed)) / ERROR_FILE
         raise UserError(
             f"{len(failed)} of {len(trials)} trials failed: {'; '.join(sorted(set(failed.values())))}; details in "
-            f"{first}; repair the cause, then: {command_for('main.py', '--resume')}"
+            f"{first}; repair the cause, then: {make('training', '--resume')}"
         )
     if any(read_end(experiment.folder / name) is None for name in trials):  # Ray Tune was asked to end, not by us
         return False
@@ -174,7 +172,7 @@ def _conclude(experiment: Experiment, failed: dict[str, str]) -> bool:
     if len(diverged) == len(trials):
         raise UserError(
             f"{experiment.folder}: every trial has diverged; change the settings as said above, then start again: "
-            f"{command_for('main.py', '--fresh')}"
+            f"{make('training', '--fresh')}"
         )
     return True
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from utils.artefact_utils.atomic import replacing
 from utils.artefact_utils.ownership import known_weights, refuse_foreign
-from utils.cli_utils import ArtefactError, command_for, printable, short_repr, shortened
+from utils.cli_utils import ArtefactError, printable, short_repr, shortened
+from utils.cli_utils.repairs import make
 from utils.weight_utils.files import check_tensor, load_file, save_file
 
 FORMAT_VERSION = 1
@@ -171,4 +172,4 @@ def repair_of(encoder: str | None) -> str:
         encoder: name of the encoder whose weights these are; None: any.
     """
     arguments = ["--encoder", encoder] if encoder else []
-    return f"write it again: {command_for('preprocessing.cnn14_transfer', *arguments)}"
+    return f"write it again: {make('initial-weights', *arguments)}"

@@ -12,7 +12,7 @@ from models.text_encoders import TextEncoderSpec
 from tests.models.plain_dcase import panns_names, plain_dcase
 from tests.models.plain_panns import randomise
 from utils.audio_utils import FrontEnd
-from utils.cli_utils import ArtefactError, ConfigError, remember_conf
+from utils.cli_utils import ArtefactError, ConfigError
 from utils.config_utils import parse
 from utils.criterion_utils import info_nce
 from utils.weight_utils import write_weights
@@ -137,7 +137,6 @@ def test_too_few_bands_are_refused():
 
 
 def test_weights_of_the_other_network_are_refused_one_way_alone(tmp_path):
-    remember_conf([])
     path = tmp_path / "w.pth"
     state = _encoder().state_dict()
     write_weights(path, state, {"encoder": "CNN14Encoder", "last_pool": "dcase2023"})

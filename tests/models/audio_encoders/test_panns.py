@@ -11,7 +11,7 @@ from models.audio_encoders.cnn8 import CNN8Encoder
 from models.audio_encoders.cnn10 import CNN10Encoder
 from models.audio_encoders.cnn14 import CNN14Encoder
 from tests.models.plain_panns import plain_panns, randomise
-from utils.cli_utils import ArtefactError, ConfigError, remember_conf
+from utils.cli_utils import ArtefactError, ConfigError
 from utils.config_utils import parse
 from utils.weight_utils import write_weights
 
@@ -257,7 +257,6 @@ def test_spec_loads_weights_and_then_freezes(tmp_path):
 
 
 def test_spec_refuses_weights_of_another_width(tmp_path):
-    remember_conf([])
     path = tmp_path / "weights.pth"
     write_weights(path, _encoder(base=2).state_dict(), {})
     with pytest.raises(ArtefactError) as caught:
@@ -266,18 +265,19 @@ def test_spec_refuses_weights_of_another_width(tmp_path):
         f"{path}: does not fit this run's CNN10Encoder: 43 of another shape: "
         "conv_block1.conv1.weight is (2, 1, 3, 3), expected (4, 1, 3, 3), "
         "conv_block1.bn1.weight is (2,), expected (4,), conv_block1.bn1.bias is (2,), expected (4,) and 40 more; "
-        "write it again: python -m preprocessing.cnn14_transfer --encoder CNN10Encoder"
+        "write it again: <make initial-weights --encoder CNN10Encoder>"
     )
 
 
 def test_spec_refuses_missing_weights(tmp_path):
-    with pytest.raises(ArtefactError, match=r"none\.pth: no such file; write it again: .*--encoder CNN10Encoder$"):
+    with pytest.raises(
+        ArtefactError, match=r"none\.pth: no such file; .*: <make initial-weights --encoder CNN10Encoder>$"
+    ):
         _build(weights=str(tmp_path / "none.pth"))
 
 
 def test_weights_of_a_network_that_nobody_published_are_exported_again(tmp_path):
-    remember_conf([])
-    with pytest.raises(ArtefactError, match=r"none\.pth: no such file; write it again: .*postprocessing\.export$"):
+    with pytest.raises(ArtefactError, match=r"none\.pth: no such file; write it again: <make exported-encoder>$"):
         _build(name="CNN8Encoder", weights=str(tmp_path / "none.pth"))
 
 

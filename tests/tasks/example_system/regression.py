@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from tasks.base import RunSpec
 from utils.cli_utils import ArtefactError
+from utils.cli_utils.repairs import Product
 from utils.config_utils import Spec
 from utils.data_utils import DataSpec
 from utils.model_utils import Loader, TrainingSpec, seed_everything
@@ -53,7 +54,7 @@ class RegressionRun(RunSpec):
     model: NetworkSpec = NetworkSpec()
     training: RegressionTrainingSpec = RegressionTrainingSpec()
 
-    scoring_script: ClassVar[str] = "postprocessing.regression_error"
+    scripts: ClassVar[Mapping[Product, str]] = {"training": "main.py", "scores": "postprocessing.regression_error"}
 
     def build(self, split: str = "train") -> RegressionTask:
         """The task, with freshly seeded weights."""

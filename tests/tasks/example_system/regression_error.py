@@ -11,19 +11,18 @@ from collections.abc import Sequence
 import torch
 from tasks.regression import RegressionRun
 
-from tasks import load_trained_run
-from utils.cli_utils import command
+from tasks import command, open_trained_run
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the error of the best checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
-    trained, _ = load_trained_run(argv, parser, RegressionRun)
-    task = trained.task()
-    with torch.inference_mode():
-        error = task.metrics(task.outputs(trained.split))["val_rmse"]
-    print(f"{trained.checkpoint}: rmse {error:.6f} on '{trained.split}'")
+    with open_trained_run(argv, parser, RegressionRun) as (trained, _):
+        task = trained.task()
+        with torch.inference_mode():
+            error = task.metrics(task.outputs(trained.split))["val_rmse"]
+        print(f"{trained.checkpoint}: rmse {error:.6f} on '{trained.split}'")
 
 
 if __name__ == "__main__":

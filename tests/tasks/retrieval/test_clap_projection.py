@@ -1,6 +1,5 @@
 """CLAP projection: what learns and what does not, the standardisation, accuracy, and the data it may come from."""
 
-import argparse
 import json
 
 import h5py
@@ -11,11 +10,11 @@ import torch
 from models.audio_encoders.cnn10 import CNN10Encoder
 from postprocessing import xmodal_retrieval, xmodal_scores
 from preprocessing import audio_embeddings
-from tasks import check_run, experiment_of, load_trained_run, parse_run
-from tasks.retrieval.dual_encoder import DualEncoderRun, check_alike
+from tasks import check_run, experiment_of, parse_run
+from tasks.retrieval.dual_encoder import check_alike
 from tests import tiny
 from tests.models.exported import write_panns
-from tests.training import fit_of, keep_checkpoints, run_of, write_trial
+from tests.training import fit_of, keep_checkpoints, run_of, trained_run, write_trial
 from utils.artefact_utils.pairs import Pairs, write_pairs
 from utils.cli_utils import ArtefactError, ConfigError, UserError
 from utils.config_utils import read_settings, to_mapping
@@ -172,7 +171,7 @@ def test_vectors_of_another_width_than_in_training_are_refused(command, clap):
     run = run_of(clap)
     trial = write_trial(run)
     tiny.write_vectors(clap / "vectors.npz", width=7)
-    trained = load_trained_run(["--conf", str(clap / "conf.yaml")], argparse.ArgumentParser(), DualEncoderRun)[0]
+    trained = trained_run(["--conf", str(clap / "conf.yaml")])
     commands = {"resume": lambda: fit_of(run).restore([trial / "checkpoint_000001"]), "stage 3": trained.task}
     with pytest.raises(ArtefactError) as caught:
         commands[command]()

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from postprocessing import compare, ensemble, error_analysis, submission, xmodal_retrieval, xmodal_scores
+from tasks import Commands
 from tasks.retrieval.score_runs import run_behind
 from tests.postprocessing.commands import error_of, run
 from tests.training import run_of, write_trial
@@ -63,4 +64,4 @@ def test_ensembles_that_name_each_other_have_no_run(prepared):
         folder.mkdir()
         scores = str(prepared / member / "evaluation_xmodal_scores.hdf5")
         (folder / "ensemble.json").write_text(json.dumps({"splits": {"evaluation": {"members": [{"scores": scores}]}}}))
-    assert run_behind([prepared / "a"], conf, []) is conf
+    assert run_behind([prepared / "a"], conf, [], Commands((), conf.script_of))[0] is conf

@@ -6,33 +6,25 @@ import shlex
 
 import pytest
 
-from tasks import load_run
+from tasks import Commands, RunSpec, load_run
 from tests import tiny
 from utils.cli_utils import (
     ArtefactError,
     ConfigError,
     UserError,
     command,
-    command_for,
+    command_line,
     disk_error_reason,
-    remember_conf,
 )
 
 
-@pytest.fixture(autouse=True)
-def _forget_conf():
-    yield
-    remember_conf([])
-
-
-def test_command_for_without_and_with_settings():
-    remember_conf([])
-    assert command_for("main.py") == "python main.py"
-    assert command_for("preprocessing.audio_logmel", "--workers", "2") == (
+def test_command_lines_are_quoted_for_the_shell():
+    assert command_line("main.py") == "python main.py"
+    assert command_line("preprocessing.audio_logmel", "--workers", "2") == (
         "python -m preprocessing.audio_logmel --workers 2"
     )
-    remember_conf(["--conf", "my conf.yaml", "--set", "data.root=/it's here"])
-    assert command_for("preprocessing.clotho_dataset", "--strict") == (
+    settings = ["--conf", "my conf.yaml", "--set", "data.root=/it's here"]
+    assert command_line("preprocessing.clotho_dataset", *settings, "--strict") == (
         "python -m preprocessing.clotho_dataset --conf 'my conf.yaml' --set 'data.root=/it'\"'\"'s here' --strict"
     )
 
@@ -60,11 +52,11 @@ def test_a_scripts_own_conf_and_settings_are_repeated(tmp_path):
     conf = str(tiny.write_conf(tmp_path / "a b"))
     settings = ["training.seed=3", 'experiment="x y"', "search={optimizer.lr: {grid: [1.0e-3, 2.0e-3]}}"]
     argv = ["--conf", conf, *(part for setting in settings for part in ("--set", setting))]
-    run, args = load_run([*argv, "--verbose"], parser_with("--verbose"))
+    run, args = load_run([*argv, "--verbose"], parser_with("--verbose"), RunSpec)
     assert (run.training.seed, run.experiment, args.verbose) == (3, "x y", True)
-    repeated = command_for("main.py", "--resume")
+    repeated = Commands.of(args, run.script_of).line("main.py", "--resume")
     assert shlex.split(repeated) == ["python", "main.py", *argv, "--resume"]
-    again, _ = load_run(shlex.split(repeated)[2:], parser_with("--resume"))
+    again, _ = load_run(shlex.split(repeated)[2:], parser_with("--resume"), RunSpec)
     assert again == run
 
 

@@ -52,7 +52,7 @@ def test_no_script_replaces_a_file_of_the_baseline(tmp_path, capsys, name):
             assert (
                 f"{name}: is a file of another program, or a broken one, which is never replaced; name another" in error
             )
-            assert "preprocessing.dcase2023_takeover" in error
+            assert "preprocessing.dcase2023_takeover --conf" in error
     assert {p.name: p.read_bytes() for p in (tmp_path / "features").iterdir()} == {name: made[name]}
 
 

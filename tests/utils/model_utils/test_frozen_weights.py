@@ -77,7 +77,7 @@ def test_another_state_of_the_same_name_is_refused_on_resume_and_in_stage_3(run,
     assert str(error.value).startswith(
         f"{newest(trial)}/checkpoint.pt: was trained with {prepared / 'wav2vec2'} in another state than it has now "
     )
-    assert str(error.value).endswith("main.py --fresh")
+    assert str(error.value).endswith("<make training --fresh>")
     with pytest.raises(SystemExit) as code:
         xmodal_scores.main(["--conf", str(prepared / "conf.yaml")])
     assert code.value.code == 2

@@ -9,15 +9,9 @@ import pytest
 from tests.training import StubTask, StubTraining, keep_checkpoints, stub_fit
 from tests.utils.artefact_utils.test_hostile_hdf5 import no_permission
 from utils.artefact_utils import write_json
-from utils.cli_utils import ArtefactError, UserError, remember_conf
+from utils.cli_utils import ArtefactError, UserError
 from utils.model_utils import Selection, find_trial, read_checkpoint, read_history, write_checkpoint
 from utils.model_utils.trials import checkpoint_folders
-
-
-@pytest.fixture(autouse=True)
-def _plain_commands():
-    remember_conf([])
-
 
 MODES = {"mAP@10": "max", "val_loss": "min", "error": "min", "log_loss_gain": "max"}
 
@@ -105,20 +99,20 @@ def test_a_folder_that_may_not_be_read_is_not_passed_over(hidden):
 
 
 def test_what_is_not_there_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"run .*none does not exist; train first: .*main\.py"):
+    with pytest.raises(UserError, match=r"run .*none does not exist; train first: <make training>"):
         find_trial(tmp_path / "none")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"run .*empty holds no trial; train first: .*main\.py"):
+    with pytest.raises(UserError, match=r"run .*empty holds no trial; train first: <make training>"):
         find_trial(tmp_path / "empty")
     write(tmp_path / "run", "trial_00000", "mAP@10", [])
-    with pytest.raises(UserError, match=r"no trial has finished an epoch yet; go on: .*main\.py --resume"):
+    with pytest.raises(UserError, match=r"no trial has finished an epoch yet; go on: <make training --resume>"):
         find_trial(tmp_path / "run")
     write(tmp_path / "run", "trial_00001", "mAP@10", [0.1])
     with pytest.raises(UserError, match=r"trial 'best' does not exist; choices: trial_00000, trial_00001"):
         find_trial(tmp_path / "run", "best")
     with pytest.raises(UserError, match=r"checkpoint 'last' does not exist; choices: checkpoint_000000"):
         find_trial(tmp_path / "run", None, "last")
-    with pytest.raises(UserError, match=r"trial_00000 has no checkpoint yet; go on: .*main\.py --resume"):
+    with pytest.raises(UserError, match=r"trial_00000 has no checkpoint yet; go on: <make training --resume>"):
         find_trial(tmp_path / "run", "trial_00000")
 
 
@@ -179,7 +173,7 @@ def test_a_truncated_checkpoint_that_is_named_is_still_refused(tmp_path):
 def test_no_whole_checkpoint_at_all(tmp_path):
     write(tmp_path, "trial_00000", "mAP@10", [0.5])
     (tmp_path / "trial_00000" / "checkpoint_000000" / "checkpoint.pt").unlink()
-    with pytest.raises(UserError, match=r"run .*: no checkpoint is whole; train again: .*main\.py --fresh"):
+    with pytest.raises(UserError, match=r"run .*: no checkpoint is whole; train again: <make training --fresh>"):
         find_trial(tmp_path)
 
 
@@ -189,7 +183,9 @@ def test_a_direction_that_was_not_noted_is_not_guessed(tmp_path):
         facts = json.loads(path.read_text())
         del facts["selection"]
         path.write_text(json.dumps(facts))
-    with pytest.raises(ArtefactError, match=r"checkpoint\.json: does not say .* whether higher is better: .*--fresh$"):
+    with pytest.raises(
+        ArtefactError, match=r"checkpoint\.json: does not say .* whether higher is better: .*<make training --fresh>$"
+    ):
         find_trial(tmp_path)
 
 

@@ -18,7 +18,7 @@ from tasks import RunSpec, experiment_of, fit_of, parse_run
 from tests.training import run_of
 from tests.utils.tune_utils.searches import search_for
 from utils.artefact_utils import write_json
-from utils.cli_utils import UserError, remember_conf
+from utils.cli_utils import UserError
 from utils.config_utils import set_key, to_mapping
 from utils.model_utils import find_trial, read_checkpoint, read_facts, read_history
 from utils.model_utils.trials import TrialEnd, read_end, write_end
@@ -77,7 +77,6 @@ def launched(request, tmp_path_factory):
         "training.epochs=4",
     ]
     run = run_of(made, *settings, f"output_root={root}")
-    remember_conf([])
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         search = experiment_of(run, run.build())
@@ -251,12 +250,11 @@ def test_a_disk_that_is_full_when_rows_are_written_ends_in_one_line(prepared, mo
 
     monkeypatch.setattr(Results, "add", full)
     monkeypatch.chdir(prepared)
-    remember_conf([])
     run = run_of(prepared, "ray.scheduler=fifo")
     with pytest.raises(UserError) as caught:
         start(run)
     assert str(caught.value).startswith(f"{run.folder}: the disk is full; free some space, then: ")
-    assert str(caught.value).endswith("main.py --resume")
+    assert str(caught.value).endswith("<make training --resume>")
 
 
 def test_ray_is_imported_with_the_settings_that_it_reads_only_then(request, tmp_path):

@@ -6,15 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from utils.cli_utils import ArtefactError, remember_conf
+from utils.cli_utils import ArtefactError
 from utils.weight_utils import load_exactly, read_weights, repair_of, write_weights
 
-REPAIR = "write it again: python -m preprocessing.cnn14_transfer"
-
-
-@pytest.fixture(autouse=True)
-def _default_conf():
-    remember_conf([])
+REPAIR = "write it again: <make initial-weights>"
 
 
 def _state(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -69,7 +64,7 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 def test_no_such_file(tmp_path):
     assert _error(read_weights, tmp_path / "no.pth", repair_of(None)) == f"{tmp_path}/no.pth: no such file; {REPAIR}"
     message = _error(read_weights, tmp_path / "no.pth", repair_of("CNN6Encoder"))
-    assert message == f"{tmp_path}/no.pth: no such file; {REPAIR} --encoder CNN6Encoder"
+    assert message == f"{tmp_path}/no.pth: no such file; {REPAIR[:-1]} --encoder CNN6Encoder>"
 
 
 class _Code:
@@ -139,6 +134,6 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded(tmp_path):
     state = {"weight": torch.zeros(2, 4), "a": torch.zeros(1), **{f"b{n}": torch.zeros(1) for n in range(4)}}
     assert _error(load_exactly, linear, state, tmp_path / "w.pth") == (
         f"{tmp_path}/w.pth: does not fit this run's Linear: 1 missing: bias; 5 unexpected: a, b0, b1 and 2 more; "
-        f"1 of another shape: weight is (2, 4), expected (2, 3); {REPAIR} --encoder Linear"
+        f"1 of another shape: weight is (2, 4), expected (2, 3); {REPAIR[:-1]} --encoder Linear>"
     )
     assert torch.equal(linear.weight, before)
