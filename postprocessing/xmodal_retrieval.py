@@ -15,16 +15,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tasks import command
-from tasks.retrieval.dual_encoder import DualEncoderRun
-from tasks.retrieval.evaluation import Direction, Evaluation, evaluate_split
+from tasks.retrieval.evaluation import Judgements, evaluate_split
+from tasks.retrieval.results import AUDIO_TO_TEXT, DirectionResults, RetrievalResults, results_of
 from tasks.retrieval.score_choice import scores_of_command_line
 from tasks.retrieval.scores import SplitScores
 from utils.artefact_utils import write_json, write_rows
 from utils.cli_utils import printable
-from utils.metric_utils.pairing import SelectedCandidates, first_caption_of_each_clip, pairing_accuracy
 from utils.metric_utils.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from utils.model_utils import read_history
 from utils.report_utils import Panel, plot_curves, print_table
@@ -62,9 +60,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     with scores_of_command_line(argv, parser) as (scores, run, args):
         protocol = PROTOCOLS[args.protocol or DEFAULT_PROTOCOL]
         evaluation = evaluate_split(scores, run, protocol, args.relevance, min(TOP, scores.depth or TOP))
-        report = report_of(evaluation, scores, run)
+        results = results_of(evaluation, scores, run)
         suffix = f"_{args.protocol}" if args.protocol else ""
-        write_results(scores, evaluation, report, suffix)
+        write_results(scores, results, suffix)
         again = [
             part
             for name in ("protocol", "relevance")
@@ -74,81 +72,31 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"next: {scores.command_for('postprocessing.error_analysis', *again)}")
 
 
-def report_of(evaluation: Evaluation, scores: SplitScores, run: DualEncoderRun) -> dict[str, Any]:
-    """Everything that was measured, as JSON holds it."""
-    directions = _directions(evaluation)
-    report: dict[str, Any] = {
-        **{name: direction.metrics() for name, direction in directions.items()},
-        "chance": {name: direction.chance() for name, direction in directions.items()},
-        "intervals": {"level": 0.95, **{name: direction.intervals() for name, direction in directions.items()}},
-        **_ceiling(evaluation),
-        "protocol": {"name": evaluation.protocol.name, "leading": evaluation.protocol.leading},
-        "left_out": {
-            "clips": len(scores.left_out),
-            "captions": len(scores.tables.captions) - len(scores.captions_to_score),
-        },
-        "made_from": {"split": scores.split, "checkpoint": scores.label, "scores": str(scores.path)},
-    }
-    if run.accuracy_cutoffs and "audio_to_text" in directions:
-        _add_accuracy(report, scores, run)
-    matched = evaluation.judgements.matched
-    if matched is not None:
-        report["relevance"] = {
-            "file": str(evaluation.judgements.file),
-            "queries": len(matched.rows),
-            "relevant_pairs": len(matched.item_index),
-            "mean_relevant": len(matched.item_index) / len(matched.rows),
-            "unmatched": matched.unmatched,
-            "duplicates": matched.duplicates,
-            "unknown_files": matched.unknown_files,
-            "without_clips": matched.without_clips,
-        }
-    return report
+def write_results(scores: SplitScores, results: RetrievalResults, suffix: str) -> None:
+    """Write the JSON, the CSV and the curves; print the tables.
 
-
-def _ceiling(evaluation: Evaluation) -> dict[str, Any]:
-    """What captions that several clips have leave to be reached; nothing where there are none."""
-    if evaluation.shared is None:
-        return {}
-    return {"ceiling": {"text_to_audio": evaluation.shared.ceiling, "captions": int(evaluation.shared.is_shared.sum())}}
-
-
-def _directions(evaluation: Evaluation) -> dict[str, Direction]:
-    directions = {"text_to_audio": evaluation.text_to_audio}
-    if evaluation.audio_to_text is not None:
-        directions["audio_to_text"] = evaluation.audio_to_text
-    return directions
-
-
-def _add_accuracy(report: dict[str, Any], scores: SplitScores, run: DualEncoderRun) -> None:
-    """Put accuracy@k of each clip's own caption, and its chance, beside the other numbers of audio to text."""
-    first = first_caption_of_each_clip(scores.clip_of_caption, len(scores.clips))
-    batch_size = min(run.training.batch_size, len(first))
-    source = SelectedCandidates(scores.audio_to_text(), first)
-    accuracy = pairing_accuracy(source, batch_size, cutoffs=run.accuracy_cutoffs)
-    report["audio_to_text"] |= {**accuracy.measured, "accuracy_candidates": len(first), "accuracy_batch": batch_size}
-    report["chance"]["audio_to_text"] |= accuracy.chance
-    report["chance_drawn"] = {"audio_to_text": accuracy.chance_drawn}
-    report["factor_over_chance"] = {"audio_to_text": accuracy.factor}
-
-
-def write_results(scores: SplitScores, evaluation: Evaluation, report: dict[str, Any], suffix: str) -> None:
-    """Write the JSON, the CSV and the curves; print the table and the next command."""
+    Args:
+        scores: of the split.
+        results: what was measured of them.
+        suffix: of the JSON file's name.
+    """
     metrics = scores.folder / f"{scores.split}_retrieval_metrics{suffix}.json"
     table = scores.folder / f"{scores.split}.t2a_retrieval.csv"
-    if len(evaluation.judgements.rows) == len(scores.captions):
-        width = evaluation.best_clips.shape[1]
+    best_clips = results.evaluation.best_clips
+    if len(best_clips) == len(scores.captions):
         names = [clip.fname for clip in scores.clips]
-        rows = zip(scores.captions, evaluation.best_clips, strict=True)
         write_rows(
             table,
-            ["caption", *(f"file_name_{n}" for n in range(1, width + 1))],
-            ([caption.raw_text, *(names[column] for column in best)] for caption, best in rows),
+            ["caption", *(f"file_name_{n}" for n in range(1, best_clips.shape[1] + 1))],
+            (
+                [caption.raw_text, *(names[column] for column in best)]
+                for caption, best in zip(scores.captions, best_clips, strict=True)
+            ),
         )
         print(f"wrote {scores.publish(table)}")
     _plot(scores)
-    write_json(metrics, report)
-    _print(scores, evaluation, report)
+    write_json(metrics, results.as_json())
+    _print(scores, results)
     print(f"wrote {scores.publish(metrics)}")
 
 
@@ -175,54 +123,54 @@ def _plot(scores: SplitScores) -> None:
     print(f"wrote {scores.publish(path)}")
 
 
-def _lines(history: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, list[float]]:
+def _lines(history: Sequence[Mapping[str, float]], keys: Sequence[str]) -> dict[str, list[float]]:
     return {key: [row[key] for row in history] for key in keys if all(key in row for row in history)}
 
 
-def _print(scores: SplitScores, evaluation: Evaluation, report: dict[str, Any]) -> None:
+def _print(scores: SplitScores, results: RetrievalResults) -> None:
     """A table for each direction: the number, its interval, and chance."""
-    leading, left_out = evaluation.protocol.leading, report["left_out"]
-    if left_out["clips"]:
+    evaluation = results.evaluation
+    protocol = evaluation.protocol
+    if results.left_out_clips:
         print(
-            f"{left_out['clips']} clips and {left_out['captions']} captions of '{scores.split}' are left out of all "
-            "numbers: the frozen encoder refused them"
+            f"{results.left_out_clips} clips and {results.left_out_captions} captions of '{scores.split}' are left out "
+            "of all numbers: the frozen encoder refused them"
         )
-    print(f"\n'{scores.split}', {scores.label}; {evaluation.protocol.name}, {leading} of text to audio leads")
-    for name in _directions(evaluation):
-        rows = [[key, *_cells(report, name, key)] for key in sorted(report[name], key=_order)]
-        print_table(
-            f"Retrieval, {name.replace('_', ' ')}", ["", "", f"95 % {evaluation.protocol.interval}", "chance"], rows
-        )
+    print(f"\n'{scores.split}', {scores.label}; {protocol.name}, {protocol.leading} of text to audio leads")
+    for name, found in results.directions.items():
+        rows = [[key, *_cells(found, protocol.interval, key)] for key in sorted(found.metrics, key=_order)]
+        print_table(f"Retrieval, {name.replace('_', ' ')}", ["", "", f"95 % {protocol.interval}", "chance"], rows)
     if evaluation.shared is not None:
         print(evaluation.shared.describe())
-    if evaluation.audio_to_text is not None:
+    if (backward := results.directions.get(AUDIO_TO_TEXT)) is not None:
         for metric, note in _NOTES.items():
             print(f"{metric}@k of audio to text: {note}")
-    factors = report.get("factor_over_chance", {}).get("audio_to_text", {})
-    if factors:
-        print("over chance: " + ", ".join(f"{key} {factor:.1f} x" for key, factor in factors.items()))
-    _print_relevance(report.get("relevance", {}))
+        if factors := backward.factor_over_chance:
+            print("over chance: " + ", ".join(f"{key} {factor:.1f} x" for key, factor in factors.items()))
+    _print_relevance(evaluation.judgements)
 
 
-def _print_relevance(relevance: Mapping[str, Any]) -> None:
+def _print_relevance(judgements: Judgements) -> None:
     """What of the relevance lists could not be used."""
-    if not relevance:
+    matched = judgements.matched
+    if matched is None:
         return
-    print(f"{relevance['file']}: {relevance['queries']} queries, {relevance['mean_relevant']:.2f} relevant clips each")
-    for key, what in (
-        ("unmatched", "queries are no caption of the split"),
-        ("duplicates", "queries stand twice or are shared by captions; the first one counts"),
-        ("unknown_files", "relevant files are no clip of the split"),
-        ("without_clips", "queries have no relevant clip in the split"),
+    mean = len(matched.item_index) / len(matched.rows)
+    print(f"{judgements.file}: {len(matched.rows)} queries, {mean:.2f} relevant clips each")
+    for names, what in (
+        (matched.unmatched, "queries are no caption of the split"),
+        (matched.duplicates, "queries stand twice or are shared by captions; the first one counts"),
+        (matched.unknown_files, "relevant files are no clip of the split"),
+        (matched.without_clips, "queries have no relevant clip in the split"),
     ):
-        if relevance[key]:
-            print(f"  {len(relevance[key])} {what}, such as '{printable(relevance[key][0])}'")
+        if names:
+            print(f"  {len(names)} {what}, such as '{printable(names[0])}'")
 
 
-def _cells(report: dict[str, Any], direction: str, key: str) -> list[str]:
-    interval = report["intervals"][direction][PROTOCOLS[report["protocol"]["name"]].interval].get(key)
-    between = "" if interval is None else f"{_cell(interval[0])} - {_cell(interval[1])}"
-    return [_cell(report[direction].get(key)), between, _cell(report["chance"][direction].get(key))]
+def _cells(found: DirectionResults, interval: str, key: str) -> list[str]:
+    ends = found.intervals[interval].get(key)
+    between = "" if ends is None else f"{_cell(ends.low)} - {_cell(ends.high)}"
+    return [_cell(found.metrics[key]), between, _cell(found.chance.get(key))]
 
 
 def _order(key: str) -> tuple[int, int]:
