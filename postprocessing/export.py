@@ -46,9 +46,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", help=f"with --from (default: {FOLDER}/<FILE's name>)")
     add_checkpoint_arguments(parser)
     conf, args = load_run(argv, parser, DualEncoderRun)
-    _check_arguments(args)
+    choice = CheckpointChoice.of(args)
+    _check_choice(choice, args.source, args.output)
     if args.source is None:
-        trained = find_trained_run(conf, CheckpointChoice.of(args), DualEncoderRun)
+        trained = find_trained_run(conf, choice, DualEncoderRun)
         with trained.commands.completing():
             export_trained(trained)
     else:
@@ -56,17 +57,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         export_published(source, args.output or FOLDER / source.stem, conf)
 
 
-def _check_arguments(args: argparse.Namespace) -> None:
+def _check_choice(choice: CheckpointChoice, source: Path | None, output: Path | None) -> None:
     """Refuse options that would change nothing."""
-    if args.split is not None:
-        raise UserError(f"--split {args.split}: an encoder is exported without data; leave it out")
-    if args.source is None and args.output is not None:
-        raise UserError(
-            f"--output {args.output}: goes with --from; the files of a run are written in its trial's folder"
-        )
-    for name in ("run", "trial", "checkpoint"):
-        if args.source is not None and vars(args)[name] is not None:
-            raise UserError(f"--{name} {vars(args)[name]}: chooses a trained run, --from a file; leave one of them out")
+    if choice.split is not None:
+        raise UserError(f"--split {choice.split}: an encoder is exported without data; leave it out")
+    if source is None and output is not None:
+        raise UserError(f"--output {output}: goes with --from; the files of a run are written in its trial's folder")
+    if source is not None and (chosen := choice._replace(conf=()).arguments()):
+        raise UserError(f"{' '.join(chosen[:2])}: chooses a trained run, --from a file; leave one of them out")
 
 
 def export_trained(trained: TrainedRun[DualEncoderRun]) -> None:

@@ -13,74 +13,65 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from tasks import TrainedRun, command, open_trained_run
-from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
-from tasks.retrieval.embedding import DualEncoderEmbedder
+from tasks import command, open_trained_run
+from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.scores import trained_dual_encoder
-from utils.artefact_utils import AudioSource, Clip, read_audio_embeddings, write_json, write_rows
+from tasks.retrieval.zero_shot import (
+    ClassifiedClips,
+    ZeroShotResults,
+    class_vectors,
+    classify,
+    embed_sounds,
+    embed_vectors,
+    measure,
+)
+from utils.artefact_utils import write_json, write_rows
 from utils.artefact_utils.csv_rows import read_lines
-from utils.artefact_utils.foreign_embeddings import open_foreign
 from utils.cli_utils import UserError, existing_folder, positive, printable
 from utils.dataset_utils.labelled_clips import SEVERAL, LabelledClips, read_labelled_clips
-from utils.metric_utils.classification import (
-    MEAN_AP,
-    PREVALENCE,
-    chance_of_classification,
-    class_accuracies,
-    class_average_precisions,
-    classification_intervals,
-    classification_metrics,
-    confusion_matrix,
-    has_one_label,
-    label_ranks,
-)
-from utils.metric_utils.scores import EmbeddingScores, NonFiniteEmbeddingError
+from utils.metric_utils.classification import MEAN_AP, PREVALENCE, confusion_matrix, has_one_label, label_ranks
 from utils.process_utils import all_cores
-from utils.report_utils import plot_confusion, print_table, progress_bar
+from utils.report_utils import plot_confusion, print_table
 from utils.text_utils.prompts import DEFAULT_TEMPLATES, check_templates, prompts_of, read_templates, spoken
 
 SCRIPT = "postprocessing.zero_shot"
-
-Array = NDArray[np.float32]
-
-
-class Scored(NamedTuple):
-    """Clips that were embedded, and how alike they are to each label."""
-
-    clips: LabelledClips
-    scores: Array  # (N, K) cosine
-    left_out: dict[str, str]  # file name -> reason
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Embed the clips and the prompts, compare, measure, print and write."""
     with open_trained_run(argv, _parser(), DualEncoderRun) as (trained, args):
-        clips = _labelled(args)
-        templates = _templates(args)
-        folder = None if args.embeddings else _audio_folder(args)
-        _check_source(trained, args)
+        table, filters = _table(args.labels), _filters(args.where, args.folds, only_esc10=args.only_esc10)
+        name = _name(args.name, table)
+        clips = _labelled(table, filters, args.classes)
+        templates = _templates(args.templates, args.template)
+        folder = None if args.embeddings else _audio_folder(args.audio, table)
+        _check_source(trained.run, vectors=args.embeddings is not None)
         task = trained_dual_encoder(trained)
         with torch.inference_mode():
             classes = class_vectors(task.embedder, clips.labels, templates)
             if folder is None:
-                audio, left_out = _projected(task, trained, clips, args.embeddings)
+                embedded = embed_vectors(task, trained, clips, args.embeddings)
             else:
-                audio, left_out = _embedded(task, clips, folder, args.workers)
-        kept = np.array([name not in left_out for name in clips.names])
-        if not kept.any():
-            name, reason = next(iter(left_out.items()))
-            raise UserError(
-                f"none of the {len(clips)} clips can be embedded: {name} {reason}; correct --audio or --labels"
-            )
-        scored = Scored(clips.take(kept), _scores(trained, clips.take(kept), audio[kept], classes), left_out)
-        write_results(trained, scored, templates, args)
+                embedded = embed_sounds(task, clips, folder, args.workers)
+        classified = classify(trained.checkpoint, clips, embedded, classes)
+        results = measure(classified, args.resamples)
+        print_results(f"Zero-shot on '{name}', {trained.checkpoint}", results)
+        made_from = {
+            "checkpoint": trained.checkpoint,
+            "labels": str(table),
+            "audio": str(folder or args.embeddings),
+            "where": {column: sorted(values) for column, values in filters.items()},
+        }
+        described = {"templates": templates, "made_from": made_from}
+        for path in write_results(trained.trial.folder, name, classified, results, described):
+            print(f"wrote {trained.publish(path)}")
+        hardest = min(results.classes, key=lambda label: results.classes[label].hardness)
+        print(f"next: {trained.command_for('postprocessing.search', prompts_of(hardest, templates)[0])}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,251 +96,144 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _labelled(args: argparse.Namespace) -> LabelledClips:
-    """The clips that are asked for; says what is odd about the table.
+def _table(labels: Path) -> Path:
+    """The CSV; of ESC-50's folder the one in meta/."""
+    return labels / "meta" / "esc50.csv" if labels.is_dir() else labels
 
+
+def _name(given: str | None, table: Path) -> str:
+    """The name of the results; default that of the table.
+
+    Raises:
+        UserError: it is no plain name.
+    """
+    if given is not None and (not given or "/" in given or given.startswith(".")):
+        raise UserError(f"--name: found '{given}', expected a plain name, without slashes")
+    return given or table.stem
+
+
+def _labelled(table: Path, filters: Mapping[str, set[str]], classes: Path | None) -> LabelledClips:
+    """Read the clips; prints what is odd about the table.
+
+    Args:
+        table: the CSV.
+        filters: column -> values of the rows that are wanted.
+        classes: a file of labels; None: those of the clips.
     Raises:
         UserError: see `read_labelled_clips`; fewer than two labels, or two that read the same in a prompt.
     """
-    if args.name is not None and (not args.name or "/" in args.name or args.name.startswith(".")):
-        raise UserError(f"--name: found '{args.name}', expected a plain name, without slashes")
-    clips = read_labelled_clips(_table(args), _filters(args))
-    if args.classes is not None:
-        labels = [line.strip() for line in read_lines(args.classes)]
-        clips = clips.with_labels(labels, f"--classes {args.classes}")
+    clips = read_labelled_clips(table, filters)
+    if classes is not None:
+        clips = clips.with_labels([line.strip() for line in read_lines(classes)], f"--classes {classes}")
     for note in clips.notes:
         print(printable(note))
     if len(clips.labels) < 2:
-        raise UserError(f"{args.labels}: all clips are {clips.labels[0]}; expected two labels or more to choose among")
+        raise UserError(f"{table}: all clips are {clips.labels[0]}; expected two labels or more to choose among")
     said: dict[str, str] = {}
     for label in clips.labels:
         if (other := said.setdefault(spoken(label), label)) != label:
-            raise UserError(f"{args.labels}: '{other}' and '{label}' read the same in a prompt; rename one")
+            raise UserError(f"{table}: '{other}' and '{label}' read the same in a prompt; rename one")
     return clips
 
 
-def _table(args: argparse.Namespace) -> Path:
-    """The CSV; of ESC-50's folder the one in meta/."""
-    return args.labels / "meta" / "esc50.csv" if args.labels.is_dir() else args.labels
-
-
-def _filters(args: argparse.Namespace) -> dict[str, set[str]]:
+def _filters(conditions: Sequence[str], folds: Sequence[str], *, only_esc10: bool) -> dict[str, set[str]]:
     """Column -> values: several of one column are alternatives, several columns must all hold."""
     found: dict[str, set[str]] = {}
-    for condition in args.where:
+    for condition in conditions:
         column, equals, value = condition.partition("=")
         if not equals or not column:
             raise UserError(f"--where {condition}: expected COLUMN=VALUE, such as fold=1")
         found.setdefault(column.strip(), set()).add(value)
-    if args.folds:
-        found.setdefault("fold", set()).update(args.folds)
-    if args.only_esc10:
+    if folds:
+        found.setdefault("fold", set()).update(folds)
+    if only_esc10:
         found["esc10"] = {"True"}
     return found
 
 
-def _templates(args: argparse.Namespace) -> list[str]:
-    if args.templates is not None:
-        return read_templates(args.templates)
-    return check_templates(args.template or DEFAULT_TEMPLATES, "--template")
+def _templates(file: Path | None, texts: Sequence[str] | None) -> list[str]:
+    return read_templates(file) if file is not None else check_templates(texts or DEFAULT_TEMPLATES, "--template")
 
 
-def _audio_folder(args: argparse.Namespace) -> Path:
-    beside = _table(args).parent.parent / "audio"
-    if args.audio is None and not (_table(args).parent.name == "meta" and beside.is_dir()):
+def _audio_folder(given: Path | None, table: Path) -> Path:
+    beside = table.parent.parent / "audio"
+    if given is None and not (table.parent.name == "meta" and beside.is_dir()):
         raise UserError("--audio: name the folder of the clips; only ESC's layout, audio/ beside meta/, tells it")
-    return existing_folder(args.audio or beside, "--audio", "name the folder of the clips")
+    return existing_folder(given or beside, "--audio", "name the folder of the clips")
 
 
-def _check_source(trained: TrainedRun[DualEncoderRun], args: argparse.Namespace) -> None:
+def _check_source(run: DualEncoderRun, *, vectors: bool) -> None:
     """Vectors for a run on vectors, and only for one; before anything is loaded.
 
     Raises:
         UserError: the run's audio cannot be made of what was given.
     """
-    wanted, known = trained.run.model.audio_encoder.input, trained.run.data.audio_embeddings
-    if args.embeddings and wanted != "vector":
+    wanted, known = run.model.audio_encoder.input, run.data.audio_embeddings
+    if vectors and wanted != "vector":
         raise UserError(f"--embeddings: the run hears sound itself ({wanted}), not vectors; give --audio FOLDER")
-    if not args.embeddings and wanted == "vector" and (known is None or known.model is None):
-        source = trained.run.data.pairs if known is None else known.file
+    if not vectors and wanted == "vector" and (known is None or known.model is None):
+        source = run.data.pairs if known is None else known.file
         raise UserError(
             f"the run's audio vectors come from {source}, and the encoder that made them is not known; give the "
             "vectors of these clips, made by the same program, with --embeddings FILE"
         )
 
 
-def class_vectors(embedder: DualEncoderEmbedder, labels: Sequence[str], templates: Sequence[str]) -> Array:
-    """(K, E) float32 unit vectors: of each label, the mean over the unit vectors of its prompts.
-
-    Source: prompt ensembling of CLIP (Radford et al. 2021, section 3.1.4); zero-shot classification of LAION-CLAP.
-    """
-    prompts = [prompt for label in labels for prompt in prompts_of(label, templates)]
-    vectors = embedder.texts(prompts).reshape(len(labels), len(templates), -1)  # (K, P, E)
-    return _unit(_unit(vectors).mean(axis=1))
-
-
-def _unit(vectors: Array) -> Array:
-    """The same, of length 1; a vector of zeros stays."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit: Array = vectors / np.maximum(length, np.finfo(np.float32).tiny)
-    return unit
-
-
-def _embedded(task: DualEncoderTask, clips: LabelledClips, folder: Path, workers: int) -> tuple[Array, dict[str, str]]:
-    """(N, E) embeddings by the run's own audio side, and the clips that have none."""
-    there = [row for row, name in enumerate(clips.names) if (folder / name).is_file()]
-    missing = sorted(set(range(len(clips))) - set(there))
-    table = np.zeros((len(clips), task.dual_encoder.out_dim), np.float32)
-    with progress_bar(len(there), "embedding", "clip", disable=not there) as bar:
-        found = task.embedder.sounds([folder / clips.names[row] for row in there], workers, bar.update)
-    table[there] = found.embeddings
-    reasons = dict.fromkeys(missing, f"is not in {folder}") | {there[n]: why for n, why in found.refused.items()}
-    return table, {clips.names[row]: reasons[row] for row in sorted(reasons)}
-
-
-def _projected(
-    task: DualEncoderTask, trained: TrainedRun[DualEncoderRun], clips: LabelledClips, path: Path
-) -> tuple[Array, dict[str, str]]:
-    """(N, E) embeddings of vectors that a file holds, and the clips that it lacks.
-
-    Raises:
-        UserError: it holds none of the clips, or vectors of another width than those of the training.
-    """
-    repair = "name a file with the vectors of these clips with --embeddings"
-    asked = [Clip(name, Path(name).name, name, 0.0, 0, 0, name) for name in clips.names]
-    with open_foreign(path, repair) as foreign:
-        known = foreign.keys_among(key for clip in asked for key in _keys(clip, trained.split))
-    held = [row for row, clip in enumerate(asked) if any(key in known for key in _keys(clip, trained.split))]
-    rows = held or list(range(len(asked)))  # without any, the reader says what it looked for
-    source = AudioSource(path, None, None, repair, trained.run.data.features)
-    table = read_audio_embeddings(source, [asked[row] for row in rows], trained.split)
-    wanted = task.data(trained.split).audio.width
-    if table.vectors.shape[1] != wanted:
-        raise UserError(
-            f"{path}: holds vectors of {table.vectors.shape[1]} dimensions, the run was trained on {wanted}; {repair}"
-        )
-    audio = np.zeros((len(asked), task.dual_encoder.out_dim), np.float32)
-    audio[rows] = task.embedder.vectors(table.vectors)
-    reasons = {clips.names[row]: f"is not in {path}" for row in sorted(set(range(len(asked))) - set(rows))}
-    return audio, reasons | table.left_out
-
-
-def _keys(clip: Clip, split: str) -> tuple[str, ...]:
-    """What a file of vectors may call a clip."""
-    return clip.fname, clip.path, f"{split}/{clip.fname}"
-
-
-def _scores(trained: TrainedRun[DualEncoderRun], clips: LabelledClips, audio: Array, classes: Array) -> Array:
-    """(N, K) cosine.
-
-    Raises:
-        UserError: an embedding is not finite.
-    """
-    try:
-        source = EmbeddingScores(audio, classes, similarity="cosine")
-    except NonFiniteEmbeddingError as error:
-        name = clips.names[error.row] if error.side == "query" else clips.labels[error.row]
-        raise UserError(
-            f"{trained.checkpoint}: the embedding of '{name}' holds {error.value}; choose another one with "
-            "--checkpoint, or train again with a lower optimizer.lr"
-        ) from error
-    return np.concatenate([block.copy() for _, block in source.blocks()])
-
-
 def write_results(
-    trained: TrainedRun[DualEncoderRun], scored: Scored, templates: Sequence[str], args: argparse.Namespace
-) -> None:
-    """Measure; print the table; write JSON, CSV and, for one label a clip, the confusion matrix."""
-    clips, scores = scored.clips, scored.scores
+    folder: Path, name: str, classified: ClassifiedClips, results: ZeroShotResults, described: Mapping[str, Any]
+) -> Iterator[Path]:
+    """Write JSON, CSV and, for one label a clip, the confusion matrix.
+
+    Args:
+        folder: of the trial.
+        name: of the results.
+        classified: the clips.
+        results: of the clips.
+        described: what else the JSON file says.
+    Yields:
+        Each path, when its file is complete.
+    """
+    clips, scores = classified.clips, classified.scores
     truth = clips.truth()
-    report = _report(trained, scored, truth, args.resamples)
-    report |= {"templates": list(templates), "made_from": _made_from(trained, args)}
-    name = args.name or _table(args).stem
-    _tell(trained, name, scored, report)
-    stem = trained.trial.folder / f"{name}_zero_shot"
-    table, numbers = stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.json")
-    write_rows(table, ["file_name", "label", "predicted", "score", "rank"], _rows(clips, scores, truth))
-    write_json(numbers, report)
-    for path in (table, numbers):
-        print(f"wrote {trained.publish(path)}")
+    table, numbers = folder / f"{name}_zero_shot.csv", folder / f"{name}_zero_shot.json"
+    write_rows(table, ["file_name", "label", "predicted", "score", "rank"], _rows(classified))
+    yield table
+    write_json(numbers, {**results.as_json(), **described})
+    yield numbers
     if has_one_label(truth):
-        picture = stem.with_name(f"{stem.name}_confusion.png")
+        picture = folder / f"{name}_zero_shot_confusion.png"
         counts = confusion_matrix(truth.argmax(axis=1), scores.argmax(axis=1), len(clips.labels))
-        title = f"{name}: accuracy {report['metrics']['accuracy']:.3f} of {len(clips)} clips"
+        title = f"{name}: accuracy {results.metrics['accuracy']:.3f} of {len(clips)} clips"
         plot_confusion(picture, title, [spoken(label) for label in clips.labels], counts)
-        print(f"wrote {trained.publish(picture)}")
-    hardest = min(report["classes"], key=lambda label: _key(report["classes"][label]))
-    print(f"next: {trained.command_for('postprocessing.search', prompts_of(hardest, templates)[0])}")
+        yield picture
 
 
-def _report(
-    trained: TrainedRun[DualEncoderRun], scored: Scored, truth: NDArray[np.bool_], resamples: int
-) -> dict[str, Any]:
-    """The numbers, and what they are numbers of."""
-    clips, scores = scored.clips, scored.scores
-    clusters = clips.clusters()
-    intervals: Mapping[str, Sequence[float]] = {}
-    if len(np.unique(clusters)) > 1:
-        intervals = classification_intervals(scores, truth, clusters, resamples)
-    precisions = class_average_precisions(scores, truth)
-    accuracies = class_accuracies(label_ranks(scores, truth), truth)
-    counts = truth.sum(axis=0)
-    return {
-        "leading": "accuracy" if has_one_label(truth) else MEAN_AP,
-        "metrics": classification_metrics(scores, truth),
-        "chance": chance_of_classification(truth),
-        "intervals": {"level": 0.95, "bootstrap": {key: list(interval) for key, interval in intervals.items()}},
-        "clips": len(clips),
-        "recordings": int(clusters.max()) + 1,
-        "classes": {
-            label: {"clips": int(counts[k]), "accuracy": _plain(accuracies[k]), "AP": _plain(precisions[k])}
-            for k, label in enumerate(clips.labels)
-        },
-        "left_out": scored.left_out,
-    }
-
-
-def _made_from(trained: TrainedRun[DualEncoderRun], args: argparse.Namespace) -> dict[str, Any]:
-    source = str(args.embeddings) if args.embeddings else str(_audio_folder(args))
-    where = {column: sorted(values) for column, values in _filters(args).items()}
-    return {"checkpoint": trained.checkpoint, "labels": str(_table(args)), "audio": source, "where": where}
-
-
-def _plain(value: float) -> float | None:
-    """As JSON holds it; None of a class without clips."""
-    return None if np.isnan(value) else float(value)
-
-
-def _rows(clips: LabelledClips, scores: Array, truth: NDArray[np.bool_]) -> Iterator[Sequence[object]]:
-    best, ranks = scores.argmax(axis=1), label_ranks(scores, truth)
+def _rows(classified: ClassifiedClips) -> Iterator[Sequence[object]]:
+    clips, scores = classified.clips, classified.scores
+    best, ranks = scores.argmax(axis=1), label_ranks(scores, clips.truth())
     for row, (name, labels) in enumerate(zip(clips.names, clips.label_sets, strict=True)):
         predicted = clips.labels[best[row]]
         yield name, SEVERAL.join(labels), predicted, f"{scores[row, best[row]]:.6f}", int(ranks[row])
 
 
-def _key(found: Mapping[str, Any]) -> tuple[float, float]:
-    """Sorts the hardest class first, those without clips last."""
-    return (2.0, 2.0) if found["AP"] is None else (found["accuracy"], found["AP"])
-
-
-def _tell(trained: TrainedRun[DualEncoderRun], name: str, scored: Scored, report: Mapping[str, Any]) -> None:
-    """What was left out, and the table: each number with its interval and chance, the leading one first."""
-    left_out, labels, total = scored.left_out, scored.clips.labels, len(scored.clips) + len(scored.left_out)
-    if left_out:
-        first = printable(" ".join(next(iter(left_out.items()))))
-        print(f"{len(left_out)} of {total} clips are left out, all listed in the JSON; the first: {first}")
-    bare = [printable(label) for label in labels if report["classes"][label]["AP"] is None]
+def print_results(title: str, results: ZeroShotResults) -> None:
+    """Print what was left out, and each number with its interval and chance, the leading one first."""
+    if results.left_out:
+        first = printable(" ".join(next(iter(results.left_out.items()))))
+        total = results.clips + len(results.left_out)
+        print(f"{len(results.left_out)} of {total} clips are left out, all listed in the JSON; the first: {first}")
+    labels = results.classes
+    bare = [printable(label) for label, found in labels.items() if not found.clips]
     if bare:
         print(f"{len(bare)} of {len(labels)} labels have no clip, and no part in means over classes: {', '.join(bare)}")
-    metrics, chance, intervals = report["metrics"], report["chance"], report["intervals"]["bootstrap"]
     rows = []
-    for key in sorted(metrics, key=lambda key: key != report["leading"]):
-        between = " - ".join(f"{end:.4f}" for end in intervals.get(key, []))
-        rows.append([key, f"{metrics[key]:.4f}", between, f"{chance[key]:.4f}"])
-    recordings = f" of {report['recordings']} recordings" if report["recordings"] < len(scored.clips) else ""
-    title = f"Zero-shot on '{name}', {trained.checkpoint}: {len(scored.clips)} clips{recordings}, {len(labels)} labels"
-    print_table(title, ["", "", "95 % interval", "chance"], rows)
-    print(f"{MEAN_AP} of equal scores (the prevalence): {chance[PREVALENCE]:.4f}")
+    for key in sorted(results.metrics, key=lambda key: key != results.leading):
+        between = " - ".join(f"{end:.4f}" for end in results.intervals.get(key, ()))
+        rows.append([key, f"{results.metrics[key]:.4f}", between, f"{results.chance[key]:.4f}"])
+    recordings = f" of {results.recordings} recordings" if results.recordings < results.clips else ""
+    counts = f"{results.clips} clips{recordings}, {len(labels)} labels"
+    print_table(f"{title}: {counts}", ["", "", "95 % interval", "chance"], rows)
+    print(f"{MEAN_AP} of equal scores (the prevalence): {results.chance[PREVALENCE]:.4f}")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,9 @@ from pathlib import Path
 from tasks.commands import Commands
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.trained import run_of_trial
-from utils.config_utils import read_json
+from utils.artefact_utils.retrieval.ensemble_records import ENSEMBLE_FILE, read_ensemble
 from utils.model_utils import find_trial
 from utils.model_utils.trials import PARAMS_FILE, trial_folders
-
-ENSEMBLE_FILE = "ensemble.json"  # in the folder of an ensemble
 
 
 def run_behind(
@@ -48,15 +46,7 @@ def _trial_behind(path: Path, seen: set[Path]) -> Path | None:
     if (folder / PARAMS_FILE).is_file():
         return folder
     if (folder / ENSEMBLE_FILE).is_file():
-        members = (_trial_behind(member, seen | {folder.resolve()}) for member in _members(folder / ENSEMBLE_FILE))
+        named = [member.scores for record in read_ensemble(folder).values() for member in record.members]
+        members = (_trial_behind(member, seen | {folder.resolve()}) for member in named)
         return next((member for member in members if member is not None), None)
     return find_trial(folder).folder if trial_folders(folder) else None
-
-
-def _members(path: Path) -> list[Path]:
-    """The members of every split of an ensemble; none where the file does not say."""
-    try:
-        splits = read_json(path)["splits"].values()
-        return [Path(member["scores"]) for split in splits for member in split["members"]]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return []

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
 from tasks.retrieval.matching import align_scores, captions_among
-from tasks.retrieval.score_runs import ENSEMBLE_FILE
 from tasks.trained import TrainedRun
 from utils.artefact_utils import Caption, Clip
 from utils.artefact_utils.retrieval import ForeignScores, ScoreReader, read_foreign_scores, read_id_names, shelf_of
+from utils.artefact_utils.retrieval.ensemble_records import ENSEMBLE_FILE
 from utils.cli_utils import ArtefactError, UserError, command_line
 from utils.cli_utils.repairs import make
 from utils.data_utils import Tables, read_tables

@@ -1,7 +1,5 @@
 """Scores are measured on the data of the run that made them, whatever the YAML says."""
 
-import json
-
 import pytest
 
 from postprocessing import compare, ensemble, error_analysis, submission, xmodal_retrieval, xmodal_scores
@@ -9,6 +7,7 @@ from tasks import Commands
 from tasks.retrieval.score_runs import run_behind
 from tests.postprocessing.commands import error_of, run
 from tests.training import run_of, write_trial
+from utils.artefact_utils.retrieval.ensemble_records import EnsembleMember, EnsembleRecord, write_ensemble
 from utils.config_utils import read_settings
 
 
@@ -62,6 +61,7 @@ def test_ensembles_that_name_each_other_have_no_run(prepared):
     for name, member in (("a", "b"), ("b", "a")):
         folder = prepared / name
         folder.mkdir()
-        scores = str(prepared / member / "evaluation_xmodal_scores.hdf5")
-        (folder / "ensemble.json").write_text(json.dumps({"splits": {"evaluation": {"members": [{"scores": scores}]}}}))
+        members = (EnsembleMember(prepared / member / "evaluation_xmodal_scores.hdf5", 1.0),)
+        record = EnsembleRecord(members, "rank", "the command line", folder / "evaluation_xmodal_scores.hdf5", "again")
+        write_ensemble(folder, {"evaluation": record})
     assert run_behind([prepared / "a"], conf, [], Commands((), conf.script_of))[0] is conf
