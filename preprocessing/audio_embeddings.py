@@ -37,6 +37,7 @@ from utils.cli_utils import UserError, check_free_disk, existing_folder, positiv
 from utils.data_utils import CaptionDataSpec, Repairs, making, say_what_is_there
 from utils.data_utils.decoding import Array, clip_batches, decoded_batches
 from utils.model_utils import choose_device
+from utils.model_utils.devices import DeviceName, Precision
 from utils.process_utils import all_cores
 from utils.report_utils import progress_bar
 
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.pickle:  # before hours of computing
         for split in splits:
             _pairs_of(data, split, repairs)
-    job = _job(run, args, commands.line(SCRIPT, *(["--frames"] if args.frames else [])))
+    job = _job(run, EmbeddingOptions.of(args), commands.line(SCRIPT, *(["--frames"] if args.frames else [])))
     encoder = job.encoder
     if encoder.precision != (args.precision or data.audio_embeddings.precision):
         print(f"on a {encoder.device.type} the encoder computes in {encoder.precision}")
@@ -102,7 +103,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"next: {commands.line('main.py' if args.pickle else run.next_script(SCRIPT))}")
 
 
-def _job(run: DualEncoderRun, args: argparse.Namespace, made_by: str) -> EmbeddingJob:
+class EmbeddingOptions(NamedTuple):
+    """How the encoder is used, as the command line says it; None: as the YAML says it."""
+
+    frames: bool
+    dtype: str
+    device: DeviceName | None
+    precision: Precision | None
+    batch_size: int  # windows computed at once
+    part_clips: int  # clips a part
+    workers: int  # threads that decode
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> EmbeddingOptions:
+        """Of the arguments of this script."""
+        dtype = args.dtype or ("float16" if args.frames else "float32")
+        return cls(
+            args.frames, dtype, args.device, args.precision, args.batch_size, args.checkpoint_every, args.workers
+        )
+
+
+def _job(run: DualEncoderRun, options: EmbeddingOptions, made_by: str) -> EmbeddingJob:
     """Load the encoder.
 
     Raises:
@@ -110,14 +131,13 @@ def _job(run: DualEncoderRun, args: argparse.Namespace, made_by: str) -> Embeddi
     """
     data, wanted = run.data, run.data.audio_embeddings
     assert wanted is not None
-    precision = args.precision or wanted.precision
-    device = choose_device(args.device or run.training.device, precision)
+    precision = options.precision or wanted.precision
+    device = choose_device(options.device or run.training.device, precision)
     encoder = load_frozen_audio(
         str(wanted.model), wanted.layers, data.front_end, data.max_duration_s, device, precision
     )
-    dtype = args.dtype or ("float16" if args.frames else "float32")
-    settings = settings_of(encoder, wanted.layers, args.frames, dtype)
-    return EmbeddingJob(data, encoder, settings, args.batch_size, args.checkpoint_every, args.workers, made_by)
+    settings = settings_of(encoder, wanted.layers, options.frames, options.dtype)
+    return EmbeddingJob(data, encoder, settings, options.batch_size, options.part_clips, options.workers, made_by)
 
 
 def _parser() -> argparse.ArgumentParser:

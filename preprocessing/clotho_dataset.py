@@ -14,6 +14,7 @@ import argparse
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tasks import Commands, command, load_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     require_layout(data, commands.make("tables"))
     existing_folder(data.root, "data.root", f"correct it, or make the corpus: {commands.line(CORPUS_SCRIPT)}")
     raw = (
-        _one_folder(data, args)
+        _one_folder(data, OneFolder.of(args))
         if args.make_splits
         else {split: _raw_split(data, split) for split in data.splits.names()}
     )
@@ -130,14 +131,41 @@ def _wide_captions(rows: list[dict[str, str]], numbered: list[str]) -> tuple[lis
     return captions, twice
 
 
-def _one_folder(data: CaptionDataSpec, args: argparse.Namespace) -> dict[str, RawSplit]:
+class OneFolder(NamedTuple):
+    """A folder of clips and a CSV that are not split yet, as the command line says it.
+
+    Attributes:
+        shares: of train, val and eval.
+        seed: of the splits.
+        audio: the folder, relative to data.root; None: data.root itself.
+        captions: the CSV, relative to data.root; None: the only one there.
+        workers: processes that decode.
+    """
+
+    shares: list[float]
+    seed: int
+    audio: Path | None
+    captions: Path | None
+    workers: int
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> OneFolder:
+        """Of the arguments of this script.
+
+        Raises:
+            UserError: --make-splits is not three shares.
+        """
+        return cls(_shares(args.make_splits), args.seed, args.audio, args.captions, args.workers)
+
+
+def _one_folder(data: CaptionDataSpec, given: OneFolder) -> dict[str, RawSplit]:
     """Share out one folder and one CSV among the splits, by a hash of what a clip holds."""
-    shares = dict(zip(_three_splits(data), _shares(args.make_splits), strict=True))
-    folder = data.root / (args.audio or ".")
+    shares = dict(zip(_three_splits(data), given.shares, strict=True))
+    folder = data.root / (given.audio or ".")
     existing_folder(folder, "--audio", "name the folder of the clips, relative to data.root")
     if not folder.is_relative_to(data.root):
         raise UserError(f"--audio: found {folder}, expected a folder in data.root, {data.root}")
-    tables = [data.root / args.captions] if args.captions else sorted(data.root.glob("*.csv"))
+    tables = [data.root / given.captions] if given.captions else sorted(data.root.glob("*.csv"))
     if len(tables) != 1 or not tables[0].is_file():
         found = ", ".join(p.name for p in tables) or "none"
         raise UserError(f"{data.root}: found {found} as the CSV of captions, expected one; name it with --captions")
@@ -146,7 +174,9 @@ def _one_folder(data: CaptionDataSpec, args: argparse.Namespace) -> dict[str, Ra
     captions, twice = read_captions(tables[0])
     captioned = {match_key(caption.name) for caption in captions}
     usable = [file for file in files if match_key(file.name) in captioned]
-    split_of = {match_key(file.name): split for file, split in _shared_out(usable, shares, args).items()}
+    split_of = {
+        match_key(file.name): split for file, split in _shared_out(usable, shares, given.seed, given.workers).items()
+    }
     first = data.splits.train  # what belongs to no clip is reported once
     return {
         split: RawSplit(
@@ -158,20 +188,20 @@ def _one_folder(data: CaptionDataSpec, args: argparse.Namespace) -> dict[str, Ra
     }
 
 
-def _shared_out(files: Sequence[Path], shares: Mapping[str, float], args: argparse.Namespace) -> dict[Path, str]:
+def _shared_out(files: Sequence[Path], shares: Mapping[str, float], seed: int, workers: int) -> dict[Path, str]:
     """The split of each file.
 
     Raises:
         UserError: a split would be empty, which another seed repairs.
     """
-    keys = split_keys(content_keys(files, args.workers), recordings_of(files))
-    of_key = assign_splits(keys.values(), shares, args.seed)
+    keys = split_keys(content_keys(files, workers), recordings_of(files))
+    of_key = assign_splits(keys.values(), shares, seed)
     empty = next((split for split in shares if split not in of_key.values()), None)
     if empty is not None:
-        seed = fair_seed(list(keys.values()), shares)
-        repair = "add clips, or give it a larger share" if seed is None else f"take another seed: --seed {seed}"
+        fair = fair_seed(list(keys.values()), shares)
+        repair = "add clips, or give it a larger share" if fair is None else f"take another seed: --seed {fair}"
         raise UserError(
-            f"--make-splits: none of the {len(files)} clips with captions falls to '{empty}' with --seed {args.seed}; "
+            f"--make-splits: none of the {len(files)} clips with captions falls to '{empty}' with --seed {seed}; "
             f"{repair}"
         )
     return {file: of_key[key] for file, key in keys.items()}

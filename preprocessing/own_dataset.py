@@ -53,8 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = Commands.of(args, run.script_of)
     found = None
     if args.folder is not None:
-        path = _conf_path(args)
-        found = None if path.exists() else _write_conf(path, run, args)
+        new = NewDataset.of(args)
+        path = _conf_path(new)
+        found = None if path.exists() else _write_conf(path, run, new)
         run, named = load_run(["--conf", str(path)], argparse.ArgumentParser(), DualEncoderRun)
         commands = Commands.of(named, run.script_of)
     elif given := [f"--{key}" for key in ("name", "shares", "group") if vars(args)[key] is not None]:
@@ -69,6 +70,49 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = write_tables(data, raw, args.workers, strict=args.strict, made_by=commands.line(SCRIPT))
     print(f"next: {commands.line(run.next_script(SCRIPT))}")
     return code
+
+
+class NewDataset(NamedTuple):
+    """The clips that a new YAML is written for, as the command line says it.
+
+    Attributes:
+        folder: of the clips.
+        captions: a table of files and captions; None: clips are in folders named after what is heard.
+        name: of the experiment and its YAML.
+        shares: of train, val and eval; None: those of `OwnDatasetSpec`.
+        group: column whose equal values stay in one split.
+        template: the YAML that is copied.
+        settings: other values, as KEY=VALUE.
+        workers: processes that decode.
+    """
+
+    folder: Path
+    captions: Path | None
+    name: str
+    shares: tuple[float, float, float] | None
+    group: str | None
+    template: Path
+    settings: Sequence[str]
+    workers: int
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> NewDataset:
+        """Of the arguments of this script.
+
+        Raises:
+            UserError: no name, no folder, or bad shares.
+        """
+        if args.name is None:
+            raise UserError(f"--name is missing: the experiment and its YAML need one: {_usage()}")
+        folder = existing_folder(args.folder, "FOLDER", "name the folder of the clips")
+        shares = None if args.shares is None else _shares(args.shares)
+        return cls(folder, args.captions, args.name, shares, args.group, args.conf, args.set, args.workers)
+
+    @property
+    def spec(self) -> OwnDatasetSpec:
+        """The block of the YAML, with the seed of the default."""
+        shares = OwnDatasetSpec().shares if self.shares is None else self.shares
+        return OwnDatasetSpec(captions=self.captions, shares=shares, group=self.group)
 
 
 class _Found(NamedTuple):
@@ -89,42 +133,39 @@ def _usage() -> str:
     return command_line(SCRIPT, "FOLDER", "CAPTIONS.csv", "--name", "mine")
 
 
-def _conf_path(args: argparse.Namespace) -> Path:
+def _conf_path(new: NewDataset) -> Path:
     """NAME.yaml; one that is there must be of the same clips.
 
     Raises:
-        UserError: no name, no folder, or a YAML of other clips.
+        UserError: a YAML of other clips.
     """
-    if args.name is None:
-        raise UserError(f"--name is missing: the experiment and its YAML need one: {_usage()}")
-    existing_folder(args.folder, "FOLDER", "name the folder of the clips")
-    path = Path(f"{args.name}.yaml")
+    path = Path(f"{new.name}.yaml")
     if path.exists():
-        _check_same(path, args)
+        _check_same(path, new)
         print(f"{path} is there and stays as it is; remove it for a new one")
     return path
 
 
-def _write_conf(path: Path, template: DualEncoderRun, args: argparse.Namespace) -> _Found:
+def _write_conf(path: Path, template: DualEncoderRun, new: NewDataset) -> _Found:
     """Write the template's text, comments included, with values for these clips, once they are known to make a run.
 
     Raises:
         UserError: too few clips for three splits, or bad values.
     """
-    own = OwnDatasetSpec(captions=args.captions, shares=_shares(args.shares), group=args.group)
-    clips, keys = found = _find(args.folder, own, args.workers)
+    own = new.spec
+    clips, keys = found = _find(new.folder, own, new.workers)
     shares = _shares_of(template, own.shares)
     seed = fair_seed(list(keys.values()), shares)
     if seed is None:
         raise UserError(
-            f"{args.folder}: {len(keys)} clips with captions ({len(set(keys.values()))} different contents or groups) "
+            f"{new.folder}: {len(keys)} clips with captions ({len(set(keys.values()))} different contents or groups) "
             "are too few for three splits; add clips, or give other --shares"
         )
     of_key = assign_splits(keys.values(), shares, seed)
     train = sum(of_key[key] == next(iter(shares)) for key in keys.values())
-    values = _values(args, template, own.model_copy(update={"seed": seed}), clips.captions_per_clip, train)
-    text = _HEADER.format(name=args.name, clips=len(keys), root=args.folder)
-    text += with_values(without_outer_comments(args.conf.read_text(encoding="utf-8")), values)
+    values = _values(new, template, own.model_copy(update={"seed": seed}), clips.captions_per_clip, train)
+    text = _HEADER.format(name=new.name, clips=len(keys), root=new.folder)
+    text += with_values(without_outer_comments(new.template.read_text(encoding="utf-8")), values)
     parse_run(parse_yaml(text), str(path))
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
@@ -133,15 +174,15 @@ def _write_conf(path: Path, template: DualEncoderRun, args: argparse.Namespace) 
 
 
 def _values(
-    args: argparse.Namespace, template: DualEncoderRun, own: OwnDatasetSpec, captions_per_clip: int, train: int
+    new: NewDataset, template: DualEncoderRun, own: OwnDatasetSpec, captions_per_clip: int, train: int
 ) -> dict[str, Any]:
     """The keys that differ from the template: names, paths, and what depends on the number of clips."""
     batch_size = 32 if train >= 512 else 16 if train >= 96 else 8
     epochs = min(60, max(10, round(_UPDATES * batch_size / train)))
     values: dict[str, Any] = {
-        "experiment": args.name,
-        "data.root": str(args.folder),
-        "data.features": f"data/features/{args.name}",
+        "experiment": new.name,
+        "data.root": str(new.folder),
+        "data.features": f"data/features/{new.name}",
         "data.own_dataset": own.model_dump(mode="json"),
         "data.exclude_duplicates": True,
         "training.epochs": epochs,
@@ -149,10 +190,10 @@ def _values(
     }
     if template.training.sampling.captions_per_clip > captions_per_clip:
         values["training.sampling.captions_per_clip"] = captions_per_clip
-    return values | {key: parse_yaml(text) for key, _, text in (setting.partition("=") for setting in args.set)}
+    return values | {key: parse_yaml(text) for key, _, text in (setting.partition("=") for setting in new.settings)}
 
 
-def _check_same(path: Path, args: argparse.Namespace) -> None:
+def _check_same(path: Path, new: NewDataset) -> None:
     """Make sure that a YAML that is there is of the same clips.
 
     Raises:
@@ -161,20 +202,20 @@ def _check_same(path: Path, args: argparse.Namespace) -> None:
     data = require_kind(parse_run(read_settings(path), str(path)), DualEncoderRun, str(path)).data
     own = data.own_dataset or OwnDatasetSpec()
     wanted: dict[str, tuple[object, object]] = {
-        "data.root": (data.root, args.folder),
-        "data.own_dataset.captions": (own.captions, args.captions),
+        "data.root": (data.root, new.folder),
+        "data.own_dataset.captions": (own.captions, new.captions),
     }
-    if args.shares:
-        wanted["data.own_dataset.shares"] = (own.shares, _shares(args.shares))
-    if args.group:
-        wanted["data.own_dataset.group"] = (own.group, args.group)
+    if new.shares:
+        wanted["data.own_dataset.shares"] = (own.shares, new.shares)
+    if new.group:
+        wanted["data.own_dataset.group"] = (own.group, new.group)
     for key, (there, given) in wanted.items():
         if _resolved(there) != _resolved(given):
             raise UserError(
                 f"{path}: is there, and {key} is {there}, not {given}; name another experiment with --name, or change "
                 f"{path} and run: {python()} -m {SCRIPT} --conf {path}"
             )
-    if args.set:
+    if new.settings:
         raise UserError(f"{path}: is there; --set goes into a new one: change {path} instead")
 
 
@@ -183,9 +224,7 @@ def _resolved(value: object) -> object:
     return value.resolve() if isinstance(value, Path) else value
 
 
-def _shares(text: str | None) -> tuple[float, float, float]:
-    if text is None:
-        return OwnDatasetSpec().shares
+def _shares(text: str) -> tuple[float, float, float]:
     try:
         first, second, third = map(float, text.split(","))
         return OwnDatasetSpec(shares=(first, second, third)).shares

@@ -4,7 +4,7 @@ import ast
 import pathlib
 
 PROJECT = pathlib.Path(__file__).parents[1]
-ROOMS = ("models", "utils", "tasks", "postprocessing")
+ROOMS = ("main.py", "models", "utils", "tasks", "preprocessing", "postprocessing", "benchmarks", "example")
 
 
 def files(*rooms):
