@@ -167,7 +167,7 @@ def print_problems(path: Path, run: DualEncoderRun, split: str, year: int, queri
     Raises:
         UserError: the file, the list or a table cannot be read.
     """
-    clips, captions = read_tables(run.data, split, run.repairs().tables)
+    clips, captions = read_tables(run.data, split)
     raw, names = [caption.raw_text for caption in captions], [clip.fname for clip in clips]
     if queries is None:
         found = check_submission(path, year, raw, names)

@@ -34,7 +34,8 @@ from utils.artefact_utils import (
 )
 from utils.audio_utils import AudioError, why_refused
 from utils.cli_utils import UserError, check_free_disk, existing_folder, positive
-from utils.data_utils import CaptionDataSpec, Repairs, making, say_what_is_there
+from utils.cli_utils.repairs import make
+from utils.data_utils import CaptionDataSpec, making, say_what_is_there
 from utils.data_utils.decoding import Array, clip_batches, decoded_batches
 from utils.model_utils import choose_device
 from utils.model_utils.devices import DeviceName, Precision
@@ -82,24 +83,23 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"--set '{AUDIO_MODEL_KEY.rpartition('.')[0]}={{model: facebook/wav2vec2-base}}'"
         )
     existing_folder(data.root, "data.root", "correct it")
-    repairs = run.repairs()
-    splits = {split: read_clips(data.audio_info, split, repairs.tables) for split in data.splits.names()}
+    splits = {split: read_clips(data.audio_info, split, make("tables")) for split in data.splits.names()}
     if args.pickle:  # before hours of computing
         for split in splits:
-            _pairs_of(data, split, repairs)
+            _pairs_of(data, split)
     job = _job(run, EmbeddingOptions.of(args), commands.line(SCRIPT, *(["--frames"] if args.frames else [])))
     encoder = job.encoder
     if encoder.precision != (args.precision or data.audio_embeddings.precision):
         print(f"on a {encoder.device.type} the encoder computes in {encoder.precision}")
     width = encoder.frame_width if args.frames else encoder.width
     print(f"{encoder.name}: {width} dimensions, {encoder.describe_input()}, on {encoder.device.type}")
-    with making(data, "audio embeddings", repairs.foreign):
+    with making(data, "audio embeddings"):
         check_disk(job, splits)
         for split, clips in splits.items():
             write_embeddings(job, split, clips)
         if args.pickle:
             for split in splits:
-                write_pickle(data, split, repairs, job.settings, commands.line(SCRIPT, "--pickle"))
+                write_pickle(data, split, job.settings, commands.line(SCRIPT, "--pickle"))
     print(f"next: {commands.line('main.py' if args.pickle else run.next_script(SCRIPT))}")
 
 
@@ -286,32 +286,28 @@ def _embedded(
         advance(len(batch))
 
 
-def write_pickle(
-    data: CaptionDataSpec, split: str, repairs: Repairs, settings: AudioEmbeddingSettings, made_by: str
-) -> None:
+def write_pickle(data: CaptionDataSpec, split: str, settings: AudioEmbeddingSettings, made_by: str) -> None:
     """Write embeddings_<split>.pkl of the file that stands."""
-    pairs = _pairs_of(data, split, repairs, settings)
+    pairs = _pairs_of(data, split, settings)
     notes = {"model": settings.model, "revision": settings.revision, "text_model": data.text_embeddings.model}
     path = place_of_pairs(data.pairs_made(split), notes)
     write_pairs(path, pairs, notes | {"made_by": made_by})
     print(f"{split}: {len(pairs.clips)} clips, wrote {path} ({_size(path.stat().st_size)})")
 
 
-def _pairs_of(
-    data: CaptionDataSpec, split: str, repairs: Repairs, settings: AudioEmbeddingSettings | None = None
-) -> Pairs:
+def _pairs_of(data: CaptionDataSpec, split: str, settings: AudioEmbeddingSettings | None = None) -> Pairs:
     """The captions of a split with their vectors, and, with `settings`, its clips with theirs.
 
     Raises:
         ArtefactError: the text embeddings are missing, or lack a caption.
     """
-    captions = read_text_table(data.text_table(split), repairs.tables)
-    texts = read_text_embeddings(data.text_vectors, data.text_embeddings.model, repairs.text_embeddings)
-    text = texts.table([caption.tid for caption in captions], repairs.text_embeddings)
+    captions = read_text_table(data.text_table(split), make("tables"))
+    texts = read_text_embeddings(data.text_vectors, data.text_embeddings.model, make("text-embeddings"))
+    text = texts.table([caption.tid for caption in captions], make("text-embeddings"))
     if settings is None:
         return Pairs([], captions, np.zeros((0, 0), np.float32), text)
-    clips = read_clips(data.audio_info, split, repairs.tables)
-    table = read_audio_embeddings(data.audio_source(split, repairs.audio_embeddings), clips, split)
+    clips = read_clips(data.audio_info, split, make("tables"))
+    table = read_audio_embeddings(data.audio_source(split), clips, split)
     kept = [clip for clip, keep in zip(clips, table.kept, strict=True) if keep]
     return Pairs(kept, captions, table.vectors[table.kept], text)
 

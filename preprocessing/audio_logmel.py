@@ -21,6 +21,7 @@ from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.artefact_utils import Clip, LogMelParts, LogMelSettings, read_clips, remove_table, write_rows
 from utils.audio_utils import FrontEnd, LogMelStream, prepare, wave_blocks
 from utils.cli_utils import UserError, check_free_disk, existing_folder, positive
+from utils.cli_utils.repairs import make
 from utils.data_utils import AudioDataSpec, making, say_what_is_there
 from utils.process_utils import all_cores, worker_pool
 from utils.report_utils import progress_bar
@@ -49,12 +50,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
     run, args = load_run(argv, parser, DualEncoderRun)
     commands = Commands.of(args, run.script_of)
-    data, repairs = run.data, run.repairs()
+    data = run.data
     existing_folder(data.root, "data.root", "correct it")
     settings = LogMelSettings(data.front_end_numbers(), "float16" if args.float16 else "float32")
-    splits = {s: read_clips(data.audio_info, s, repairs.tables) for s in data.splits.names()}
+    splits = {s: read_clips(data.audio_info, s, make("tables")) for s in data.splits.names()}
     print(f"front-end {data.front_end.describe()}")
-    with making(data, "log-mels", repairs.foreign):
+    with making(data, "log-mels"):
         failures = [
             failure
             for split, clips in splits.items()
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if failures:
         raise UserError(
             f"{len(failures)} clips could not be decoded, the first is {failures[0][1]}: {failures[0][2]}; the others' "
-            f"features are kept; leave these clips out: {repairs.tables}"
+            f"features are kept; leave these clips out: {make('tables')}"
         )
     print(f"next: {commands.line(run.next_script(SCRIPT))}")
 

@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     require_layout(data, commands.make("tables"))
     existing_folder(data.root, "data.root", f"correct it, or make the corpus: {commands.line(CORPUS_SCRIPT)}")
     raw = {split: raw_split(data.root, split) for split in data.splits.names()}
-    with making(data, "tables", run.repairs().foreign):
+    with making(data, "tables"):
         code = write_tables(data, raw, args.workers, strict=args.strict, made_by=commands.line(SCRIPT))
     print(f"next: {commands.line(run.next_script(SCRIPT))}")
     return code

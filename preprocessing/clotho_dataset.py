@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.make_splits
         else {split: _raw_split(data, split) for split in data.splits.names()}
     )
-    with making(data, "tables", run.repairs().foreign):
+    with making(data, "tables"):
         code = write_tables(data, raw, args.workers, strict=args.strict, made_by=commands.line(SCRIPT))
     print(f"next: {commands.line(run.next_script(SCRIPT))}")
     return code

@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         split: read_text_table(folder / f"{split}_text.csv", "with the baseline's clotho_dataset.py")
         for split in splits
     }
-    with making(data, "tables", run.repairs().foreign):
+    with making(data, "tables"):
         made_by = commands.line(SCRIPT, "--from", str(folder))
         taken = {s: take_split(Source(data, folder, s, args.workers, made_by), clips[s], captions[s]) for s in splits}
         write_matched_tables(

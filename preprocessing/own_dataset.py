@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     existing_folder(data.root, "data.root", "correct it")
     clips, keys = found or _find(data.root, own, args.workers)
     raw = clips.split(keys, _shares_of(run, own.shares), own.seed)
-    with commands.completing(), making(data, "tables", run.repairs().foreign):
+    with commands.completing(), making(data, "tables"):
         code = write_tables(data, raw, args.workers, strict=args.strict, made_by=commands.line(SCRIPT))
     print(f"next: {commands.line(run.next_script(SCRIPT))}")
     return code

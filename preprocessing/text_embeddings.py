@@ -18,6 +18,7 @@ from tasks import Commands, command, load_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from utils.artefact_utils import read_text_table
 from utils.cli_utils import positive
+from utils.cli_utils.repairs import make
 from utils.data_utils import making
 from utils.model_utils import choose_device
 
@@ -45,10 +46,9 @@ def embed_captions(argv: Sequence[str] | None, script: str, description: str, *,
     run, args = load_run(argv, parser, DualEncoderRun)
     commands = Commands.of(args, run.script_of)
     data, device = run.data, choose_device(run.training.device, "fp32")
-    repairs = run.repairs()
-    captions = [c for split in data.splits.names() for c in read_text_table(data.text_table(split), repairs.tables)]
+    captions = [c for split in data.splits.names() for c in read_text_table(data.text_table(split), make("tables"))]
     model = data.text_embeddings.model
-    with making(data, "caption vectors", repairs.foreign):
+    with making(data, "caption vectors"):
         made_by = commands.line(script)
         notes = write_caption_vectors(data.text_vectors, captions, model, made_by, args.batch_size, device)
     if expects_clip and notes.get("kind") != "CLIP":

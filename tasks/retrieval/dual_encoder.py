@@ -19,7 +19,7 @@ from tasks.retrieval.embedding import DualEncoderEmbedder, RetrievalOutputs
 from tasks.retrieval.same_encoder import refuse_stale
 from tasks.retrieval.training import CaptionTrainingSpec
 from utils.cli_utils import ArtefactError, ConfigError
-from utils.cli_utils.repairs import Product, make
+from utils.cli_utils.repairs import Product
 from utils.criterion_utils import CriterionSpec, InfoNCE
 from utils.data_utils import (
     AudioInput,
@@ -27,7 +27,6 @@ from utils.data_utils import (
     CaptionDataSpec,
     CaptionedClips,
     Inputs,
-    Repairs,
     TrainLoader,
     VectorFeatures,
     WaveNeeds,
@@ -97,22 +96,9 @@ class DualEncoderRun(RunSpec):
         Raises:
             ArtefactError: an encoder on this machine has changed since it made them.
         """
-        refuse_stale(splits, self.data, self.repairs())
-        line = describe_tables(self.data, self.repairs().tables) if thorough else ""
+        refuse_stale(splits, self.data)
+        line = describe_tables(self.data) if thorough else ""
         return [line] if line else []
-
-    def repairs(self) -> Repairs:
-        """How each kind of file of stage 1 is made again, for messages; the entry point names the commands."""
-        takeover = make("taken-over-features", "--from", str(self.data.features), "--set", "data.features=DIR")
-        return Repairs(
-            tables=make("tables"),
-            log_mels=make("log-mels"),
-            audio_embeddings=make("audio-embeddings"),
-            audio_frames=make("audio-embeddings", "--frames"),
-            text_embeddings=make("text-embeddings"),
-            pairs=make("audio-embeddings", "--pickle"),
-            foreign=f"files of the DCASE 2023 baseline are taken over: {takeover}",
-        )
 
     def chance(self, split: SplitData) -> dict[str, float]:
         """Of text to audio: each caption has one clip among all, in an order at random."""
@@ -191,7 +177,7 @@ class DualEncoderTask:
         """The split of `train`, `val`, `eval`, or one by its own name; opened when it is first needed."""
         name = dict(self._run.data.splits).get(role, role)
         if name not in self._splits:
-            opened = CaptionedClips(self._run.data, name, self._inputs, self._run.repairs())
+            opened = CaptionedClips(self._run.data, name, self._inputs)
             for other in self._splits.values():
                 check_alike(other, opened)
             self._splits[name] = opened

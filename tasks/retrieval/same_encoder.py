@@ -13,11 +13,12 @@ from models.frozen.audio import audio_revision
 from models.sounds import SoundInput
 from tasks.base import SplitData
 from utils.cli_utils import ArtefactError, UserError
-from utils.data_utils import CaptionDataSpec, CaptionedClips, Repairs
+from utils.cli_utils.repairs import make
+from utils.data_utils import CaptionDataSpec, CaptionedClips
 from utils.pretrained_utils import model_revision
 
 
-def refuse_stale(splits: Iterable[SplitData], data: CaptionDataSpec, repairs: Repairs) -> None:
+def refuse_stale(splits: Iterable[SplitData], data: CaptionDataSpec) -> None:
     """Compare the encoders that `data:` names with those that made the vectors, where they are files on this machine.
 
     Raises:
@@ -27,8 +28,8 @@ def refuse_stale(splits: Iterable[SplitData], data: CaptionDataSpec, repairs: Re
     made = {kind: {split.revisions[kind] for split in splits if kind in split.revisions} for kind in ("audio", "text")}
     audio = None if data.audio_embeddings is None else data.audio_embeddings.model
     for kind, model, revision_of, repair in (
-        ("audio", audio, audio_revision, repairs.audio_embeddings),
-        ("text", data.text_embeddings.model, model_revision, repairs.text_embeddings),
+        ("audio", audio, audio_revision, make("audio-embeddings")),
+        ("text", data.text_embeddings.model, model_revision, make("text-embeddings")),
     ):
         if not made[kind] or model is None or not Path(model).expanduser().exists():
             continue

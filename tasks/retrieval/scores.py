@@ -201,7 +201,7 @@ def _open_stored(path: Path, run: DualEncoderRun, split: str, repair: str) -> It
     with ScoreReader(path, repair) as reader:
         if reader.notes.get("split", split) != split:
             raise ArtefactError(f"{path}: scores of '{reader.notes['split']}', this command wants '{split}'; {repair}")
-        tables = read_tables(run.data, split, run.repairs().tables)
+        tables = read_tables(run.data, split)
         left_out = reader.left_out()
         captions = {c.tid: c for c in tables.captions if c.fid not in left_out}
         clips = {c.fid: c for c in tables.clips if c.fid not in left_out}
@@ -231,7 +231,7 @@ def _named(found: ForeignScores, ids: Sequence[Path]) -> ForeignScores:
 
 def _foreign(found: ForeignScores, run: DualEncoderRun, split: str) -> SplitScores:
     """A file of another system, in the order of the split's tables."""
-    path, tables = found.path, read_tables(run.data, split, run.repairs().tables)
+    path, tables = found.path, read_tables(run.data, split)
     there = captions_among(found.queries, tables.captions)
     if not len(there) and shelf_of(path) is not None:
         raise ArtefactError(

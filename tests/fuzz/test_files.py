@@ -89,7 +89,7 @@ def split_of(folder):
 
 def vectors(folder):
     run = run_of(folder, f"data.audio_embeddings={folder / 'vectors.npz'}")
-    read_audio_embeddings(run.data.audio_source(EVAL, ""), read_clips(folder / CLIPS, EVAL, ""), EVAL)
+    read_audio_embeddings(run.data.audio_source(EVAL), read_clips(folder / CLIPS, EVAL, ""), EVAL)
 
 
 def trained(folder):

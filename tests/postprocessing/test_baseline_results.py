@@ -147,7 +147,7 @@ def test_ratings_of_ids_that_nothing_explains(baseline, capsys):
 
 def test_lists_of_other_clips_alone_end_in_one_line(baseline, capsys):
     path = baseline.folder / "list.csv"
-    caption = read_tables(run_of(baseline.folder).data, SPLIT, "").captions[0]
+    caption = read_tables(run_of(baseline.folder).data, SPLIT).captions[0]
     path.write_text(f"query,audio_filenames\n{caption.raw_text},")
     path.write_text(path.read_text() + "['gone.wav']\n")
     result = run(

@@ -21,7 +21,7 @@ VALIDATION = "validation_xmodal_scores.hdf5"
 
 
 def tables(folder, split):
-    return read_tables(run_of(folder).data, split, "")
+    return read_tables(run_of(folder).data, split)
 
 
 def scores_of(folder, split, seed, strength=1.0):

@@ -28,7 +28,7 @@ YEARS = ("2022", "2023", "2024", "2025")
 
 
 def tables(folder):
-    return read_tables(run_of(folder).data, "evaluation", "")
+    return read_tables(run_of(folder).data, "evaluation")
 
 
 def write_stored(folder, scores):

@@ -64,7 +64,7 @@ def test_every_clip_has_the_vector_of_its_wave(corpus, capsys):
         "dtype": "float32",
         "left_out": "{}",
     }
-    table = read_audio_embeddings(corpus.data.audio_source("evaluation", ""), corpus.clips("evaluation"), "evaluation")
+    table = read_audio_embeddings(corpus.data.audio_source("evaluation"), corpus.clips("evaluation"), "evaluation")
     assert table.kept.all()
 
 
@@ -107,7 +107,7 @@ def test_other_layers_are_written_beside_and_another_state_of_the_model_replaces
     assert '"layers": "all"' in printed
     assert "MB) and stays; evaluation_audio_embeddings-wav2vec2-" in printed
     assert corpus.bytes() == made
-    source, clips = corpus.data.audio_source("evaluation", ""), corpus.clips("evaluation")
+    source, clips = corpus.data.audio_source("evaluation"), corpus.clips("evaluation")
     whole = read_audio_embeddings(source, clips, "evaluation").vectors
     cut = read_audio_embeddings(source._replace(layers=1), clips, "evaluation").vectors
     assert np.abs(whole - cut).max() > 1e-3
@@ -148,7 +148,7 @@ def test_clips_that_cannot_be_embedded_are_listed_and_the_others_kept(corpus, ca
     assert header == ["fid", "fname", "reason"]
     assert {name: reason for _, name, reason in rows} == reasons
     assert corpus.failed("validation") is None
-    table = read_audio_embeddings(corpus.data.audio_source("development", ""), corpus.clips(), "development")
+    table = read_audio_embeddings(corpus.data.audio_source("development"), corpus.clips(), "development")
     assert table.kept.sum() == 5
     assert sorted(table.left_out.values()) == sorted(reasons.values())
     made = corpus.bytes()
@@ -167,7 +167,7 @@ def test_a_clip_that_is_repaired_is_embedded(corpus):
     broken.write_bytes(content)
     assert corpus.run() == 0
     assert corpus.failed() is None
-    table = read_audio_embeddings(corpus.data.audio_source("development", ""), corpus.clips(), "development")
+    table = read_audio_embeddings(corpus.data.audio_source("development"), corpus.clips(), "development")
     assert table.kept.all()
 
 

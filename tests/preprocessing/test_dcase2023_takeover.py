@@ -235,11 +235,9 @@ def test_their_folder_as_features_is_told_from_one_of_ours(baseline, capsys):
     settings = ["--set", f"data.features={baseline.theirs}"]
     found = error_of(run(audio_logmel.main, capsys, baseline.folder, *settings))
     assert "audio_info.pkl: is a file of the DCASE 2023 baseline, whose random ids cannot be made again" in found
-    assert "take its files over: docs/from_the_dcase_2023_baseline.md" in found
-    assert (
-        "preprocessing.dcase2023_takeover --from"
-        in (tiny.ROOT / "docs" / "from_the_dcase_2023_baseline.md").read_text()
-    )
+    command = f"preprocessing.dcase2023_takeover --conf {baseline.folder / 'conf.yaml'}"
+    assert f"take its files over into another one: python -m {command}" in found
+    assert f" --from {baseline.theirs} --set data.features=DIR" in found
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from utils.artefact_utils.files import check_is_file, reading_bytes
 from utils.artefact_utils.ownership import Known, known_table, refuse_foreign
 from utils.artefact_utils.pickles import dump_pickle, load_pickle
 from utils.cli_utils import ArtefactError, short_repr
+from utils.cli_utils.repairs import make
 
 FORMAT_VERSION = 1
 _ID = re.compile(r"[^/\0\ud800-\udfff]*[^./\0\ud800-\udfff][^/\0\ud800-\udfff]*")  # names a dataset in HDF5
@@ -70,9 +71,10 @@ def read_clips(path: Path, split: str, repair: str) -> list[Clip]:
     """
     data, notes = load_pickle(path, repair)
     if not notes and isinstance(data, dict) and "audio_fid2fname" in data:
+        takeover = make("taken-over-features", "--from", str(path.parent), "--set", "data.features=DIR")
         raise ArtefactError(
             f"{path}: is a file of the DCASE 2023 baseline, whose random ids cannot be made again; keep its folder, "
-            "name another one in data.features, and take its files over: docs/from_the_dcase_2023_baseline.md"
+            f"and take its files over into another one: {takeover}"
         )
     if notes.get("format_version") != FORMAT_VERSION or not _has_clips(data):
         found = notes.get("format_version", "none")

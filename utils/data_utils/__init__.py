@@ -11,7 +11,6 @@ from utils.data_utils.clip_features import (
 from utils.data_utils.duplicates import describe_tables
 from utils.data_utils.loading import AudioBatches, TrainLoader, audio_loader
 from utils.data_utils.products import making, say_what_is_there
-from utils.data_utils.repairs import Repairs
 from utils.data_utils.sampling import ClipBatch, PairBatch, PairSampler, SamplingSpec
 from utils.data_utils.spec import (
     AudioDataSpec,
@@ -37,7 +36,6 @@ __all__ = [
     "Inputs",
     "PairBatch",
     "PairSampler",
-    "Repairs",
     "SamplingSpec",
     "SplitsSpec",
     "Tables",

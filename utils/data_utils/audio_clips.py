@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from utils.artefact_utils import Clip, read_audio_embeddings, read_clips, read_frames
 from utils.cli_utils import ArtefactError
+from utils.cli_utils.repairs import make
 from utils.data_utils.clip_features import (
     ClipFeatures,
     FrameFeatures,
@@ -24,7 +25,6 @@ from utils.data_utils.clip_features import (
     WaveNeeds,
 )
 from utils.data_utils.duplicates import duplicates_of_others
-from utils.data_utils.repairs import Repairs
 from utils.data_utils.sampling import ClipBatch, ClipSampler, Ints
 from utils.data_utils.spec import AudioDataSpec
 from utils.data_utils.windows import Windows, windows_of
@@ -55,7 +55,6 @@ class AudioClips(Dataset[Batch]):
         audio: AudioInput = "logmel",
         waves: WaveNeeds | None = None,
         clips: Sequence[Clip] | None = None,
-        repairs: Repairs = Repairs(),  # noqa: B008 - immutable
     ) -> None:
         """Open the files of a split.
 
@@ -65,7 +64,6 @@ class AudioClips(Dataset[Batch]):
             audio: what the run's encoder takes.
             waves: of audio "wave", what the network wants.
             clips: of the split, where they have been read; None: those of the data set's table.
-            repairs: for messages.
         Raises:
             ArtefactError: a file is missing, broken or made with other settings.
         """
@@ -74,8 +72,7 @@ class AudioClips(Dataset[Batch]):
         self.revisions: dict[str, str] = {}
         self.audio_made_with: Mapping[str, str] = {}
         self.by_file_name: Path | None = None
-        self._repairs = repairs
-        self.clips = list(clips) if clips is not None else read_clips(data.audio_info, split, repairs.tables)
+        self.clips = list(clips) if clips is not None else read_clips(data.audio_info, split, make("tables"))
         self.audio = self._open_audio(data, audio, waves)
 
     def _open_audio(self, data: AudioDataSpec, audio: AudioInput, waves: WaveNeeds | None) -> ClipFeatures:
@@ -87,11 +84,11 @@ class AudioClips(Dataset[Batch]):
             return self._frames(data)
         if waves is not None:
             return self._waves(data, waves)
-        return LogMelFeatures(data, self.name, self.clips, self._repairs)
+        return LogMelFeatures(data, self.name, self.clips)
 
     def _vectors(self, data: AudioDataSpec) -> VectorFeatures:
         """The vectors of the clips that have one; the others are left out."""
-        source = data.audio_source(self.name, self._repairs.audio_embeddings)
+        source = data.audio_source(self.name)
         table = read_audio_embeddings(source, self.clips, self.name)
         if source.model is None:
             print(f"{self.name}: vectors of {source.path}, by {table.keyed_by}, {table.vectors.shape[1]} dimensions")
@@ -104,12 +101,12 @@ class AudioClips(Dataset[Batch]):
 
     def _frames(self, data: AudioDataSpec) -> FrameFeatures:
         """The frames of the clips that have some; the others are left out."""
-        source = data.frames_source(self.name, self._repairs.audio_frames)
+        source = data.frames_source(self.name)
         table = read_frames(source, [clip.fid for clip in self.clips])
         self.audio_made_with = table.made_with
         self.revisions["audio"] = table.made_with.get("revision", "")
         self._leave_out(table.held, table.left_out)
-        return FrameFeatures(table, self.clips, data.max_duration_s, source.repair)
+        return FrameFeatures(table, self.clips, data.max_duration_s)
 
     def _waves(self, data: AudioDataSpec, needs: WaveNeeds) -> WaveFeatures:
         """The waves of the clips that the network can take; shorter ones are left out."""
@@ -120,7 +117,7 @@ class AudioClips(Dataset[Batch]):
             if round(clip.duration_s * needs.sample_rate_hz) < needs.min_samples
         }
         self._leave_out(np.array([clip.fid not in short for clip in self.clips]), short)
-        return WaveFeatures(data, self.clips, needs, self._repairs.tables)
+        return WaveFeatures(data, self.clips, needs)
 
     def _leave_out(self, held: NDArray[np.bool_], reasons: dict[str, str]) -> None:
         """Drop the clips that the encoder refuses; says so.
@@ -143,7 +140,7 @@ class AudioClips(Dataset[Batch]):
         Raises:
             ArtefactError: none is left, or the tables do not tell.
         """
-        others = duplicates_of_others(data, self.clips, self._repairs.tables)
+        others = duplicates_of_others(data, self.clips)
         held = np.array([clip.fid not in others for clip in self.clips])
         if held.all():
             return

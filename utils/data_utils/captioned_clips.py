@@ -12,9 +12,9 @@ from torch import Tensor
 
 from utils.artefact_utils import Caption, Clip, read_clips, read_pairs, read_text_embeddings, read_text_table
 from utils.cli_utils import ArtefactError
+from utils.cli_utils.repairs import make
 from utils.data_utils.audio_clips import AudioClips, AudioInput, Batch
 from utils.data_utils.clip_features import ClipFeatures, VectorFeatures, WaveNeeds
-from utils.data_utils.repairs import Repairs
 from utils.data_utils.sampling import Ints, PairBatch, PairSampler, SamplingSpec
 from utils.data_utils.spec import AudioDataSpec, CaptionDataSpec
 from utils.data_utils.text_features import TextFeatures, TokenTexts, VectorTexts
@@ -38,21 +38,20 @@ class Tables(NamedTuple):
     captions: list[Caption]
 
 
-def read_tables(data: CaptionDataSpec, split: str, repair: str) -> Tables:
+def read_tables(data: CaptionDataSpec, split: str) -> Tables:
     """The clips and captions of a split, of its tables or of its list of pairs.
 
     Args:
         data: the `data:` block.
         split: its name.
-        repair: what makes the tables again, for messages.
     Raises:
         ArtefactError: a file is missing or broken.
     """
     if data.pairs is not None:
         pairs = read_pairs(data.pairs_file(split))
         return Tables(pairs.clips, pairs.captions)
-    captions = read_text_table(data.text_table(split), repair)
-    return Tables(read_clips(data.audio_info, split, repair), captions)
+    captions = read_text_table(data.text_table(split), make("tables"))
+    return Tables(read_clips(data.audio_info, split, make("tables")), captions)
 
 
 class CaptionedClips(AudioClips):
@@ -71,7 +70,6 @@ class CaptionedClips(AudioClips):
         data: CaptionDataSpec,
         split: str,
         inputs: Inputs = Inputs(),  # noqa: B008 - immutable
-        repairs: Repairs = Repairs(),  # noqa: B008 - immutable
     ) -> None:
         """Open the files of a split.
 
@@ -79,16 +77,14 @@ class CaptionedClips(AudioClips):
             data: the `data:` block.
             split: its name.
             inputs: what the run's encoders take.
-            repairs: for messages.
         Raises:
             ArtefactError: a file is missing, broken or made with other settings, or ids do not match.
         """
         self._pairs = None if data.pairs is None else read_pairs(data.pairs_file(split))
-        clips, self.captions = read_tables(data, split, repairs.tables) if self._pairs is None else self._pairs[:2]
-        self.clip_of_caption = _rows_of_clips(
-            self.captions, clips, split, repairs.tables if self._pairs is None else repairs.pairs
-        )
-        super().__init__(data, split, inputs.audio, inputs.waves, clips, repairs)
+        clips, self.captions = read_tables(data, split) if self._pairs is None else self._pairs[:2]
+        repair = make("tables") if self._pairs is None else make("audio-embeddings", "--pickle")
+        self.clip_of_caption = _rows_of_clips(self.captions, clips, split, repair)
+        super().__init__(data, split, inputs.audio, inputs.waves, clips)
         self.texts = self._open_texts(data, inputs.tokenizer)
         self._pairs = None  # the features hold its vectors
 
@@ -100,7 +96,7 @@ class CaptionedClips(AudioClips):
             return TokenTexts(tokenizer, [caption.raw_text for caption in self.captions])
         if self._pairs is not None:
             return VectorTexts(self._pairs.text)
-        repair = self._repairs.text_embeddings
+        repair = make("text-embeddings")
         vectors = read_text_embeddings(data.text_vectors, data.text_embeddings.model, repair)
         if vectors.notes.get("revision"):
             self.revisions["text"] = str(vectors.notes["revision"])

@@ -19,7 +19,7 @@ from utils.artefact_utils import Clip, FrameTable, LogMelReader
 from utils.artefact_utils.clip_views import ClipViews
 from utils.audio_utils import AudioError, read_window
 from utils.cli_utils import ArtefactError
-from utils.data_utils.repairs import Repairs
+from utils.cli_utils.repairs import make
 from utils.data_utils.sampling import Ints
 from utils.data_utils.spec import AudioDataSpec
 
@@ -83,21 +83,19 @@ class _MappedFeatures:
 class LogMelFeatures(_MappedFeatures):
     """Log-mels, padded with the floor."""
 
-    def __init__(self, data: AudioDataSpec, split: str, clips: Sequence[Clip], repairs: Repairs) -> None:
+    def __init__(self, data: AudioDataSpec, split: str, clips: Sequence[Clip]) -> None:
         """Open the feature file.
 
         Args:
             data: the `data:` block.
             split: its name.
             clips: of the split.
-            repairs: for messages.
         Raises:
             ArtefactError: it is missing, broken, or made with another front-end, or a clip is not in it.
         """
         numbers = data.front_end_numbers()
-        reader = LogMelReader(data.logmels(split), numbers, repairs.log_mels)
+        reader = LogMelReader(data.logmels(split), numbers, make("log-mels"))
         super().__init__(reader.views([clip.fid for clip in clips]), clips, reader.path, data.front_end.floor)
-        self._repairs = repairs
         self._refuse_endless([data.front_end.frames(clip.duration_s) for clip in clips])
         self.max_length = data.front_end.frames(data.max_duration_s)
 
@@ -115,31 +113,29 @@ class LogMelFeatures(_MappedFeatures):
             raise ArtefactError(
                 f"{self._path}: clip {clip.fid} ({clip.fname}) has {self.lengths[longer[0]]} frames, expected "
                 f"{frames[longer[0]]} of its {clip.duration_s:g} s; remove the file and write it again: "
-                f"{self._repairs.log_mels}"
+                f"{make('log-mels')}"
             )
 
     def _broken(self, clip: Clip) -> ArtefactError:
         return ArtefactError(
             f"{self._path}: the features of clip {clip.fid} ({clip.fname}) hold NaN or infinite values; "
             "they are damaged, or an earlier version made them of a damaged recording, which is refused now: "
-            f"remove the file, then {self._repairs.tables}, then {self._repairs.log_mels}"
+            f"remove the file, then {make('tables')}, then {make('log-mels')}"
         )
 
 
 class FrameFeatures(_MappedFeatures):
     """The frames (T, D) that a frozen encoder made of clips or pictures, padded with zeros."""
 
-    def __init__(self, table: FrameTable, clips: Sequence[Clip], max_duration_s: float, repair: str) -> None:
+    def __init__(self, table: FrameTable, clips: Sequence[Clip], max_duration_s: float) -> None:
         """Take over what `read_frames` has opened.
 
         Args:
             table: the frames.
             clips: those that have frames, in the same order.
             max_duration_s: of a window; where no clip is longer, none is cut.
-            repair: the command that writes the file, for messages.
         """
         super().__init__(table.views, clips, table.path, padding=0.0)
-        self._repair = repair
         longest = max(range(len(clips)), key=lambda row: clips[row].duration_s)
         duration_s, frames = clips[longest].duration_s, int(self.lengths[longest])
         # how many frames a second an encoder makes is known from its longest clip alone
@@ -149,7 +145,7 @@ class FrameFeatures(_MappedFeatures):
     def _broken(self, clip: Clip) -> ArtefactError:
         return ArtefactError(
             f"{self._path}: the frames of clip {clip.fid} ({clip.fname}) hold NaN or infinite values; remove the file "
-            f"and write it again: {self._repair}"
+            f"and write it again: {make('audio-embeddings', '--frames')}"
         )
 
 
@@ -166,11 +162,10 @@ class WaveFeatures:
 
     width = 1
 
-    def __init__(self, data: AudioDataSpec, clips: Sequence[Clip], needs: WaveNeeds, repair: str) -> None:
+    def __init__(self, data: AudioDataSpec, clips: Sequence[Clip], needs: WaveNeeds) -> None:
         self._root = data.root
         self._clips = clips
         self._sample_rate_hz = rate_hz = needs.sample_rate_hz
-        self._repair = repair  # what makes the tables again
         self.lengths = np.array([max(1, round(clip.duration_s * rate_hz)) for clip in clips], np.int64)
         longest = round(data.max_duration_s * rate_hz)
         self.max_length = min(longest, needs.max_samples or longest)
@@ -190,7 +185,7 @@ class WaveFeatures:
         except AudioError as error:
             raise ArtefactError(
                 f"{path}: {error}; it could be decoded when the tables were made; repair it, or leave it out: "
-                f"{self._repair}"
+                f"{make('tables')}"
             ) from error
 
 

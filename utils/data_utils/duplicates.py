@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from utils.artefact_utils import Clip, read_clips
 from utils.cli_utils import ArtefactError
+from utils.cli_utils.repairs import make
 from utils.data_utils.spec import AudioDataSpec
 
 _KEY = "data.exclude_duplicates"
@@ -65,30 +66,29 @@ def _advice(data: AudioDataSpec) -> str:
     return "training leaves them out" if data.exclude_duplicates else f"train without them: --set {_KEY}=true"
 
 
-def duplicates_of_others(data: AudioDataSpec, clips: Sequence[Clip], repair: str) -> dict[str, Place]:
+def duplicates_of_others(data: AudioDataSpec, clips: Sequence[Clip]) -> dict[str, Place]:
     """The clips of the training split that are in the validation or evaluation split too.
 
     Args:
         data: the run's `data:` block.
         clips: of the training split.
-        repair: what makes the tables again, for messages.
     Returns:
         fid -> where else it is.
     Raises:
         ArtefactError: the tables do not say which recordings are the same, since an earlier version wrote them.
     """
     others = [split for split in data.splits.names() if split != data.splits.train]
-    held_out = {split: read_clips(data.audio_info, split, repair) for split in others}
+    held_out = {split: read_clips(data.audio_info, split, make("tables")) for split in others}
     if others and not any(clip.sound for rows in [clips, *held_out.values()] for clip in rows):
         raise ArtefactError(
             f"{data.audio_info}: does not tell which recordings are the same, which {_KEY} asks for; write it again: "
-            f"{repair}"
+            f"{make('tables')}"
         )
     known = {clip.sound: Place(split, clip) for split, rows in held_out.items() for clip in rows if clip.sound}
     return {clip.fid: known[clip.sound] for clip in clips if clip.sound in known}
 
 
-def describe_tables(data: AudioDataSpec, repair: str) -> str:
+def describe_tables(data: AudioDataSpec) -> str:
     """`describe` of the run's tables, or that they do not tell; empty where there is nothing to say.
 
     Raises:
@@ -96,7 +96,7 @@ def describe_tables(data: AudioDataSpec, repair: str) -> str:
     """
     if not data.has_tables:
         return ""
-    clips = {split: read_clips(data.audio_info, split, repair) for split in data.splits.names()}
+    clips = {split: read_clips(data.audio_info, split, make("tables")) for split in data.splits.names()}
     if not any(clip.sound for rows in clips.values() for clip in rows):
         return f"whether a recording is in two splits is not known: {data.audio_info} does not tell"
     return describe(data, same_recordings(clips))

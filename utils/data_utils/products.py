@@ -16,6 +16,7 @@ from utils.artefact_utils import (
     refuse_foreign,
 )
 from utils.artefact_utils.clip_arrays import ClipArrayParts
+from utils.cli_utils.repairs import make
 from utils.data_utils.spec import AudioDataSpec, CaptionDataSpec
 
 
@@ -54,7 +55,7 @@ def say_what_is_there(parts: ClipArrayParts, split: str) -> None:
 
 
 @contextlib.contextmanager
-def making(data: AudioDataSpec, what: str, foreign: str) -> Iterator[None]:
+def making(data: AudioDataSpec, what: str) -> Iterator[None]:
     """The block in which a script writes files of stage 1.
 
     Args:
@@ -66,12 +67,12 @@ def making(data: AudioDataSpec, what: str, foreign: str) -> Iterator[None]:
         ForeignFileError: a file of another program has the name of one of stage 1.
         UserError: another process makes the same in this folder.
     """
-    refuse_foreign_products(data, foreign)
+    refuse_foreign_products(data)
     with one_at_a_time(data.features, what):
         yield
 
 
-def refuse_foreign_products(data: AudioDataSpec, foreign: str) -> None:
+def refuse_foreign_products(data: AudioDataSpec) -> None:
     """Make sure that no script of stage 1 would replace a file that this project did not write.
 
     All of its files are looked at, not only those that one script writes: tables of ours beside the log-mels of
@@ -80,6 +81,10 @@ def refuse_foreign_products(data: AudioDataSpec, foreign: str) -> None:
     Raises:
         ForeignFileError: there is one, such as of the DCASE 2023 baseline, whose scripts use the same names.
     """
-    repair = "name another folder with --set data.features=DIR" + (f" ({foreign})" if foreign else "")
+    takeover = make("taken-over-features", "--from", str(data.features), "--set", "data.features=DIR")
+    repair = (
+        "name another folder with --set data.features=DIR (files of the DCASE 2023 baseline are taken over: "
+        f"{takeover})"
+    )
     for path, known in products_of(data).items():
         refuse_foreign(path, known, repair)

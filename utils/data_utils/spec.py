@@ -12,6 +12,7 @@ from utils.artefact_utils import AudioSource, front_end_mark
 from utils.artefact_utils.audio_embeddings import brings_front_end
 from utils.audio_utils import FrontEnd
 from utils.cli_utils import ConfigError
+from utils.cli_utils.repairs import make
 from utils.config_utils import Spec, UserPath
 
 
@@ -152,12 +153,11 @@ class AudioDataSpec(DataSpec):
         """The clips of a split that the frozen encoder refused; absent where there are none."""
         return self.features / f"{split}_audio_embeddings_failed.csv"
 
-    def audio_source(self, split: str, repair: str) -> AudioSource:
+    def audio_source(self, split: str) -> AudioSource:
         """Where the vectors of a split's clips come from; only where data.audio_embeddings is set.
 
         Args:
             split: its name.
-            repair: what makes the vectors of a model again, for messages.
         """
         assert self.audio_embeddings is not None
         wanted = self.audio_embeddings
@@ -168,19 +168,18 @@ class AudioDataSpec(DataSpec):
             self.audio_vectors(split),
             wanted.model,
             wanted.layers,
-            repair,
+            make("audio-embeddings"),
             self.features,
             self.max_duration_s,
             wanted.precision,
             None if brings_front_end(str(wanted.model)) else front_end_mark(self.front_end_numbers()),
         )
 
-    def frames_source(self, split: str, repair: str) -> AudioSource:
+    def frames_source(self, split: str) -> AudioSource:
         """Where the frames of a split's clips come from; only where data.audio_embeddings names a model.
 
         Args:
             split: its name.
-            repair: what makes them again, for messages.
         Raises:
             ConfigError: it does not.
         """
@@ -189,7 +188,9 @@ class AudioDataSpec(DataSpec):
             raise ConfigError(
                 f"data.audio_embeddings {found}; name the encoder whose frames are wanted: {{model: NAME}}"
             )
-        return self.audio_source(split, repair)._replace(path=self.audio_frames(split))
+        return self.audio_source(split)._replace(
+            path=self.audio_frames(split), repair=make("audio-embeddings", "--frames")
+        )
 
     def front_end_numbers(self) -> dict[str, Any]:
         """The front-end as feature files store it; its name is left out, since only the numbers matter."""

@@ -9,10 +9,9 @@ from models.frozen.audio import audio_revision
 from models.sounds import SoundInput
 from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds, refuse_stale
 from utils.cli_utils import ArtefactError, UserError
-from utils.data_utils import CaptionDataSpec, Repairs
+from utils.data_utils import CaptionDataSpec
 from utils.pretrained_utils import model_revision
 
-REPAIRS = Repairs(audio_embeddings="this", text_embeddings="that")
 ENCODER = {"model": "m", "revision": "sha256:2", "pooling": "mean over frames", "input": "16000 Hz"}
 
 
@@ -57,11 +56,11 @@ def test_training_refuses_vectors_of_an_earlier_state_of_an_encoder_that_is_at_h
     )
     revisions = {"audio": audio_revision(audio), "text": model_revision(text)}
     splits = [split(**revisions), split()]  # of the second no file tells
-    refuse_stale(splits, data, REPAIRS)
+    refuse_stale(splits, data)
     write_encoder(tmp_path, 2)
-    with pytest.raises(ArtefactError, match=r"the audio vectors in features .*; make them again: this"):
-        refuse_stale(splits, data, REPAIRS)
-    with pytest.raises(ArtefactError, match=r"the text vectors in features .*; make them again: that"):
-        refuse_stale([split(text=revisions["text"])], data, REPAIRS)
+    with pytest.raises(ArtefactError, match=r"the audio vectors in features .*: <make audio-embeddings>"):
+        refuse_stale(splits, data)
+    with pytest.raises(ArtefactError, match=r"the text vectors in features .*: <make text-embeddings>"):
+        refuse_stale([split(text=revisions["text"])], data)
     shutil.rmtree(tmp_path / "texts")  # training needs the vectors alone
-    refuse_stale([split(text=revisions["text"])], data, REPAIRS)
+    refuse_stale([split(text=revisions["text"])], data)

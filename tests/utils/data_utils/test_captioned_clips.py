@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.utils.data_utils.corpus import CAPTIONS, FRAMES, REPAIRS, Corpus, features
+from tests.utils.data_utils.corpus import CAPTIONS, FRAMES, Corpus, features
 from utils.audio_utils import FrontEnd
 from utils.cli_utils import ArtefactError
 from utils.data_utils import (
@@ -135,7 +135,9 @@ def test_a_feature_that_is_not_finite_is_named_by_clip_and_file(corpus, clip, va
     corpus.write()
     clips = corpus.opened()
     message = rf"x_audio_logmels\.hdf5: the features of clip f{clip} \(clip {clip}\.wav\) hold NaN or infinite values"
-    with pytest.raises(ArtefactError, match=message + r"; .*: remove the file, then make tables, then make log-mels"):
+    with pytest.raises(
+        ArtefactError, match=message + r"; .*: remove the file, then <make tables>, then <make log-mels>"
+    ):
         clips.check()
     with pytest.raises(ArtefactError, match=message):
         clips[pairs([0, CAPTIONS.index(clip)], [0, max(0, FRAMES[clip] - 101)])]
@@ -166,14 +168,14 @@ def test_ids_that_do_not_match_are_named_with_the_command(corpus):
     refused(
         corpus,
         r"sbert_embeds\.pkl: no embedding for 1 of 10 captions, the first is tid t3; "
-        r"add them: make vectors",
+        r"add them: <make text-embeddings>",
     )
     corpus.clips.append(corpus.clips[0]._replace(fid="f9"))
     corpus.write()
     refused(
         corpus,
         r"x_audio_logmels\.hdf5: no features for 1 of 7 clips, the first is fid f9; "
-        r"add them: make log-mels",
+        r"add them: <make log-mels>",
     )
     corpus.clips.pop()
     corpus.captions[0] = corpus.captions[0]._replace(fid="f77")
@@ -181,7 +183,7 @@ def test_ids_that_do_not_match_are_named_with_the_command(corpus):
     refused(
         corpus,
         r"split 'x': caption t0 names clip f77, which audio_info\.pkl does not hold; "
-        r"write both again: make tables",
+        r"write both again: <make tables>",
     )
 
 
@@ -190,22 +192,22 @@ def test_files_made_with_other_settings_are_refused(corpus):
     with pytest.raises(
         ArtefactError,
         match=r"x_audio_logmels\.hdf5: front-end is .*n_mels 40.*, this run wants .*n_mels 64.*; "
-        r"write it again: make log-mels",
+        r"write it again: <make log-mels>",
     ):
-        CaptionedClips(other, "x", repairs=REPAIRS)
+        CaptionedClips(other, "x")
     other = CaptionDataSpec(**corpus.data.model_dump() | {"text_embeddings": {"model": "n"}})
     with pytest.raises(
         ArtefactError,
         match=r"sbert_embeds\.pkl: text model is m, this run wants n; "
-        r"write it again: make vectors",
+        r"write it again: <make text-embeddings>",
     ):
-        CaptionedClips(other, "x", repairs=REPAIRS)
+        CaptionedClips(other, "x")
 
 
 @pytest.mark.parametrize("name", ["audio_info.pkl", "x_text.csv", "x_audio_logmels.hdf5", "sbert_embeds.pkl"])
 def test_a_missing_file_is_named_with_its_command(corpus, name):
     (corpus.data.features / name).unlink()
-    refused(corpus, rf"{name}: no such file; write it: make (tables|log-mels|vectors)")
+    refused(corpus, rf"{name}: no such file; write it: <make (tables|log-mels|text-embeddings)>")
 
 
 def test_an_empty_split_is_refused(corpus):

@@ -142,7 +142,7 @@ def test_tables_of_an_earlier_version_do_not_tell(corpus, tmp_path, capsys):
     older = run.data.model_copy(update={"features": tmp_path})
     dump_pickle(older.audio_info, data, notes)
     assert read_clips(older.audio_info, "evaluation", "")[0].sound == ""
-    assert describe_tables(older, "").startswith("whether a recording is in two splits is not known: ")
+    assert describe_tables(older).startswith("whether a recording is in two splits is not known: ")
     for name in corpus.folder.joinpath("features").iterdir():
         if name.name != "audio_info.pkl":
             (tmp_path / name.name).symlink_to(name)

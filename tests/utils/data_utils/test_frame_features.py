@@ -12,10 +12,10 @@ from tests.preprocessing import embedding_corpus
 from utils.artefact_utils import read_frames
 from utils.cli_utils import ArtefactError, ConfigError
 from utils.config_utils import parse
-from utils.data_utils import AudioClips, AudioDataSpec, ClipBatch, Repairs, TrainLoader, audio_loader
+from utils.data_utils import AudioClips, AudioDataSpec, ClipBatch, TrainLoader, audio_loader
 
 SPLIT = "development"
-REPAIRS = Repairs(audio_frames="make frames")
+MAKE_FRAMES = "<make audio-embeddings --frames>"
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +96,9 @@ def test_only_what_is_sliced_is_read_in_whatever_process(data):
 
 def test_frames_that_other_settings_made_are_refused(data):
     other = data.model_copy(update={"audio_embeddings": data.audio_embeddings.model_copy(update={"layers": 1})})
-    message = r"development_audio_frames\.hdf5: layers is all, this run wants 1; write it again: make frames"
+    message = rf"development_audio_frames\.hdf5: layers is all, this run wants 1; write it again: {MAKE_FRAMES}"
     with pytest.raises(ArtefactError, match=message):
-        AudioClips(other, SPLIT, "frames", repairs=REPAIRS)
+        AudioClips(other, SPLIT, "frames")
     with pytest.raises(ArtefactError, match="its longest window is 1 s, this run wants"):
         AudioClips(data.model_copy(update={"max_duration_s": 2.0}), SPLIT, "frames")
     with pytest.raises(ConfigError, match=r"data\.audio_embeddings is not set; name the encoder"):
@@ -130,14 +130,14 @@ def test_damage_is_named(copied):
     with pytest.raises(ArtefactError, match=rf"no frames for 1 of 7 clips, the first is fid {second}; add them"):
         AudioClips(copied, SPLIT, "frames")
     path.unlink()
-    with pytest.raises(ArtefactError, match=r"development_audio_frames\.hdf5: no such file; write it: make frames"):
-        AudioClips(copied, SPLIT, "frames", repairs=REPAIRS)
+    with pytest.raises(ArtefactError, match=rf"development_audio_frames\.hdf5: no such file; write it: {MAKE_FRAMES}"):
+        AudioClips(copied, SPLIT, "frames")
 
 
 def test_pictures_have_no_duration_and_are_not_cut(data):
     """Whatever the frames are of: ids in, (T, D) out; without a longest window any input will do."""
     clips = AudioClips(data, SPLIT, "frames")
-    source = data.frames_source(SPLIT, "")._replace(max_duration_s=None, front_end=None)
+    source = data.frames_source(SPLIT)._replace(max_duration_s=None, front_end=None)
     table = read_frames(source, [*clips.fids, *clips.left_out])
     assert table.held.tolist() == [True] * 7 + [False]
     assert table.lengths.tolist() == clips.audio.lengths.tolist()

@@ -57,7 +57,7 @@ def test_durations_must_be_in_range(seconds):
 
 def test_a_string_names_features_of_another_program():
     assert data().audio_embeddings is None
-    source = data(audio_embeddings="~/x/{split}.hdf5").audio_source("val", "make vectors")
+    source = data(audio_embeddings="~/x/{split}.hdf5").audio_source("val")
     assert source.path == Path("~/x/val.hdf5").expanduser()
     assert (source.model, source.layers, source.scratch) == (None, None, Path("/made"))
     assert data(audio_embeddings="a.npz") == data(audio_embeddings={"file": "a.npz"})
@@ -65,10 +65,10 @@ def test_a_string_names_features_of_another_program():
 
 def test_the_vectors_of_a_model_lie_beside_the_other_features():
     made = data(audio_embeddings={"model": "some/model", "layers": 6})
-    source = made.audio_source("val", "make vectors")
+    source = made.audio_source("val")
     assert str(source.path) == str(made.audio_vectors("val")) == "/made/val_audio_embeddings.hdf5"
     assert (source.model, source.layers) == ("some/model", 6)
-    assert source.repair == "make vectors"
+    assert source.repair == "<make audio-embeddings>"
     assert str(made.audio_frames("val")) == "/made/val_audio_frames.hdf5"
 
 

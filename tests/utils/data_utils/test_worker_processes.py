@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tests.utils.data_utils.corpus import REPAIRS, Corpus, features
+from tests.utils.data_utils.corpus import Corpus, features
 from utils.data_utils import AudioBatches
 from utils.data_utils.clip_features import LogMelFeatures
 
@@ -25,7 +25,7 @@ def batches(dataset, workers, start=None):
 
 @pytest.mark.parametrize(("start", "read_before"), [("fork", False), ("fork", True), ("spawn", True)])
 def test_they_make_the_batches_of_one_process(corpus, start, read_before):
-    store = LogMelFeatures(corpus.data, "x", corpus.clips, REPAIRS)
+    store = LogMelFeatures(corpus.data, "x", corpus.clips)
     dataset = AudioBatches(store, 1)
     if read_before:  # then this process holds the file open when its workers start
         np.testing.assert_array_equal(store.views[2][:], features(2))
@@ -40,7 +40,7 @@ def test_they_make_the_batches_of_one_process(corpus, start, read_before):
 
 
 def test_a_store_travels_without_the_features(corpus):
-    store = LogMelFeatures(corpus.data, "x", corpus.clips, REPAIRS)
+    store = LogMelFeatures(corpus.data, "x", corpus.clips)
     store.views[2][:], store.views[0][:]
     pickled = pickle.dumps(store)
     assert len(pickled) < 20_000 < sum(features(clip).nbytes for clip in range(6))
