@@ -14,14 +14,14 @@ from utils.artefact_utils.ownership import Known, known_json, refuse_foreign
 
 @contextlib.contextmanager
 def replacing(path: Path, known: Known | None = None) -> Iterator[Path]:
-    """A path beside `path` to write to; renamed to `path` when the block ends well, removed when it does not.
+    """Yield a path beside `path` to write to; rename it to `path` when the block succeeds, else remove it.
 
     Readers see the old file or the new one, never a part of it, whenever the writer is killed.
 
     Args:
         path: of the file.
-        known: whether a file that is there already is of this project; None: whatever it is, it is replaced, since it
-            lies in a folder that this project makes.
+        known: whether a file that is there already is of this project; None: replace any file, since the folder is one
+            that this project makes.
 
     Raises:
         ForeignFileError: a file that is not is there.

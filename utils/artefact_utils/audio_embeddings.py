@@ -34,7 +34,7 @@ class AudioSource(NamedTuple):
     """Where the vectors of a split come from, and what must have made them."""
 
     path: Path
-    model: str | None  # as the YAML names it; None: features of another program, whatever made them
+    model: str | None  # as the YAML names it; None: features of another program; the model is not compared
     layers: int | None
     repair: str  # what writes or corrects the file, for messages
     scratch: Path  # a folder for a table that is too large to be held in memory
@@ -44,7 +44,7 @@ class AudioSource(NamedTuple):
 
 
 class AudioTable(NamedTuple):
-    """One vector a clip, in the order of the clips that were asked for."""
+    """One vector a clip, in the order of the given clips."""
 
     vectors: NDArray[np.float32]  # (N, D); rows of clips that were left out are zero
     kept: NDArray[np.bool_]  # (N,) False: the encoder refused the clip
@@ -54,7 +54,7 @@ class AudioTable(NamedTuple):
 
     @property
     def revision(self) -> str:
-        """Tells two states of the encoder apart; empty: another program's, which does not say."""
+        """The encoder's `model_revision`; empty in files of another program."""
         return self.made_with.get("revision", "")
 
 
@@ -63,8 +63,8 @@ class AudioEmbeddingSettings(NamedTuple):
 
     kind: Literal["vectors", "frames"]
     model: str  # as the YAML names it
-    revision: str  # tells two states of one model apart
-    layers: int | None  # transformer layers that were kept, from the first; None: all
+    revision: str  # `model_revision`: digest of the weights, or the hub's name
+    layers: int | None  # number of transformer layers in use, from the first; None: all
     pooling: str  # how a clip became a vector
     input: str  # what the encoder hears: sample rate, longest window, front-end
     precision: str  # of the network's arithmetic
@@ -75,7 +75,7 @@ class AudioEmbeddingParts(ClipArrayParts):
     """The embeddings of a split while they are written."""
 
     def __init__(self, path: Path, settings: AudioEmbeddingSettings) -> None:
-        """Attach to the parts beside `path`; parts of other settings are not seen."""
+        """Open the parts beside `path`; those of other settings are ignored."""
         layers = ALL_LAYERS if settings.layers is None else str(settings.layers)
         super().__init__(path, settings._asdict() | {"layers": layers})
 
@@ -88,7 +88,7 @@ class AudioEmbeddingParts(ClipArrayParts):
         return chosen
 
     def left_out(self) -> dict[str, str]:
-        """Clips that the encoder refused, as the assembled file says: fid -> reason."""
+        """Return the clips that the encoder refused, from the assembled file's attribute: fid -> reason."""
         try:
             return dict(json.loads(self.note("left_out") or "{}"))
         except (ValueError, TypeError, RecursionError):  # not as `finish` notes it: it is written again
@@ -103,7 +103,7 @@ class _EmbeddingReader(ClipArrayReader):
     what = "embedding"
 
     def fill(self, fids: Sequence[str], table: VectorTable) -> None:
-        """Copy the vectors of `fids`; an empty fid's row is passed over.
+        """Copy the vectors of `fids`; the row of an empty fid is skipped and stays zero.
 
         Raises:
             ArtefactError: a clip has none, or one of another shape.
@@ -212,16 +212,16 @@ def why_other(found: Mapping[str, str], source: AudioSource, kind: Literal["vect
     """What a file was made with otherwise than this run wants; None: nothing."""
     layers = ALL_LAYERS if source.layers is None else str(source.layers)
     problems = [
-        f"{key} is {found.get(key, 'not said')}, this run wants {wanted}"
+        f"{key} is {found.get(key, 'not noted')}, this run wants {wanted}"
         for key, wanted in (("kind", kind), ("model", str(source.model)), ("layers", layers))
         if found.get(key) != wanted
     ]
     problem = next(iter(problems), None)
     if problem is None and source.max_duration_s is not None:
         problem = _other_input(found.get("input", ""), source.max_duration_s, source.front_end)
-    # a CPU computes in fp32, whatever is asked for
+    # a CPU computes in fp32, also where the YAML names fp16 or bf16
     if problem is None and found.get("precision") not in (source.precision, "fp32"):
-        precision = found.get("precision", "not said")
+        precision = found.get("precision", "not noted")
         problem = (
             f"precision is {precision}, this run wants {source.precision} (or set "
             f"data.audio_embeddings.precision={precision})"
@@ -230,23 +230,23 @@ def why_other(found: Mapping[str, str], source: AudioSource, kind: Literal["vect
 
 
 def brings_front_end(model: str) -> bool:
-    """Whether an encoder is an exported one, whose file says what log-mels it takes."""
+    """Whether an encoder is an exported one, whose file holds its own front-end."""
     return model.endswith(".json")
 
 
 def front_end_mark(numbers: Mapping[str, Any]) -> str:
-    """What tells two front-ends apart by their numbers, such as [1f0a5b6c]."""
+    """Return a digest of a front-end's numbers, such as [1f0a5b6c]."""
     text = json.dumps(dict(numbers), sort_keys=True).encode()
     return f"[{hashlib.blake2b(text, digest_size=4).hexdigest()}]"
 
 
 def input_text(sample_rate_hz: int, samples: int, bound: Literal["", "limit", "least"], front_end: str) -> str:
-    """What an encoder hears, as the file says it.
+    """Describe the input of an encoder for the attributes of a file.
 
     Args:
         sample_rate_hz: of the waves.
         samples: of the longest window.
-        bound: whether that is the most, or the least, that the network takes, whatever the run wants.
+        bound: whether the network itself limits the window from above or below; empty: data.max_duration_s does.
         front_end: of a network on log-mels: its description, which ends with its mark; else empty.
     """
     text = f"{sample_rate_hz} Hz, windows of at most {samples / sample_rate_hz:g} s"

@@ -41,7 +41,7 @@ def attributes_of(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def found_beside(path: Path, fits: Callable[[Mapping[str, str]], bool]) -> Path:
-    """The file that was made with the settings that a reader wants, among those of a name; if there is none, the name.
+    """Find the file whose attributes a reader accepts, among those of a name; if there is none, return the name.
 
     Args:
         path: the plain name.
@@ -55,7 +55,7 @@ class ClipArrayParts:
     """The file of a split while it is written, clip by clip, by any number of processes.
 
     Attributes:
-        plain: the name that the file has where no other lies there.
+        plain: the name without a mark.
         path: the HDF5 file: `plain`, or a name beside it where that holds what other choices made.
 
     Args:
@@ -65,12 +65,12 @@ class ClipArrayParts:
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        """Attach to the parts beside `path`; parts of other settings are not seen."""
+        """Open the parts beside `path`; those of other settings are ignored."""
         digest = hashlib.blake2b(_described(settings).encode(), digest_size=4).hexdigest()
         self._settings = dict(settings)
         self._attributes = attributes_of(settings)
         self.plain = path
-        # of the plain name in any case: whichever file is finished first, parts of other settings are found again
+        # named after the plain file: `path` may change between two runs, and a resumed run must find its parts
         self._folder = path.with_name(f"{path.name}.parts-{digest}")
         self.path = self._place()
 
@@ -94,7 +94,7 @@ class ClipArrayParts:
         return {}
 
     def lies_beside(self) -> str | None:
-        """What the file of the plain name was made with, and its size, where this one lies beside it; else None."""
+        """Describe the file of the plain name (settings, size) where this one has a mark; else None."""
         if self.path == self.plain:
             return None
         return f"{self._shown(self.plain)} ({self.plain.stat().st_size / 1e6:.1f} MB)"
@@ -111,7 +111,7 @@ class ClipArrayParts:
         return set(self._fids(self.path)) == set(fids)
 
     def replaces(self) -> str | None:
-        """The settings of a file that stands there and was made otherwise; None if there is none."""
+        """Return the settings of the file that this one will replace; None if there is none."""
         found = self._attributes_in(self.path)
         return None if found is None or found == self._attributes else self._shown(self.path)
 
@@ -210,7 +210,7 @@ def _attributes_of_file(path: Path) -> dict[str, str] | None:
 
 
 class _OpenFiles:
-    """HDF5 files by path, opened when asked for; the oldest is closed when there are too many."""
+    """HDF5 files by path, opened on first use; the oldest is closed when there are too many."""
 
     def __init__(self) -> None:
         self._files: dict[Path, h5py.File] = {}

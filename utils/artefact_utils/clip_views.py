@@ -1,4 +1,4 @@
-"""The arrays of a split, mapped from disk, in whatever process reads them."""
+"""The arrays of a split, mapped from disk, in any process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ArrayFile:
     """Arrays of an HDF5 file by their place, mapped from disk.
 
     An array stored in one piece is a view of the mapped file: slicing it copies nothing and starts no HDF5 call.
-    One that was written in blocks is the HDF5 dataset itself; slicing reads the rows asked for.
+    One that was written in blocks is the HDF5 dataset itself; slicing reads only those rows.
 
     Each process opens the file for itself, when it first reads of it: an open HDF5 file can neither be pickled for a
     process that is spawned, nor be shared with one that is forked.
@@ -72,7 +72,7 @@ class ClipViews:
     """The array of each clip, in the order of `places`; may be handed to other processes."""
 
     def __init__(self, file: ArrayFile, places: Sequence[ArrayPlace]) -> None:
-        """Keep where the arrays stand."""
+        """Store the place of each array; nothing is read yet."""
         self.places = places
         self._file = file
 
@@ -92,7 +92,7 @@ class ClipArrayReader:
     what = "features"  # for messages
 
     def __init__(self, path: Path, repair: str) -> None:
-        """Read what the file says of itself.
+        """Read the attributes of the file.
 
         Args:
             path: the HDF5 file.

@@ -1,4 +1,4 @@
-"""Rows of a CSV that somebody else wrote, each with its line in the file."""
+"""Rows of a CSV of another program, each with its line number."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def begins_with_mark(path: Path) -> bool:
 
 
 def loose_rows(path: Path) -> Iterator[Row]:
-    """The rows, blank lines and a byte order mark passed over; bytes that are not UTF-8 stay, as surrogates.
+    """Yield the rows without blank lines and byte order mark; bytes that are not UTF-8 become surrogates.
 
     Raises:
         csv.Error: a cell is too long to be one, since a quote is never closed.
@@ -71,7 +71,7 @@ def strict_rows(path: Path) -> Iterator[Row]:
 
 
 def check_columns(path: Path, columns: Sequence[str]) -> None:
-    """Make sure that the columns of a table of captions or labels can be told apart.
+    """Check that the column names of a table of captions or labels are distinct.
 
     Raises:
         ArtefactError: a name occurs twice, or there are more columns than such a table has: a header of 10^5 columns
@@ -125,7 +125,7 @@ def numbers_in(cells: Sequence[str]) -> NDArray[np.float64] | None:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a list of ids, one an id; blanks around an id stay, since they may belong to it.
+    """The lines of a list of ids, one an id; spaces around an id are not stripped, since they may belong to it.
 
     Raises:
         ArtefactError: the file is missing, not UTF-8, or has an empty line.

@@ -75,7 +75,7 @@ def _clips(path: Path, split: str, names: Any, durations: Any) -> list[BaselineC
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a file of this name lies in its folder itself."""
+    """Whether this is a plain file name, without a path."""
     return bool(name.strip()) and "/" not in name and "\0" not in name and name not in (".", "..")
 
 
@@ -101,7 +101,7 @@ class BaselineLogMels:
         self._file.close()
 
     def why_unusable(self, fid: str, n_mels: int, frames: int) -> str | None:
-        """Why the array of a clip cannot be taken, as its header tells; None if it can.
+        """Check the header of a clip's array; return why it cannot be used, None if it can.
 
         Args:
             fid: the baseline's.

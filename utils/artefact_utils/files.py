@@ -1,7 +1,7 @@
-"""Files that are there, are files, and may be read: what stands in the way is told apart.
+"""Checks that a file exists, is a regular file and is readable, each with its own error.
 
-A file that is missing or broken is written again; one that the disk or its permissions refuse is never taken for
-either, since it would be computed anew and replaced.
+A file that is missing or broken is written again; one that the disk or its permissions refuse must not count
+as either, since hours of work would be computed anew and replaced.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REASONS = {
 
 
 class UnreadableError(ArtefactError):
-    """A file stands there, or may stand there, but the disk or its permissions let nobody read it."""
+    """A file exists, or may exist, but the disk or its permissions do not let it be read."""
 
 
 def errno_of(error: OSError) -> int | None:
@@ -44,7 +44,7 @@ def errno_of(error: OSError) -> int | None:
 
 
 def unreadable(path: Path, number: int) -> UnreadableError:
-    """The error that says why the operating system does not let a file be read."""
+    """Return the error for a number of the operating system."""
     return UnreadableError(f"{path}: {_REASONS.get(number, f'cannot be read: {os.strerror(number)}')}, then run again")
 
 
@@ -52,7 +52,7 @@ def is_there(path: Path) -> bool:
     """Whether something of this name is there, be it a file or not; a link to nothing is not.
 
     Raises:
-        UnreadableError: the disk or its permissions do not say.
+        UnreadableError: the disk or its permissions refuse the check.
     """
     try:
         path.stat()
@@ -64,7 +64,7 @@ def is_there(path: Path) -> bool:
 
 
 def check_is_file(path: Path, advice: str) -> None:
-    """Make sure that there is a file of this name; what it holds is not looked at.
+    """Check that there is a file of this name; its content is not read.
 
     Args:
         path: its name.
@@ -72,7 +72,7 @@ def check_is_file(path: Path, advice: str) -> None:
 
     Raises:
         ArtefactError: there is none, or a folder, a pipe or a device.
-        UnreadableError: the disk or its permissions do not say.
+        UnreadableError: the disk or its permissions refuse the check.
     """
     if not is_there(path):
         raise ArtefactError(f"{path}: no such file; {advice}")

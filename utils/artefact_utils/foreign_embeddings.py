@@ -30,7 +30,7 @@ _MAKER = "with the program that made it"
 class ForeignVectors(Protocol):
     """An open file of vectors by key."""
 
-    left_out: str  # JSON fid -> reason, where the file says so; else empty
+    left_out: str  # JSON fid -> reason, from the file's attribute; empty where it has none
 
     def keys_among(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` that the file has."""
@@ -44,7 +44,7 @@ class ForeignVectors(Protocol):
 
 @contextlib.contextmanager
 def open_foreign(path: Path, repair: str) -> Iterator[ForeignVectors]:
-    """The file, to read; its suffix says what it is.
+    """Open the file to read; its suffix decides the format.
 
     Raises:
         ArtefactError: missing, broken, or of another kind.
@@ -65,7 +65,7 @@ class _HDF5Vectors:
         self._path, self._file, self._repair = path, file, repair
         self._arrays = ArrayFile(path, repair)
         self._size = path.stat().st_size
-        self._names: dict[str, set[str]] = {}  # of each group that was asked for
+        self._names: dict[str, set[str]] = {}  # of each group read so far
         with reading(path, repair):
             self.left_out = attributes_in(file, path, repair).get("left_out", "") if "left_out" in file.attrs else ""
 

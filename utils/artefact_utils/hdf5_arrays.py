@@ -1,7 +1,7 @@
-"""Arrays in an HDF5 file that a stranger may have written.
+"""Checks on the arrays of an HDF5 file from an untrusted source.
 
-HDF5 follows links into other files, maps datasets from others, and stores a terabyte of nothing in a kilobyte. What is
-read here stands in the file itself, is made of floats, and takes no more than the file can hold.
+HDF5 follows links into other files, maps datasets from others, and stores a terabyte of nothing in a kilobyte. An array
+that passes is stored in the file itself, is of floats, and is no larger than the file can hold.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 
 from utils.cli_utils import ArtefactError
 
-# gzip makes a thousand bytes of one at most; more than that, and beyond a size that harms nobody, is no compression.
+# deflate packs at most about 1032 bytes into one: a larger header is forged; small arrays are harmless.
 _EXPANSION = 1100
 _HARMLESS_BYTES = 2**20
-_CHUNK_BYTES = 2**28  # one chunk is unpacked whole, whatever is read of it
+_CHUNK_BYTES = 2**28  # HDF5 unpacks a whole chunk, even to read one value
 _FILTERS = {
     h5py.h5z.FILTER_DEFLATE,
     h5py.h5z.FILTER_SHUFFLE,
@@ -31,7 +31,7 @@ _FILTERS = {
 
 
 class ArrayPlace(NamedTuple):
-    """Where an array stands in its file."""
+    """Where an array is stored in its file."""
 
     name: str
     offset: int | None  # of its first byte; None: it is stored in chunks, which HDF5 must read
@@ -45,11 +45,11 @@ class ArrayPlace(NamedTuple):
 
 
 class StrangeArrayError(Exception):
-    """What of an array is not as it is read here."""
+    """An array is not one that this project reads."""
 
 
 def hard_links(group: h5py.Group) -> set[str]:
-    """The names in a group that stand for something in the same file.
+    """Return the names in a group; each is a hard link, an object of the same file.
 
     Raises:
         StrangeArrayError: one is a link into another file, or to another name, or is no text.
@@ -65,7 +65,7 @@ def hard_links(group: h5py.Group) -> set[str]:
 
 
 def place_of(file: h5py.File, name: str, size: int) -> ArrayPlace:
-    """Where the floats of a dataset stand.
+    """Locate the floats of a dataset.
 
     Args:
         file: open to read.
@@ -73,7 +73,7 @@ def place_of(file: h5py.File, name: str, size: int) -> ArrayPlace:
         size: bytes of the file.
 
     Raises:
-        StrangeArrayError: it is no dataset, holds anything but floats, stands in other files, or is larger than the
+        StrangeArrayError: it is no dataset, holds anything but floats, is stored in other files, or is larger than the
             file can hold.
     """
     try:
@@ -86,7 +86,7 @@ def place_of(file: h5py.File, name: str, size: int) -> ArrayPlace:
         raise StrangeArrayError(f"'{name}' is {dtype} {shape}, expected floats")
     offset = dataset.get_offset()
     nbytes = math.prod(shape) * dtype.itemsize
-    # one that stands whole in the file cannot stand elsewhere
+    # contiguous and within the file: it cannot be virtual, external or packed, so that its layout need not be read
     if offset is None or dataset.get_storage_size() != nbytes or offset + nbytes > size:
         _check_layout(name, dataset, nbytes, size)
         offset = None
@@ -96,12 +96,12 @@ def place_of(file: h5py.File, name: str, size: int) -> ArrayPlace:
 def _check_layout(name: str, dataset: h5py.h5d.DatasetID, nbytes: int, size: int) -> None:
     plan = dataset.get_create_plist()
     if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count():
-        raise StrangeArrayError(f"'{name}' stands in other files")
+        raise StrangeArrayError(f"'{name}' is stored in other files")
     stored = dataset.get_storage_size()
     if plan.get_layout() == h5py.h5d.CONTIGUOUS and stored != nbytes:
         raise StrangeArrayError(f"'{name}' is {dataset.dtype} {dataset.shape}, but nothing of it was written")
     if stored > size or nbytes > max(_EXPANSION * stored, _HARMLESS_BYTES):
-        raise StrangeArrayError(f"'{name}' is said to hold {nbytes} bytes, of which {stored} are in the file")
+        raise StrangeArrayError(f"'{name}' has a header for {nbytes} bytes, but {stored} are in the file")
     if plan.get_layout() == h5py.h5d.CHUNKED:
         chunk = math.prod(plan.get_chunk()) * dataset.dtype.itemsize
         if chunk > _CHUNK_BYTES:

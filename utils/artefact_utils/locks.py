@@ -1,4 +1,4 @@
-"""One process at a time for what stage 1 writes; whoever is killed leaves nothing that blocks."""
+"""One process at a time for what stage 1 writes; a killed process leaves no lock behind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def one_at_a_time(folder: Path, what: str) -> Iterator[None]:
     """Hold a folder against a second process that makes the same.
 
     The lock is the operating system's, of this process alone: workers do not inherit it, and it ends with the process,
-    however that ends. Where the disk grants none, the file itself, which says who made it, stands for it.
+    also when it is killed. Where the file system has no locks, the file's content (host, pid) replaces them.
 
     Args:
         folder: made if it is not there.
@@ -43,7 +43,7 @@ def one_at_a_time(folder: Path, what: str) -> Iterator[None]:
 
 
 def _locked(path: Path, what: str) -> int:
-    """The open lock file, written with who holds it."""
+    """Open and lock the file, and write host and pid of this process into it."""
     while True:
         try:
             stream = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -63,7 +63,7 @@ def _locked(path: Path, what: str) -> int:
 
 
 def _hold(stream: int, path: Path, what: str, made: bool) -> bool:
-    """Whether this process holds the lock now; False: the file was removed in the meantime, or left by the dead."""
+    """Try to lock; False: the file was removed meanwhile, or its process has died, so open it again."""
     try:
         fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -104,7 +104,7 @@ def _identity() -> dict[str, Any]:
 
 
 def _start_of(pid: int) -> str:
-    """When a process began, which tells it from a later one of the same number; empty where the system does not say."""
+    """Return the start time of a process, since pids are reused; empty where the system has no /proc."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

@@ -1,4 +1,4 @@
-"""Arrays in an npz file that a stranger may have written: bounded by what the file can hold, free of objects."""
+"""Arrays of an npz file from an untrusted source: no larger than the file can hold, and without Python objects."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ _READERS = {
 
 
 class NpzArrays(Mapping[str, Any]):
-    """The arrays of an open npz, each read when it is asked for."""
+    """The arrays of an open npz, each read on access."""
 
     def __init__(self, archive: zipfile.ZipFile, path: Path, repair: str) -> None:
         """Look at the list of members.
 
         Raises:
-            ValueError: they are said to be larger than the file can hold.
+            ValueError: their headers claim more than the file can hold.
         """
         self._archive, self._path, self._repair = archive, path, repair
         self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        said, size = sum(info.file_size for info in self._members.values()), path.stat().st_size
-        if said > max(_EXPANSION * size, _HARMLESS_BYTES):
-            raise ValueError(f"its arrays are said to take {said} bytes, which {size} bytes cannot hold")
+        claimed, size = sum(info.file_size for info in self._members.values()), path.stat().st_size
+        if claimed > max(_EXPANSION * size, _HARMLESS_BYTES):
+            raise ValueError(f"its headers claim arrays of {claimed} bytes, which {size} bytes cannot hold")
 
     def __getitem__(self, key: str) -> NDArray[Any]:
         """An array.
@@ -91,7 +91,7 @@ class NpzArrays(Mapping[str, Any]):
 
 
 def _check_header(stream: IO[bytes], key: str, size: int) -> None:
-    """Refuse what would take more than the `size` bytes of the member, before memory is asked for."""
+    """Refuse what would take more than the `size` bytes of the member, before memory is allocated."""
     version = npy_format.read_magic(stream)
     if version not in _READERS:
         raise ValueError(f"'{key}' is of version {version}, expected 1.0 or 2.0")
@@ -99,11 +99,11 @@ def _check_header(stream: IO[bytes], key: str, size: int) -> None:
     if dtype.hasobject:
         raise ValueError("Object arrays cannot be read")
     if not dtype.itemsize or math.prod(shape) * dtype.itemsize > size:
-        raise ValueError(f"'{key}' is said to be {dtype} {shape}, of which {size} bytes are in the file")
+        raise ValueError(f"'{key}' has the header {dtype} {shape}, but {size} bytes are in the file")
 
 
 def _check_characters(array: NDArray[Any], key: str) -> None:
-    """Refuse numbers that are no characters: numpy keeps them, and Python fails on them later."""
+    """Refuse code points that are no characters: numpy accepts them, and Python fails on them later."""
     if array.dtype.kind == "U" and array.size:
         numbers = np.ascontiguousarray(array).reshape(-1).view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
         if numbers.max() > sys.maxunicode or np.any((numbers >= _SURROGATES[0]) & (numbers <= _SURROGATES[1])):

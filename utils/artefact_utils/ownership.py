@@ -1,8 +1,8 @@
 """Which files this project wrote: no script replaces another one.
 
-A file is known by what is in it, so that it stays known when it is copied, and also where an earlier version wrote it:
+A file is recognised by its content, so that copies and files of earlier versions are recognised too:
 the format version in the attributes of an HDF5 file, in the notes of a pickle and in a file of weights; the header of
-a table; the keys of a JSON file. A file that is too broken to tell is not known.
+a table; the keys of a JSON file. A file that is too broken is not recognised.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from utils.cli_utils import UserError
 
 Known = Callable[[Path], bool]
 
-# The first key of the notes that `dump_pickle` writes behind the data, and what stands between them, in protocol 5.
+# The first key of the notes that `dump_pickle` writes behind the data, and the bytes between them in protocol 5.
 _FIRST_KEY = b"\x8c\x0eformat_version"
 _BEFORE_IT = re.compile(rb".*\.\x80\x05\x95.{8}\}\x94\(?", re.DOTALL)
 _HEADER_BYTES = 2**16
@@ -43,7 +43,7 @@ def refuse_foreign(path: Path, known: Known, repair: str = "write to another pla
 
     Raises:
         ForeignFileError: another program's file is there, or one that is broken.
-        UnreadableError: the disk or its permissions do not say.
+        UnreadableError: the disk or its permissions refuse the check.
     """
     if not is_there(path) or (path.is_file() and not path.stat().st_size):
         return

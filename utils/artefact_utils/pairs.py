@@ -51,7 +51,7 @@ def write_pairs(path: Path, pairs: Pairs, notes: dict[str, Any]) -> None:
 
 
 def place_of_pairs(path: Path, notes: dict[str, Any]) -> Path:
-    """Where a list of these models lies, or will: the plain name, or one beside it where that is of other models."""
+    """Return the path of the list of these models: the plain name, or one beside it if that is of other models."""
     chosen = {key: notes.get(key) for key in ("model", "text_model")}
     try:
         found = load_pickle(path, "")[1] if is_there(path) else chosen
@@ -122,7 +122,7 @@ def _caption(number: int, row: dict[str, Any], fid: str) -> Caption:
 
 
 def _digest(*parts: str) -> str:
-    """16 hex digits that change with any of the parts."""
+    """Return 16 hex digits of all texts together."""
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
         content = part.encode("utf-8", "surrogateescape")

@@ -8,7 +8,7 @@ from typing import Any
 from utils.artefact_utils.pickled_arrays import Refused
 
 MAX_DEPTH = 100
-# Containers that stand at several places, each counted where it stands.
+# A container that is referred to from several places counts at each.
 _ITEMS_PER_BYTE = 16
 _ITEMS_BESIDE = 1_000_000
 _KEY_PARTS = 16  # of a tuple that is a key: its hash is computed anew each time
@@ -35,14 +35,14 @@ def check_nesting(value: Any, size: int, unfinished: frozenset[type]) -> None:
     Args:
         value: what was read.
         size: bytes of the file.
-        unfinished: types that must not stand in a value.
+        unfinished: types that must not occur in a value.
 
     Raises:
-        Refused: a container holds itself, is nested too deeply, or containers stand at more places than the file
-            accounts for.
+        Refused: a container holds itself, is nested too deeply, or containers are referred to from more
+            places than the file's size allows.
     """
     limit = _ITEMS_BESIDE + _ITEMS_PER_BYTE * size
-    counted: dict[int, int] = {}  # of a container: everything that stands in it
+    counted: dict[int, int] = {}  # id of a container -> items in it, nested ones included
     opened: dict[int, list[Any]] = {}
     todo: list[Any] = [value]
     while todo:

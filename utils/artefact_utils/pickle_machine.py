@@ -1,6 +1,6 @@
 """The plain half of a pickle machine: bytes of the file, stack, memo, texts and numbers.
 
-What is built is bounded by the size of the file: a pickle of 15 bytes may ask Python's own unpickler for gigabytes.
+Memory is bounded by the size of the file: a pickle of 15 bytes can make Python's own unpickler allocate gigabytes.
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ class PickleMachine:
         self.since_mark()
 
     def memoize(self) -> None:
-        """Keep the last value, as the next one."""
+        """Store the last value in the memo, at the next index."""
         self._memo.append(self._stack[-1])
 
     def put(self, size: int) -> None:
-        """Keep the last value as the number in the next `size` bytes says."""
+        """Store the last value in the memo; the next `size` bytes hold its index."""
         index = self._number(size)
         gap = index - len(self._memo)
         if gap > 0:
@@ -102,7 +102,7 @@ class PickleMachine:
         self._memo[index : index + 1] = [self._stack[-1]]
 
     def get(self, index: int) -> None:
-        """Push a value that was kept."""
+        """Push a value of the memo."""
         value = self._memo[index]
         if type(value) is PickledArray and value.array is not None:
             value = value.array
@@ -111,13 +111,13 @@ class PickleMachine:
         self._stack.append(value)
 
     def get_near(self) -> None:
-        """Push a value that was kept, of one byte's number."""
+        """Push a value of the memo; one byte holds its index."""
         index = self.data[self.at]
         self.at += 1
         self.get(index)
 
     def get_far(self) -> None:
-        """Push a value that was kept, of four bytes' number."""
+        """Push a value of the memo; four bytes hold its index."""
         self.get(self._number(4))
 
     def constant(self, value: bool | None) -> None:
@@ -133,7 +133,7 @@ class PickleMachine:
         self._stack.append(int.from_bytes(self._take(size), "little", signed=True))
 
     def long_integer(self) -> None:
-        """Push a signed number that says its size.
+        """Push a signed number whose size is in the next byte.
 
         Raises:
             Refused: it has more than 64 bits and a sign, which no reader expects.
@@ -154,11 +154,11 @@ class PickleMachine:
         self._stack.append(str(self._take(size), "utf-8", "surrogatepass"))
 
     def text(self, size: int) -> None:
-        """Push a text whose length stands in the next `size` bytes."""
+        """Push a text whose length is in the next `size` bytes."""
         self._stack.append(str(self._take(self._number(size)), "utf-8", "surrogatepass"))
 
     def byte_text(self, size: int) -> None:
-        """Push bytes whose length stands in the next `size` bytes."""
+        """Push bytes whose length is in the next `size` bytes."""
         self._stack.append(self._take(self._number(size)))
 
     def byte_array(self) -> None:

@@ -1,7 +1,7 @@
-"""What a pickle says of numpy's dtypes and arrays, checked before anything is built of it.
+"""The numpy dtypes and arrays of a pickle, checked before anything is built of them.
 
 numpy's own `__setstate__` believes its state: an object dtype, or a dtype whose state names fields, turns bytes of the
-file into pointers. Here a dtype is a stand-in of two texts, and an array is bytes of the file whose count must fit.
+file into pointers. Here a dtype is a pair of texts, and an array is bytes of the file whose count must fit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LAST_CODE_POINT = 0x10FFFF
 
 
 class Refused(Exception):  # noqa: N818 - what happened, in a word
-    """The pickle holds, or asks for, what is never read."""
+    """The pickle holds, or names, what this project does not load."""
 
 
 class PickledDtype:
@@ -41,7 +41,7 @@ class PickledDtype:
         """Take the order of bytes; everything else of a plain dtype follows from its code.
 
         Raises:
-            Refused: the state says more than that.
+            Refused: the state holds more than that.
         """
         if not isinstance(state, tuple) or len(state) not in (8, 9) or any(part is not None for part in state[2:5]):
             raise Refused("it holds a dtype with fields, or a shape of its own")

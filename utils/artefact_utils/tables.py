@@ -146,7 +146,7 @@ def read_text_table(path: Path, repair: str) -> list[Caption]:
     """The captions of a split, in table order.
 
     Raises:
-        ArtefactError: the file is missing, not such a table, empty, or has a tid twice.
+        ArtefactError: the file is missing, lacks a column, is empty, or has a tid twice.
     """
     columns, rows = _read_csv(path, repair)
     missing = [column for column in _TEXT_COLUMNS_NEEDED if column not in columns]

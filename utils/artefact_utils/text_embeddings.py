@@ -52,7 +52,7 @@ def text_embeddings_beside(path: Path, model: str) -> Path:
 
 
 def place_of_text_embeddings(path: Path, model: str) -> Path:
-    """Where the vectors of a model lie, or will: the plain name, or one beside it where that is another model's.
+    """Return the path of a model's vectors: the plain name, or one beside it if that is another model's.
 
     Raises:
         UnreadableError: the disk or its permissions refuse to read the file that is there.
@@ -79,7 +79,7 @@ def write_text_embeddings(path: Path, vectors: Mapping[str, NDArray[np.float32]]
 
 
 def write_unfinished(path: Path, vectors: Mapping[str, NDArray[np.float32]], notes: dict[str, Any]) -> None:
-    """Write the same, for the time until all are made; whatever is there is replaced."""
+    """Write the vectors made so far, so that a killed run can resume; an existing file is replaced."""
     dump_pickle(path, dict(vectors), {"format_version": FORMAT_VERSION, **notes}, known=None)
 
 

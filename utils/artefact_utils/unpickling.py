@@ -13,7 +13,7 @@ from utils.artefact_utils.pickled_arrays import PickledArray, PickledDtype, Refu
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")  # numpy 1 and 2
 _NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")
 _BUILTINS = ("__builtin__", "builtins")  # protocol 2, and 3 and later
-# What a pickle of arrays and containers names -> what it stands for here.
+# Functions and classes that a pickle of arrays and containers may name -> the case in `_called`.
 _GLOBALS: dict[tuple[str, str], str] = {
     ("numpy", "ndarray"): "ndarray",
     ("numpy", "dtype"): "dtype",
@@ -24,9 +24,10 @@ _GLOBALS: dict[tuple[str, str], str] = {
     # how protocols 2 and 3 spell sets, byte arrays and the empty bytes
     **{(module, name): name for module in _BUILTINS for name in ("bytes", "bytearray", "set", "frozenset")},
 }
-_ARRAY_BYTES = 128  # what numpy keeps of an array beside its content
-# How protocol 5 goes on after the bytes of a vector, when dtype and order were named before: keep the bytes; get the
-# dtype; make, and keep, (length,); get the order; make, and keep, the arguments; call, and keep the array.
+_ARRAY_BYTES = 128  # of an array object, without its content
+# How protocol 5 goes on after the bytes of a vector, when dtype and order were named before: memoize the
+# bytes; get the dtype; make and memoize (length,); get the order; make and memoize the arguments; call; memoize the
+# array.
 _REST_OF_VECTOR = re.compile(rb"\x94(?:h(.)|j(.{4}))(?:K(.)|M(..))\x85\x94(?:h(.)|j(.{4}))t\x94R\x94", re.DOTALL)
 
 
@@ -46,7 +47,7 @@ class Unpickler(PickleMachine):
         Raises:
             Refused: it is not made of plain containers and arrays alone, is nested too deeply, or larger than the
                 file can account for.
-            Exception: whatever a broken pickle ends in: IndexError, struct.error, UnicodeDecodeError, ...
+            Exception: the pickle is broken: IndexError, struct.error, UnicodeDecodeError, ...
         """
         self._stack, self._marked, self._memo = [], [], []
         data, handlers = self.data, _HANDLERS
@@ -175,7 +176,7 @@ class Unpickler(PickleMachine):
         self._push_global(module, name)
 
     def reduce(self) -> None:
-        """Stand in for a call of a named function."""
+        """Replace the call of a named function by our own code for it."""
         arguments, called = self._stack.pop(), self._stack.pop()
         if type(called) is not _Global or type(arguments) is not tuple:
             raise Refused("it calls what is no function")

@@ -56,7 +56,7 @@ class VectorTable:
             )
         self._keys[row] = key
         if vector.dtype.itemsize > 4:
-            with np.errstate(over="ignore"):  # `checked` tells what became infinite
+            with np.errstate(over="ignore"):  # `checked` reports what became infinite
                 vector = vector.astype(np.float32)
         self._table[row] = vector
 
@@ -85,5 +85,5 @@ class VectorTable:
             return np.zeros((self._rows, width), np.float32)
         self._scratch.mkdir(parents=True, exist_ok=True)
         check_free_disk(self._scratch, need, "data.features")
-        with tempfile.TemporaryFile(dir=self._scratch) as stream:  # has no name; the mapping keeps it
+        with tempfile.TemporaryFile(dir=self._scratch) as stream:  # no name: freed with the mapping
             return np.memmap(stream, np.float32, mode="w+", shape=(self._rows, width))

@@ -88,9 +88,9 @@ LEADING_OUT = {
     virtual: "in other files",
 }
 TOO_LARGE = {
-    unwritten_chunks: "said to hold 16000000000 bytes, of which 0 are",
+    unwritten_chunks: "has a header for 16000000000 bytes, but 0 are",
     unwritten: "nothing of it was written",
-    packed_nothing: "said to hold 160000000 bytes",
+    packed_nothing: "has a header for 160000000 bytes",
 }
 NO_FLOATS = {
     values(np.ones((3, 4), np.complex64)): "is complex64 (3, 4), expected floats",
