@@ -16,7 +16,7 @@ from utils.cli_utils import UserError
 from utils.config_utils import read_json
 
 # Raised when recipes, scenes or captions change: another version is another corpus.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 RECORD_NAME = "corpus.json"
 PART = ".part"
 SPLIT_PREFIXES = ("dev", "val", "eval")

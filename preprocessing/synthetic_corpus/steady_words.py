@@ -30,7 +30,7 @@ STEADY_WORDS: Mapping[str, Words] = {
         (verb("fall"), verb("pour", "down"), verb("patter"), verb("come", "down"), verb("beat", "down")),
         (
             *steady(("rain", ""), ("rainfall", ""), ("rainy weather", ""), ("falling rain", ""), form="mass"),
-            *steady(("patter", "of rain"), ("splatter", "of raindrops"), ("rainstorm", "")),
+            *steady(("patter", "of rain"), ("splatter", "of raindrops")),
         ),
     ),
     "wind": Words(
@@ -45,8 +45,12 @@ STEADY_WORDS: Mapping[str, Words] = {
         agents("clock", "wall clock", "kitchen clock", "old clock", "mantel clock"),
         (verb("tick"), verb("tick", "away"), verb("tick", "on a shelf"), verb("tick", "evenly")),
         steady(
-            ("ticking", "of a clock"), ("ticking clock", ""), ("tick-tock", "of a clock"),
-            ("ticking", "of an old clock"), ("ticking clockwork", ""), ("tick", "of a kitchen clock"),
+            ("ticking", "of a clock"),
+            ("ticking clock", ""),
+            ("tick-tock", "of a clock"),
+            ("ticking", "of an old clock"),
+            ("ticking clockwork", ""),
+            ("tick", "of a kitchen clock"),
         ),
     ),
     "saw": Words(
@@ -81,22 +85,26 @@ STEADY_WORDS: Mapping[str, Words] = {
         ),
     ),
     "insect": Words(
-        agents("insect", "flying insect", "winged insect", "bug", "insect in the air"),
+        agents("insect", "flying insect", "winged insect", "bug", "insect on a blossom", "beetle", "dragonfly"),
         (
             verb("buzz"),
             verb("hum", gerund="humming"),
             verb("buzz", "about"),
-            verb("buzz", "past"),
+            verb("buzz", "among plants"),
             verb("hum", "in the air", gerund="humming"),
         ),
         steady(
-            ("buzz", "of an insect"), ("buzzing", "of a flying insect"), ("insect hum", ""),
-            ("buzz", "of a bug"), ("buzzing insect", ""), ("hum", "of insect wings"),
+            ("buzz", "of an insect"),
+            ("buzzing", "of a flying insect"),
+            ("insect hum", ""),
+            ("buzz", "of a bug"),
+            ("buzzing insect", ""),
+            ("hum", "of insect wings"),
         ),
         CREATURE_PITCH,
     ),
     "thunder": Words(
-        agents("thunder", "far-off thunder", form="mass"),
+        agents("thunder", "far-off thunder", "thunder of a storm", form="mass"),
         (
             verb("rumble"),
             verb("roll"),
@@ -106,7 +114,7 @@ STEADY_WORDS: Mapping[str, Words] = {
             verb("growl"),
         ),
         (
-            *steady(("thunder", ""), ("rolling thunder", ""), ("thundery weather", ""), form="mass"),
+            *steady(("thunder", ""), ("rolling thunder", ""), ("storm thunder", ""), form="mass"),
             *steady(("rumble", "of thunder"), ("roll", "of thunder"), ("thunderclap", ""), ("thunderstorm", "")),
         ),
     ),
@@ -126,19 +134,42 @@ STEADY_WORDS: Mapping[str, Words] = {
         ),
     ),
     "cricket": Words(
-        agents("cricket", "field cricket", "tree cricket", "cricket in the grass", "grasshopper"),
-        (verb("sing"), verb("chirr"), verb("sing", "on a summer evening"), verb("chirr", "in the warm evening")),
+        agents(
+            "cricket",
+            "field cricket",
+            "tree cricket",
+            "cricket in the grass",
+            "grasshopper",
+            "grasshopper in a meadow",
+            "cicada",
+        ),
+        (
+            verb("sing"),
+            verb("chirr"),
+            verb("sing", "on a summer evening"),
+            verb("chirr", "in the warm evening"),
+            verb("chirp"),
+        ),
         steady(
-            ("song", "of a cricket"), ("chirring", "of a cricket"), ("singing cricket", ""),
-            ("song", "of a field cricket"), ("song", "of a grasshopper"), ("summer song", "of a cricket"),
+            ("song", "of a cricket"),
+            ("chirring", "of a cricket"),
+            ("singing cricket", ""),
+            ("song", "of a field cricket"),
+            ("song", "of a grasshopper"),
+            ("song", "of a cicada"),
+            ("summer song", "of a cricket"),
         ),
     ),
     "helicopter": Words(
         agents("helicopter", "army helicopter", "helicopter in the sky", "transport helicopter"),
         (verb("fly"), verb("hover"), verb("whir", gerund="whirring"), verb("fly", "past"), verb("hover", "in the sky")),
         steady(
-            ("chop", "of a helicopter"), ("hovering helicopter", ""), ("throb", "of helicopter rotors"),
-            ("helicopter flight", ""), ("whir", "of a helicopter rotor"), ("flying helicopter", ""),
+            ("chop", "of a helicopter"),
+            ("hovering helicopter", ""),
+            ("throb", "of helicopter rotors"),
+            ("helicopter flight", ""),
+            ("whir", "of a helicopter rotor"),
+            ("flying helicopter", ""),
         ),
     ),
-}  # fmt: skip
+}

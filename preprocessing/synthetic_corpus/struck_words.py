@@ -18,7 +18,16 @@ CREATURE_PITCH: Mapping[Pitch, tuple[str, ...]] = {
 
 STRUCK_WORDS: Mapping[str, Words] = {
     "bell": Words(
-        agents("bell", "church bell", "metal bell", "bell in a tower", "school bell", "brass bell", "temple bell"),
+        agents(
+            "bell",
+            "church bell",
+            "metal bell",
+            "bell in a tower",
+            "school bell",
+            "brass bell",
+            "temple bell",
+            "monastery bell",
+        ),
         (
             verb("ring"),
             verb("toll"),
@@ -34,10 +43,20 @@ STRUCK_WORDS: Mapping[str, Words] = {
             ("toll", "of a tower bell"),
             ("bell ring", ""),
             ("ring", "of a brass bell"),
+            ("bong", "of a tower bell"),
+            ("clang", "of a bell"),
         ),
     ),
     "alarm": Words(
-        agents("alarm", "electronic alarm", "alarm buzzer", "burglar alarm", "alarm system", "electronic alarm device"),
+        agents(
+            "alarm",
+            "electronic alarm",
+            "alarm buzzer",
+            "burglar alarm",
+            "alarm system",
+            "electronic alarm device",
+            "warning alarm",
+        ),
         (verb("beep"), verb("sound"), verb("bleep"), verb("blip", gerund="blipping")),
         counted(
             ("alarm beep", ""),
@@ -59,6 +78,8 @@ STRUCK_WORDS: Mapping[str, Words] = {
             verb("rap", "on a table top", gerund="rapping"),
             verb("knock", "on the door of a room"),
             verb("knock", "on a wooden box"),
+            verb("hammer", "on a door"),
+            verb("bang", "on a wooden door"),
         ),
         counted(
             ("knock", "on wood"),
@@ -68,6 +89,7 @@ STRUCK_WORDS: Mapping[str, Words] = {
             ("door knock", ""),
             ("rap", "on a door"),
             ("knock", "on a table"),
+            ("thump", "on a door"),
         ),
     ),
     "dog": Words(
@@ -120,7 +142,7 @@ STRUCK_WORDS: Mapping[str, Words] = {
         ),
     ),
     "bird": Words(
-        agents("bird", "songbird", "wild bird", "caged bird", "garden bird", "bird in a bush"),
+        agents("bird", "songbird", "wild bird", "garden bird", "bird in a bush", "thrush", "starling", "wren"),
         (
             verb("chirp"),
             verb("tweet"),
@@ -134,6 +156,7 @@ STRUCK_WORDS: Mapping[str, Words] = {
             ("cheep", "of a songbird"),
             ("peep", "of a bird"),
             ("birdsong note", ""),
+            ("chirp", "of a thrush"),
         ),
         CREATURE_PITCH,
     ),
@@ -143,9 +166,11 @@ STRUCK_WORDS: Mapping[str, Words] = {
             verb("honk"),
             verb("blare"),
             verb("toot"),
-            verb("honk", "a car horn", by=PEOPLE),
-            verb("sound", "the car horn in traffic", by=PEOPLE),
-            verb("honk", "at other cars on the road", by=agents("a car", "a vehicle", "a van", form="person")),
+            verb("honk", "a car horn", by=agents("someone", "a driver", "an impatient driver", form="person")),
+            verb("sound", "the car horn in traffic", by=(*PEOPLE, Agent("a driver", "person"))),
+            verb(
+                "honk", "at other cars on the road", by=agents("a car", "a vehicle", "a van", "a lorry", form="person")
+            ),
         ),
         counted(
             ("honk", "of a car horn"),
@@ -154,6 +179,7 @@ STRUCK_WORDS: Mapping[str, Words] = {
             ("car horn honk", ""),
             ("honk", "of a car in traffic"),
             ("blare", "of a vehicle horn"),
+            ("hoot", "of a car's hooter"),
         ),
     ),
     "whistle": Words(
@@ -176,7 +202,7 @@ STRUCK_WORDS: Mapping[str, Words] = {
         ),
     ),
     "owl": Words(
-        agents("owl", "eagle owl", "barn owl", "owl in a forest", "owl on a branch"),
+        agents("owl", "eagle owl", "barn owl", "owl in a forest", "owl on a branch", "hunting owl", "night owl"),
         (verb("hoot"), verb("call"), verb("hoot", "at night"), verb("call", "in the night")),
         counted(
             ("hoot", "of an owl"),
@@ -184,6 +210,7 @@ STRUCK_WORDS: Mapping[str, Words] = {
             ("owl hoot", ""),
             ("night call", "of an owl"),
             ("hoot", "of an eagle owl"),
+            ("hoot", "of a nocturnal owl"),
         ),
     ),
     "clap": Words(
@@ -215,4 +242,4 @@ STRUCK_WORDS: Mapping[str, Words] = {
             ("ring", "of a desk phone"),
         ),
     ),
-}  # fmt: skip
+}

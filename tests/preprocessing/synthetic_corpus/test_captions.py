@@ -15,12 +15,12 @@ from preprocessing.synthetic_corpus.scenes import draw_scene
 KIND_PATTERNS = {
     "bell": r"\bbell\b",
     "alarm": r"\balarm",
-    "knock": r"\bknock|\braps?\b|\brapping",
+    "knock": r"\bknock|\braps?\b|\brapping|door\b",
     "dog": r"\bdogs?\b|\bhound|\bsheepdog",
     "drip": r"\bdrip|water drops?\b",
     "footsteps": r"\bfoot(?!ball)|\bwalk",
-    "bird": r"\bbird|\bsongbird",
-    "horn": r"\bhorn\b|\bhonk",
+    "bird": r"\bbird|\bsongbird|\bthrush|\bstarling|\bwren\b",
+    "horn": r"\bhorn\b|\bhonk|\bhooter",
     "whistle": r"\bwhistle",
     "owl": r"\bowl\b",
     "clap": r"\b(hand)?claps?\b|\bclapping",
@@ -32,10 +32,10 @@ KIND_PATTERNS = {
     "clock": r"\bclock",
     "saw": r"\bsaw",
     "waves": r"\bwaves\b",
-    "insect": r"\binsect|\bbugs?\b",
+    "insect": r"\binsect|\bbugs?\b|\bbeetle|\bdragonfly",
     "thunder": r"\bthunder",
     "typing": r"\btyp|keyboard",
-    "cricket": r"\bcricket|\bgrasshopper",
+    "cricket": r"\bcricket|\bgrasshopper|\bcicada",
     "helicopter": r"\bhelicopter",
 }
 COUNT_WORDS = {

@@ -30,13 +30,15 @@ def test_article(phrase, expected):
 
 
 def test_nothing_mentioned_leaves_kind_alone():
-    owls = ("an owl", "an eagle owl", "a barn owl", "an owl in a forest", "an owl on a branch")
-    assert all_of(phrases.clause, event("owl"), NOTHING, draws=500) == {
-        f"{owl} {verb}" for owl in owls for verb in ("hoots", "calls", "hoots at night", "calls in the night")
+    owls = ("an owl", "an eagle owl", "a barn owl", "an owl in a forest", "an owl on a branch", "a hunting owl")
+    assert all_of(phrases.clause, event("owl"), NOTHING, draws=600) == {
+        f"{owl} {verb}"
+        for owl in (*owls, "a night owl")
+        for verb in ("hoots", "calls", "hoots at night", "calls in the night")
     }
     assert all_of(phrases.participle, event("thunder"), NOTHING) == {
         f"{thunder} {verb}"
-        for thunder in ("thunder", "far-off thunder")
+        for thunder in ("thunder", "far-off thunder", "thunder of a storm")
         for verb in ("rumbling", "rolling", "cracking", "rumbling in the clouds", "rolling across the sky", "growling")
     }
 
@@ -51,6 +53,7 @@ def test_counts_are_said_exactly():
         "four owl hoots",
         "four night calls of an owl",
         "four hoots of an eagle owl",
+        "four hoots of a nocturnal owl",
     }
 
 

@@ -40,7 +40,7 @@ def test_the_record_comes_back(tmp_path):
     ("found", "message"),
     [
         (Record(1, SIZES), r"holds a corpus of seed 1, expected seed 0; delete the folder \(rm -r .*data\.root="),
-        (Record(0, SIZES, version=1), r"format 1, expected format 2; delete"),
+        (Record(0, SIZES, version=2), r"format 2, expected format 3; delete"),
         (Record(0, {"train": 1}), r"the splits train, expected development, validation, evaluation"),
         (Record(0, {**SIZES, "evaluation": 9}), r"23 clips .*expected 17 clips .*only ever enlarged"),
     ],
