@@ -41,12 +41,17 @@ demo: .venv/run
 	$(PY) main.py --resume
 	$(PY) -m postprocessing.xmodal_scores
 	$(PY) -m postprocessing.search --top 5 \
-		"an alarm beeps three times, then it starts to rain" \
-		"a siren wails while the wind blows" \
-		"somebody knocks on a wooden door"
+		"a puppy yapping in the yard" \
+		"a carpenter cutting planks" \
+		"the audience applauds"
 	$(PY) -m postprocessing.xmodal_retrieval
 	$(PY) -m postprocessing.error_analysis
-	@echo "listen: data/synthetic/evaluation/   pictures: tensorboard --logdir runs/demo"
+	@echo "none of the three searches uses a word of the captions; try your own:"
+	@echo "    $(PY) -m postprocessing.search \"what you want to hear\""
+	@echo "look:    runs/demo/evaluation_error_analysis.html, the hardest captions with players, in a browser"
+	@echo "         runs/demo/learning_curves.png, or tensorboard --logdir runs/demo"
+	@echo "listen:  data/synthetic/evaluation/"
+	@echo "next:    make demo-clap, a frozen pretrained encoder in place of training one; README.md, Your own data"
 
 CLAP := --conf tasks/clap_projection.yaml
 
