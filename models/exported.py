@@ -22,13 +22,13 @@ class ExportedEncoder(NamedTuple):
     """A network in evaluation mode, and what its embeddings depend on."""
 
     encoder: PANNsEncoder
-    front_end: FrontEnd  # what it is fed
-    out_norm: OutNorm  # of the embeddings of the model that it was part of
+    front_end: FrontEnd  # of its input log-mels
+    out_norm: OutNorm  # of the embeddings of the dual encoder that it was trained in
     max_duration_s: float | None  # longer clips are embedded in windows; None: an export that does not say it
 
 
 class _Facts(BaseModel):
-    """audio_encoder.json, as far as it is needed here."""
+    """The keys of audio_encoder.json that are read here."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -68,7 +68,7 @@ def read_exported(path: Path, repair: str) -> ExportedEncoder:
         raise ArtefactError(f"{path}: is no exported audio encoder: {_reason(error)}; {repair}") from error
     weights = path.with_suffix(".pth")
     state = read_weights(weights, repair).state
-    # names and shapes alone: a width in the JSON takes no memory that the file does not vouch for
+    # On "meta" no memory is allocated: a huge width in a broken JSON is refused before any tensor of it is made.
     with torch.device("meta"):
         wanted = spec.build(facts.out_dim, facts.front_end.n_mels).state_dict()
     if problems := key_problems(wanted, state):

@@ -20,7 +20,7 @@ from utils.data_utils.decoding import clip_batches, decoded_batches
 
 Array = NDArray[np.float32]
 
-# What is decoded together: so many clips, or so many times the longest window, in seconds.
+# Files decoded together: at most this many, and at most this many times the longest window of sound.
 _BATCH_CLIPS, _BATCH_WINDOWS = 64, 16
 
 
@@ -30,13 +30,13 @@ def _same(wave: Array) -> Array:
 
 @dataclass(frozen=True)
 class SoundInput:
-    """How waves become what an audio encoder takes.
+    """How waveforms become the input of an audio encoder.
 
     Attributes:
         sample_rate_hz: of the waves.
         min_samples: of the shortest wave.
-        prepare: what to make of a wave by itself: (T, F) log-mels, or the (S,) wave.
-        embed: what then to make of several at once, such as (1, E_audio) vectors; None: nothing more.
+        prepare: computes the features of one wave: (T, F) log-mels, or the (S,) wave itself.
+        embed: then maps several at once to (1, E_audio) vectors; None: the encoder takes them as they are.
         encoder: what `embed` is, as the file of the run's vectors says it: model, revision, pooling and input.
     """
 
@@ -47,7 +47,7 @@ class SoundInput:
     encoder: Mapping[str, str] | None = None
 
     def features(self, waves: Sequence[Array]) -> list[Array]:
-        """What the encoder takes, of prepared waves."""
+        """Compute the encoder's input from prepared waves."""
         return list(waves) if self.embed is None else [vector[None] for vector in self.embed(waves)]
 
     def prepared(self, wave: Array) -> Array:
@@ -62,7 +62,7 @@ class SoundInput:
 
 
 class SoundBatch(NamedTuple):
-    """Some of the files that were asked for."""
+    """A batch of the requested files."""
 
     rows: list[int]  # of those that have features
     features: list[Array]
@@ -101,7 +101,7 @@ def sound_input(data: AudioDataSpec, audio_input: str, waves: WaveNeeds | None, 
 
 
 def features_of_sound(path: Path, sound: SoundInput) -> Array:
-    """The features of one file: float32 (T, F) log-mels, (S,) wave, or (1, E_audio) vector.
+    """Compute the features of one file: float32 (T, F) log-mels, (S,) wave, or (1, E_audio) vector.
 
     Raises:
         AudioError: it cannot be decoded, is silent, or is too short for the encoder.
@@ -113,11 +113,11 @@ def features_of_sound(path: Path, sound: SoundInput) -> Array:
 def features_of_sounds(
     paths: Sequence[Path], sound: SoundInput, max_duration_s: float, workers: int
 ) -> Iterator[SoundBatch]:
-    """The features of many files, those of similar length together; threads decode ahead of the encoder.
+    """Compute the features of many files, those of similar length together; threads decode ahead of the encoder.
 
     Args:
         paths: the sound files.
-        sound: how the run hears.
+        sound: the run's encoder input.
         max_duration_s: of a window.
         workers: threads.
     """

@@ -1,6 +1,6 @@
 """aiSFX, a CNN for sound effects, from the package `aisfx`: log-mels in, 5.4 frames a second or a vector a clip out.
 
-The package carries the weights; network and front-end are written anew here, so that none of its code is run.
+The package contains the weights; network and front-end are reimplemented here, so that none of its code is run.
 
 Source: Ma and Lerch 2022, "Representation learning for the automatic indexing of sound effects libraries", ISMIR;
 https://github.com/alisonbma/aisfx, release 0.1.2; weights under CC BY 4.0 (docs/credits.md).
@@ -79,9 +79,9 @@ class AisfxNetwork(nn.Module):
 class AisfxBackbone(WaveformBackbone):
     """aiSFX on waveforms.
 
-    A clip is heard at its own peak level. For its vector it is cut into blocks of 2.3 s that overlap by half, as in
-    the package; each is embedded by itself. Its frames come from one pass over the whole clip. What a clip lacks
-    to a whole block, or to one frame, is filled up with silence.
+    A clip is scaled to peak 1. For its vector it is cut into blocks of 2.3 s that overlap by half, as in the package,
+    and each block is embedded separately. Its frames come from one pass over the whole clip. The last block, and a
+    clip shorter than a frame, are padded with silence.
 
     Args:
         network: with its weights.
@@ -105,11 +105,11 @@ class AisfxBackbone(WaveformBackbone):
 
     @property
     def vector_pooling(self) -> str:
-        """How a clip becomes its vector."""
+        """Describe how blocks are pooled into a clip's vector."""
         return f"{VARIANTS[self._variant]} over blocks of {_BLOCK * _HOP_SAMPLES / _RATE_HZ:.1f} s"
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode; batch norm keeps its statistics also in training, so that padding to a block is in none."""
+        """Set the mode; batch norm stays in eval mode in training too: batch statistics would include the padding."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -154,13 +154,13 @@ class AisfxBackbone(WaveformBackbone):
         return torch.cat(pooled, dim=1)
 
     def log_mel(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """What the network hears.
+        """Compute the network's input.
 
         Args:
             waves: (B, S) float32, zero after each clip's end.
             lengths: (B,) int64 on the CPU, samples of each clip.
         Returns:
-            (B, T, F) float32, T = 1 + S // 1024; 0 is silence, and what stands after a clip's end.
+            (B, T, F) float32, T = 1 + S // 1024; 0 is silence, and the padding after a clip's end.
         """
         with torch.autocast(waves.device.type, enabled=False):
             peaks = waves.abs().amax(1, keepdim=True)

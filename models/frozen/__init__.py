@@ -1,1 +1,1 @@
-"""Pretrained networks that never learn: one class that holds them still, and one interface for sound and text."""
+"""Frozen pretrained networks: one module that freezes them, and one interface for sound and text."""

@@ -1,4 +1,4 @@
-"""A frozen encoder of clips, whatever network it is: waves in, one vector or the frames of each clip out."""
+"""Frozen audio encoders behind one interface: waveforms in, one vector or the frames of each clip out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AUDIO_MODEL_KEY = "data.audio_embeddings.model"
 
 
 class _Window(NamedTuple):
-    """A part of a clip, in samples."""
+    """A window of a clip, in samples."""
 
     clip: int
     start: int
@@ -36,7 +36,7 @@ class _Window(NamedTuple):
 
 
 class FrozenAudioEncoder(FrozenEncoder[Array]):
-    """A network that never learns, on clips of any length.
+    """A frozen network, applied to clips of any length.
 
     A clip longer than `max_samples` is cut into windows, as few as possible and of nearly equal length: its vector is
     the mean over all its frames, its frames are those of the windows, one after the other. The same clip gives the
@@ -44,11 +44,11 @@ class FrozenAudioEncoder(FrozenEncoder[Array]):
 
     Attributes:
         frame_width: D of the frames; `width` is that of the vectors.
-        sample_rate_hz: of the waves that it wants.
+        sample_rate_hz: of its input waveforms.
         min_samples: the shortest clip that gives a frame.
         max_samples: of a window.
-        device: where it computes.
-        precision: of its arithmetic.
+        device: that it runs on.
+        precision: of its forward pass.
 
     Args:
         name: as the YAML names it.
@@ -79,7 +79,7 @@ class FrozenAudioEncoder(FrozenEncoder[Array]):
 
     @functools.cached_property
     def revision(self) -> str:
-        """Tells two states of the network apart."""
+        """A digest of the weights; it changes when a model of the same name does."""
         return audio_revision(self.name)
 
     def frame_count(self, samples: int) -> int:
@@ -88,7 +88,7 @@ class FrozenAudioEncoder(FrozenEncoder[Array]):
         return sum(self._backbone.frame_count(stop - start) for start, stop in itertools.pairwise(edges))
 
     def describe_input(self) -> str:
-        """What the network hears: sample rate and longest window, and the log-mels of a PANNs network."""
+        """Describe the network's input: sample rate and longest window, and the log-mels of a PANNs network."""
         front_end = ""
         if isinstance(self._backbone, PANNsBackbone):
             numbers = self._backbone.front_end.model_dump(mode="json", exclude={"name"})
@@ -96,7 +96,7 @@ class FrozenAudioEncoder(FrozenEncoder[Array]):
         return input_text(self.sample_rate_hz, self.max_samples, self._bound, front_end)
 
     def pooling(self, frames: bool) -> str:
-        """How a clip becomes what `embed` returns."""
+        """Describe how frames are pooled into what `embed` returns."""
         return "none" if frames else self._backbone.vector_pooling
 
     def vectors(self, items: Sequence[Array]) -> Array:
@@ -113,8 +113,8 @@ class FrozenAudioEncoder(FrozenEncoder[Array]):
 
         Args:
             waves: each (S,) float32 at `sample_rate_hz`, full scale is +-1, `min_samples` or more.
-            frames: the frames of each clip, not one vector.
-            batch_size: windows that are computed at once; those of like lengths come together.
+            frames: return the frames of each clip, not one vector.
+            batch_size: windows in a batch; windows of similar length are batched together.
         Returns:
             Of each clip (D,) float32, or (T, D).
         Raises:
@@ -129,19 +129,19 @@ class FrozenAudioEncoder(FrozenEncoder[Array]):
         outputs: list[Array] = [np.empty(0, np.float32)] * len(windows)
         for first in range(0, len(order), batch_size):
             numbers = order[first : first + batch_size]
-            parts = [waves[windows[n].clip][windows[n].start : windows[n].stop] for n in numbers]
-            for number, output in zip(numbers, self._embed_windows(parts, frames), strict=True):
+            cut = [waves[windows[n].clip][windows[n].start : windows[n].stop] for n in numbers]
+            for number, output in zip(numbers, self._embed_windows(cut, frames), strict=True):
                 outputs[number] = output
         return [
             self._joined([(windows[n], outputs[n]) for n in numbers], frames)
             for _, numbers in itertools.groupby(range(len(windows)), key=lambda number: windows[number].clip)
         ]
 
-    def _embed_windows(self, parts: Sequence[Array], frames: bool) -> list[Array]:
-        lengths = torch.tensor([len(part) for part in parts])
-        batch = torch.zeros(len(parts), int(lengths.max()))
-        for row, part in zip(batch, parts, strict=True):
-            row[: len(part)] = torch.from_numpy(part)
+    def _embed_windows(self, waves: Sequence[Array], frames: bool) -> list[Array]:
+        lengths = torch.tensor([len(wave) for wave in waves])
+        batch = torch.zeros(len(waves), int(lengths.max()))
+        for row, wave in zip(batch, waves, strict=True):
+            row[: len(wave)] = torch.from_numpy(wave)
         batch = batch.to(self.device)
         with autocast(self.device, self.precision):
             if frames:
@@ -151,12 +151,13 @@ class FrozenAudioEncoder(FrozenEncoder[Array]):
             return list(self._backbone.vectors(batch, lengths).float().cpu().numpy())
 
     def _joined(self, windows: Sequence[tuple[_Window, Array]], frames: bool) -> Array:
-        """The output of a clip, of those of its windows."""
+        """Combine the outputs of a clip's windows."""
         outputs = [output for _, output in windows]
         if len(outputs) == 1:
             return outputs[0]
         if frames:
             return np.concatenate(outputs)
+        # by frames, so that the result is the mean over all frames of the clip, as for a clip of one window
         weights = [self._backbone.frame_count(window.stop - window.start) for window, _ in windows]
         return np.average(outputs, axis=0, weights=weights).astype(np.float32)
 
@@ -169,13 +170,13 @@ def load_frozen_audio(
     device: torch.device | None = None,
     precision: Precision = "fp32",
 ) -> FrozenAudioEncoder:
-    """A pretrained or trained audio encoder, held still.
+    """Load a pretrained or trained audio encoder, frozen.
 
     Args:
         model: a hub's name or a folder of wav2vec 2.0, HuBERT, Whisper or CLAP; `package:aisfx`; audio_encoder.json
             of an exported encoder; or weights of PANNs' CNNs, published or converted.
-        layers: keep the first so many transformer layers; None: all.
-        front_end: of the run; what a .pth is fed.
+        layers: use only the first n transformer layers; None: all.
+        front_end: of the run; the input of a .pth, which names none.
         max_duration_s: the longest window, where the network sets no shorter limit.
         device: where to compute; None: the CPU.
         precision: on a GPU.
@@ -192,6 +193,6 @@ def load_frozen_audio(
 
 
 def audio_revision(model: str) -> str:
-    """What tells two states of an audio encoder of one name apart."""
+    """Digest the weights of an audio encoder; it changes when a model of the same name does."""
     files = panns_files(model)
     return "sha256:" + sha256(*files) if files else model_revision(model)

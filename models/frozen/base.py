@@ -1,4 +1,4 @@
-"""What all frozen encoders are to those who use them, whatever goes in."""
+"""The interface of all frozen encoders, of audio and of text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 
 
 class FrozenEncoder(ABC, Generic[Item]):
-    """A pretrained network that never learns; an item's output is the same alone and in any batch.
+    """A frozen pretrained network; an item's output is the same alone and in any batch.
 
     Attributes:
         name: as the YAML names it.
@@ -35,7 +35,7 @@ class FrozenEncoder(ABC, Generic[Item]):
 
     @functools.cached_property
     def revision(self) -> str:
-        """Tells two states of the network apart."""
+        """A digest of the weights; it changes when a model of the same name does."""
         return model_revision(self.name)
 
     @abstractmethod
@@ -45,11 +45,11 @@ class FrozenEncoder(ABC, Generic[Item]):
         Args:
             items: any number, such as waves or texts.
         Returns:
-            (n, width) float32, in order, as the network gives them: not brought to length 1.
+            (n, width) float32, in order, as the network gives them: not normalised.
         """
 
     def frames(self, items: Sequence[Item]) -> list[Array]:
-        """Embed the moments or places of each item.
+        """Embed the frames of each item.
 
         Args:
             items: as for `vectors`.

@@ -28,7 +28,7 @@ from utils.report_utils import progress_bar
 
 _CHUNK = 4096
 _COMPARED = 4  # captions whose adopted vectors are computed again
-_ALIKE = 0.999  # cosine; half precision keeps 0.99999, another model stays far below
+_ALIKE = 0.999  # cosine; vectors in half precision reach 0.99999, those of another model stay far below
 
 Vectors = dict[str, NDArray[np.float32]]
 
@@ -99,8 +99,8 @@ def adopt_caption_vectors(
         path: the pickle.
         captions: their `source_id` is the other program's id.
         vectors: other program's id -> (E,), any float type.
-        model: of `data.text_embeddings`, which is said to have made them; where it can be loaded, a few captions are
-            embedded again.
+        model: of `data.text_embeddings`, which should have made them; where it can be loaded, a few captions are
+            embedded again and compared.
         made_by: the command that makes the file again.
     Returns:
         How many captions have no vector, or one that is not finite.
@@ -126,7 +126,7 @@ def adopt_caption_vectors(
 
 
 def _refuse_others(encoder: FrozenTextEncoder, captions: Sequence[Caption], found: Vectors, model: str) -> None:
-    """The vectors must be the encoder's own; a longer or shorter one of the same direction is no other model's."""
+    """Refuse vectors that another model made; only directions are compared, since programs may normalise them."""
     for caption in captions:
         given = found[caption.tid]
         if len(given) != encoder.width:
@@ -151,7 +151,7 @@ def _embed(
     notes: dict[str, Any],
     batch: int,
 ) -> None:
-    """Add the vectors of these captions; after each chunk but the last, what there is stands in `unfinished`."""
+    """Add the vectors of these captions; write all so far to `unfinished` after each chunk but the last."""
     chunks = encode_captions(encoder, [caption.raw_text for caption in captions], batch, _CHUNK)
     done = 0
     with progress_bar(len(captions), "captions", "caption") as bar:
@@ -165,7 +165,7 @@ def _embed(
 
 
 def _held(path: Path, wanted: dict[str, Any]) -> tuple[Vectors, dict[str, Any]]:
-    """The vectors and notes of an earlier run of the same model in the same state; none of a broken file or another."""
+    """Read the vectors and notes of an earlier run with the same weights; empty if the file is broken or of others."""
     if not is_there(path):
         return {}, {}
     try:

@@ -39,23 +39,23 @@ class FrozenClipText(FrozenTextEncoder):
 
     @torch.inference_mode()
     def encode_batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(n, E) of a few texts, which go through the network at once; of long texts, their beginning."""
+        """Embed one batch of texts as (n, E); longer texts are truncated."""
         ids, mask = self._tokenizer(texts)
         device = self._network.device
         return self._network(input_ids=ids.to(device), attention_mask=mask.to(device)).text_embeds.cpu().numpy()
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, start and end included, before any is cut."""
+        """Count the tokens of each text before truncation, start and end included."""
         return self._tokenizer.counts(texts)
 
 
 def load_frozen_clip(model: str, key: str = TEXT_MODEL_KEY, device: torch.device | None = None) -> FrozenClipText:
-    """The text encoder of a CLIP, frozen.
+    """Load the text encoder of a CLIP, frozen.
 
     Args:
         model: a folder or a name at a hub, of a whole CLIP or of its text network with the projection.
         key: of the YAML, for messages.
-        device: where it computes; None: the GPU if there is one.
+        device: to run on; None: the GPU if there is one.
     Raises:
         UserError: see `load_clip_network` and `load_clip_tokenizer`.
     """
@@ -65,7 +65,7 @@ def load_frozen_clip(model: str, key: str = TEXT_MODEL_KEY, device: torch.device
 
 
 def load_clip_network(model: str, key: str) -> CLIPTextModelWithProjection:
-    """A CLIP's text network with its projection, in eval mode on the CPU.
+    """Load a CLIP's text network with its projection, in eval mode on the CPU.
 
     Raises:
         UserError: no such model, one that is no CLIP, or one that misses weights, such as those of the projection.
@@ -78,12 +78,12 @@ def load_clip_network(model: str, key: str) -> CLIPTextModelWithProjection:
 
 
 def load_clip_tokenizer(model: str, key: str, max_tokens: int | None = None) -> Tokenizer:
-    """A CLIP's tokenizer.
+    """Load a CLIP's tokenizer.
 
     Args:
         model: see `load_frozen_clip`.
-        key: of the YAML, for messages; `max_tokens` stands beside it.
-        max_tokens: cut captions to so many tokens, start and end among them; None: to what the model takes.
+        key: of the YAML, for messages; `max_tokens` is a key of the same block.
+        max_tokens: truncate captions to this number of tokens, start and end included; None: the model's maximum.
     Raises:
         UserError: see `load_tokenizer`; or a tokenizer that ends captions with another token than CLIP looks for.
     """
@@ -98,7 +98,7 @@ def load_clip_tokenizer(model: str, key: str, max_tokens: int | None = None) -> 
 
 
 def read_clip_config(model: str, key: str) -> CLIPTextConfig:
-    """The configuration of a CLIP's text network, with the width of its projection.
+    """Read the configuration of a CLIP's text network, with the width of its projection.
 
     Raises:
         UserError: no such model, or one that is no CLIP.

@@ -1,4 +1,4 @@
-"""The one way to hold a pretrained network still: no gradients, no dropout, no running statistics."""
+"""Freeze a pretrained network: no gradients, no dropout, no update of running statistics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 
 def freeze(module: nn.Module, source: str | None = None) -> None:
-    """Stop `module` from learning and put it in evaluation mode.
+    """Turn off the gradients of `module` and put it in evaluation mode.
 
     `train()` of a parent undoes the evaluation mode; inside a model that trains, use `PartlyFrozen`.
 
@@ -24,14 +24,14 @@ def freeze(module: nn.Module, source: str | None = None) -> None:
 
 
 class PartlyFrozen(nn.Module):
-    """A network some modules of which never learn, whatever `train()` says; gradients still reach their inputs."""
+    """A network with frozen modules, which stay in eval mode under `train()`; gradients still reach their inputs."""
 
     def __init__(self) -> None:
         super().__init__()
         self._frozen: tuple[nn.Module, ...] = ()
 
     def freeze_modules(self, *modules: nn.Module, source: str | None = None) -> None:
-        """Hold some modules of this network still, for good; those of an earlier call stay frozen too.
+        """Freeze some modules of this network permanently; those of an earlier call stay frozen too.
 
         Args:
             modules: of this network, at any depth.

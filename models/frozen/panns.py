@@ -42,7 +42,7 @@ class PANNsBackbone(WaveformBackbone):
 
     @property
     def vector_pooling(self) -> str:
-        """How a clip becomes its vector."""
+        """Describe how frames are pooled into a clip's vector."""
         return "maximum plus mean over frames, then PANNs' embedding layer"
 
     def frame_count(self, samples: int) -> int:
@@ -72,7 +72,7 @@ _WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
 
 
 def panns_files(model: str) -> list[Path]:
-    """The files of a PANNs encoder: audio_encoder.json with its .pth, or weights alone; none: it is no such model."""
+    """List the files of a PANNs encoder: audio_encoder.json with its .pth, or weights alone; empty for other models."""
     path = Path(model).expanduser()
     if path.suffix == ".json":
         return [path, path.with_suffix(".pth")]
@@ -80,12 +80,12 @@ def panns_files(model: str) -> list[Path]:
 
 
 def load_panns(model: str, key: str, front_end: FrontEnd) -> PANNsBackbone:
-    """A PANNs encoder in evaluation mode, on the CPU.
+    """Load a PANNs encoder in evaluation mode, on the CPU.
 
     Args:
         model: audio_encoder.json of an exported encoder, or weights of PANNs' CNNs, published or converted.
         key: of the YAML, for messages.
-        front_end: what weights alone are fed; an audio_encoder.json brings its own.
+        front_end: the input of weights alone; an audio_encoder.json has its own.
     Raises:
         UserError: a file is missing, broken, or of another network, or the front-end has other bands.
     """

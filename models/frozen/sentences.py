@@ -24,7 +24,7 @@ _MAX_PROMPT = 10_000  # characters, which go before each caption
 
 
 class FrozenSentenceEncoder(FrozenTextEncoder):
-    """A sentence-transformers model, held still.
+    """A frozen sentence-transformers model.
 
     Args:
         name: as the YAML names it.
@@ -38,13 +38,13 @@ class FrozenSentenceEncoder(FrozenTextEncoder):
         self._prompt = encoder.prompts.get(encoder.default_prompt_name or "") or ""
 
     def encode_batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(n, E) of a few texts, which go through the network at once."""
+        """Embed one batch of texts as (n, E)."""
         return self._encoder.encode(
             list(texts), batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
         ).astype(np.float32, copy=False)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, the model's prompt included; words where its tokenizer cannot be asked."""
+        """Count the tokens of each text, the model's prompt included; words where the tokenizer is not callable."""
         tokenizer = self._encoder.tokenizer
         prompted = [self._prompt + text.strip() for text in texts]
         return count_tokens(tokenizer, prompted) if callable(tokenizer) else [len(text.split()) for text in prompted]
@@ -53,14 +53,14 @@ class FrozenSentenceEncoder(FrozenTextEncoder):
 def load_sentence_encoder(
     model: str, key: str = TEXT_MODEL_KEY, device: torch.device | None = None
 ) -> SentenceTransformer:
-    """A sentence-transformers model, frozen.
+    """Load a sentence-transformers model, frozen.
 
     Args:
         model: `package:NAME` (an installed package that carries a model's folder), a folder, or a name that
             a hub knows. The vectors of a network without the files of sentence-transformers are the mean over its
             tokens.
         key: of the YAML, for messages.
-        device: where it computes; None: the GPU if there is one.
+        device: to run on; None: the GPU if there is one.
     Raises:
         UserError: no such package, folder or name, weights other than the package is known for, or a folder that
             misses some of its files or weights.
@@ -95,7 +95,7 @@ def _cannot_be(what: str, model: str, key: str) -> UserError:
 
 
 def _try_out(encoder: SentenceTransformer, model: str, key: str) -> None:
-    """Embed two texts: modules that load may still not fit each other, nor a vocabulary its tokenizer.
+    """Embed two texts, since modules that load can still mismatch each other, or the vocabulary its tokenizer.
 
     Raises:
         UserError: they make no vector of it.
@@ -107,20 +107,20 @@ def _try_out(encoder: SentenceTransformer, model: str, key: str) -> None:
         raise _cannot_be(f"used: its prompt is {short_repr(words)}, expected a short text", model, key)
     try:
         vector = FrozenSentenceEncoder(model, encoder).encode_batch(["a", _UNKNOWN])
-    except Exception as error:  # the same, and whatever a network ends in
+    except Exception as error:  # a mismatched network raises errors of many types
         raise _cannot_be(f"used: its modules make no vector of a text ({reason_of(error)})", model, key) from error
     if vector.ndim != 2 or not vector.size or not np.isfinite(vector).all():
         raise _cannot_be("used: its modules make no finite vector of a text", model, key)
 
 
 def _refuse_partial(encoder: SentenceTransformer, model: str, key: str) -> None:
-    """Refuse what sentence-transformers itself fills with random weights, or with a vocabulary of nothing.
+    """Refuse a model whose missing weights sentence-transformers draws at random, or whose vocabulary is empty.
 
     Raises:
         UserError: the checkpoint misses weights, or the tokenizer does not fit the network.
     """
     network = encoder.transformers_model
-    if network is None or not hasattr(encoder[0], "tokenizer"):  # which the next check tells
+    if network is None or not hasattr(encoder[0], "tokenizer"):  # `_try_out` reports it
         return
     vocab_size = getattr(network.config.get_text_config(), "vocab_size", None)
     if vocab_size is None or not callable(encoder.tokenizer):

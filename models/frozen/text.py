@@ -1,4 +1,4 @@
-"""A frozen network that maps captions to vectors, whatever its kind."""
+"""The interface of frozen text encoders: captions in, vectors out."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ TEXT_MODEL_KEY = "data.text_embeddings.model"  # of the YAML, for messages
 class FrozenTextEncoder(FrozenEncoder[str]):
     """A frozen network that maps a caption to a vector of E numbers, the same alone and in any batch.
 
-    The vectors are as the network gives them: those of a CLIP are not of length 1, those of a sentence encoder are
-    where its own last module sees to it.
+    The vectors are not normalised here: those of a CLIP are not of length 1, those of a sentence encoder are where its
+    last module normalises.
 
     Args:
         name: as the YAML names it.
         kind: what it is, for messages and notes: "CLIP" or "sentence encoder".
         width: E of the vectors.
-        max_tokens: of a caption, start and end included; longer ones are cut. None: no limit.
+        max_tokens: of a caption, start and end included; longer ones are truncated. None: no limit.
     """
 
     def __init__(self, name: str, kind: str, width: int, max_tokens: int | None) -> None:
@@ -33,19 +33,19 @@ class FrozenTextEncoder(FrozenEncoder[str]):
 
     @abstractmethod
     def encode_batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(n, E) of a few texts, which go through the network at once."""
+        """Embed one batch of texts as (n, E)."""
 
     @abstractmethod
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, start and end included, before any is cut."""
+        """Count the tokens of each text before truncation, start and end included."""
 
     def truncated(self, texts: Sequence[str]) -> int:
-        """How many of these texts are longer than `max_tokens`."""
+        """Count the texts that are longer than `max_tokens`."""
         limit = self.max_tokens
         return 0 if limit is None else sum(count > limit for count in self.token_counts(texts))
 
     def vectors(self, items: Sequence[str]) -> NDArray[np.float32]:
-        """(n, E) of any number of texts, in order."""
+        """Embed any number of texts as (n, E), in order."""
         return np.concatenate([np.zeros((0, self.width), np.float32), *encode_captions(self, items)])
 
 
@@ -58,11 +58,11 @@ def encode_captions(
         (n, E) float32 for each chunk of `chunk` captions, in order.
     """
     for start in range(0, len(texts), chunk):
-        part = texts[start : start + chunk]
-        distinct = list(dict.fromkeys(part))
+        given = texts[start : start + chunk]
+        distinct = list(dict.fromkeys(given))
         # by tokens, not letters: on short captions that would pad a fifth of all tokens
         order = np.argsort([-count for count in encoder.token_counts(distinct)], kind="stable")
         batches = [[distinct[i] for i in order[n : n + batch_size]] for n in range(0, len(order), batch_size)]
         vectors = np.concatenate([encoder.encode_batch(batch) for batch in batches])
         rows = {distinct[i]: row for row, i in enumerate(order)}
-        yield vectors.astype(np.float32, copy=False)[[rows[text] for text in part]]
+        yield vectors.astype(np.float32, copy=False)[[rows[text] for text in given]]

@@ -1,4 +1,4 @@
-"""Which kind of text encoder a model is."""
+"""Load a frozen text encoder of the right kind: a CLIP, or a sentence encoder."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from utils.text_utils.tokens import load_tokenizer
 
 
 def load_frozen_text(model: str, key: str = TEXT_MODEL_KEY, device: torch.device | None = None) -> FrozenTextEncoder:
-    """The frozen network that maps captions to vectors.
+    """Load the frozen network that maps captions to vectors.
 
     Args:
         model: `package:NAME`, a folder, or a name that a hub knows; a CLIP, a sentence-transformers model, or any
             text network of transformers, whose vectors are then the mean over its tokens (a line says so).
         key: of the YAML, for messages.
-        device: where it computes; None: the GPU if there is one.
+        device: to run on; None: the GPU if there is one.
     Raises:
         UserError: no such model, a partial one, or one that takes no text.
     """
@@ -32,7 +32,7 @@ def load_frozen_text(model: str, key: str = TEXT_MODEL_KEY, device: torch.device
     try:
         config = read_config(model, key)
     except UserError:
-        # at a hub, some models keep config.json in the folders of their modules
+        # on a hub, some sentence models have config.json only in the folders of their modules
         if not _is_sentence_model(source):
             raise
         return FrozenSentenceEncoder(model, load_sentence_encoder(model, key, device))
