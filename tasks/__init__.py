@@ -1,4 +1,4 @@
-"""Stage 2b: a room for each system; here, the names that the scripts use."""
+"""Systems of models, data and metrics, one module or package each; here, the names that the scripts use."""
 
 from tasks.base import RunSpec
 from tasks.commands import Commands, command

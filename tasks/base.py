@@ -1,4 +1,4 @@
-"""What the code outside a system may ask of it: its run, its task, and the task's splits."""
+"""The interface of every system: its run, its task, and the task's splits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SplitData(Protocol):
 
     @property
     def revisions(self) -> Mapping[str, str]:
-        """Kind of features -> the state of the frozen encoder that made them; empty where there is none."""
+        """Kind of features -> digest of the frozen encoder that made them; empty where there is none."""
 
     def summary(self) -> dict[str, str]:
         """Name of a count -> the count, for people; the same names for all splits of a task."""
@@ -43,7 +43,7 @@ class SplitData(Protocol):
 
 
 class Task(TrainableTask, Protocol):
-    """Which model, data, losses and metrics belong together: the loop's five questions, and the data."""
+    """A model with its data, losses and metrics: the five methods that the training loop calls, and the data."""
 
     def data(self, role: str) -> SplitData:
         """The split of `train`, `val` or `eval`, or one by its own name; opened when it is first needed.
@@ -103,7 +103,7 @@ class RunSpec(Spec):
         return self
 
     def check_splits(self, splits: Sequence[SplitData], *, thorough: bool) -> list[str]:
-        """Check what concerns several splits, or the settings beside them.
+        """Run the checks across splits, or of splits against the settings.
 
         Args:
             splits: those that are open.
@@ -116,12 +116,12 @@ class RunSpec(Spec):
         return []
 
     def chance(self, split: SplitData) -> dict[str, float]:
-        """The values of a split's metrics for outputs at random, to be read beside measured ones.
+        """Compute a split's metrics at chance, to be shown beside measured ones.
 
         Args:
             split: of validation.
         Returns:
-            Metric -> value; metrics whose chance is not known are left out.
+            Metric -> value; metrics whose chance level is not known are left out.
         """
         return {}
 

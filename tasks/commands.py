@@ -21,7 +21,7 @@ class Commands(NamedTuple):
     """Command lines for the same run.
 
     Attributes:
-        conf: `--conf` and `--set`, as they were given; a default is not repeated.
+        conf: `--conf` and `--set`, as given; a default is not repeated.
         script_of: product -> the script that makes it.
     """
 
@@ -37,7 +37,7 @@ class Commands(NamedTuple):
             script_of: of the run.
         """
         given = [] if args.conf == DEFAULT_CONF else ["--conf", str(args.conf)]
-        return cls((*given, *(part for setting in args.set for part in ("--set", setting))), script_of)
+        return cls((*given, *(word for setting in args.set for word in ("--set", setting))), script_of)
 
     def line(self, script: str, *arguments: str) -> str:
         """The command line that runs a script on the same run."""
@@ -83,7 +83,7 @@ def command(main: Main) -> Command:
 
 
 def _commands_of(argv: Sequence[str] | None) -> Commands:
-    """The commands for the run that a command line names, whatever else it says."""
+    """Read the run that a command line names, ignoring its other arguments, and return the commands for it."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     add_conf_arguments(parser)
     args, _ = parser.parse_known_args(argv)

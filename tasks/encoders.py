@@ -31,12 +31,12 @@ from utils.model_utils.checkpoints import STATE_FILE
 from utils.pretrained_utils import sha256
 
 _EXPORT = "write both files again: python -m postprocessing.export"
-# An export of an earlier version does not say where a clip is cut.
+# An export of an earlier version does not contain the longest window: its clips are embedded whole.
 _UNCUT_S = 86_400.0
 
 
 def load_encoder(path: AnyPath, *, trial: str | None = None, checkpoint: str | None = None) -> RetrievalEncoder:
-    """Load what embeds sound files and texts.
+    """Load an encoder of sound files and texts.
 
     Args:
         path: the folder of an experiment, such as runs/demo; or an audio_encoder.json of postprocessing.export.

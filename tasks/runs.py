@@ -25,7 +25,7 @@ from utils.report_utils import print_table
 from utils.tune_utils import Experiment, Machine, check_resources, trial_device
 
 DEFAULT_CONF = Path("conf.yaml")
-# Trials could not be kept together, or not be compared, if these differed.
+# If these differed between trials, they would be in different folders, or could not be compared.
 _SHARED_KEYS = ("task", "experiment", "output_root", "search", "ray", "training.select_on")
 
 # The table of systems: `task:` in the YAML chooses. A new system is named here, and nowhere else.
@@ -76,7 +76,7 @@ def read_run(conf: Path, settings: Sequence[str]) -> RunSpec:
 
 
 def parse_run(mapping: dict[str, Any], source: str) -> RunSpec:
-    """Check the settings of a run, whether of a YAML or of a trial's params.json.
+    """Check the settings of a run, of a YAML or of a trial's params.json.
 
     Raises:
         ConfigError: bad keys.
@@ -124,7 +124,7 @@ def check_run(run: RunSpec, *, thorough: bool) -> Task:
         raise ConfigError("ray.gpus_per_trial: 0, but training.device is cuda; give a trial a GPU, or use auto")
     task = run.build()
     parameters = sum(p.numel() for p in task.model().parameters())
-    run.optimizer.build(task.model().named_parameters())  # refuses groups that fit no part of the model
+    run.optimizer.build(task.model().named_parameters())  # refuses groups that match no parameter
     splits = [task.data(role) for role in (("train", "val", "eval") if thorough else ("train", "val"))]
     if thorough:
         for split in splits:

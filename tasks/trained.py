@@ -36,7 +36,7 @@ from utils.model_utils import (
 from utils.model_utils.trials import PARAMS_FILE
 from utils.tune_utils import describe_unfinished, read_revisions
 
-# What stage 3 may set: where the raw data and the features lie; the rest is the trial's.
+# The keys that stage 3 may change: where the raw data and the features are; the rest is the trial's.
 _MOVABLE = ("data.root", "data.features")
 # What chooses or describes the experiment, not a trial.
 _OF_THE_EXPERIMENT = ("experiment", "output_root", "search", "ray")
@@ -46,7 +46,7 @@ R = TypeVar("R", bound=RunSpec)
 
 
 class CheckpointChoice(NamedTuple):
-    """What a command line of stage 3 says of the checkpoint and the split."""
+    """The checkpoint and the split that a command line of stage 3 chooses."""
 
     experiment: Path | None = None  # its folder; None: that of the YAML
     trial: str | None = None  # name of the trial's folder; None: the best
@@ -69,7 +69,7 @@ class CheckpointChoice(NamedTuple):
             "--checkpoint": self.checkpoint,
             "--split": self.split,
         }
-        chosen = [part for name, value in given.items() if value is not None for part in (name, str(value))]
+        chosen = [word for name, value in given.items() if value is not None for word in (name, str(value))]
         return [*self.conf, *chosen]
 
 
@@ -81,7 +81,7 @@ class TrainedRun(NamedTuple, Generic[R]):
     split: str  # the split's own name
     saved: SavedWeights  # of the model
     arguments: Sequence[str]  # of the command line that chose them: --conf, --set, --run, --trial, ...
-    commands: Commands  # that repair stage 1 for the run, whatever the YAML says by now
+    commands: Commands  # that repair stage 1 for the run, also where the YAML has changed since
 
     @property
     def checkpoint(self) -> str:
@@ -106,7 +106,7 @@ class TrainedRun(NamedTuple, Generic[R]):
         return task
 
     def _built(self) -> Task:
-        """The task, its frozen networks loaded from where they come from.
+        """Build the task, with frozen networks loaded from their source.
 
         Raises:
             UserError: see `task`; of a frozen network that is gone, the message says what the checkpoint holds of it.
@@ -123,7 +123,7 @@ class TrainedRun(NamedTuple, Generic[R]):
             ) from error
 
     def _check_revisions(self, found: Mapping[str, str]) -> None:
-        """The vectors must come from the encoders whose vectors the run was trained on."""
+        """Refuse vectors of other encoders than those that the run was trained on."""
         wanted = read_revisions(self.trial.folder.parent)
         for kind in found.keys() & wanted.keys():
             if found[kind] != wanted[kind]:
@@ -215,7 +215,7 @@ def run_of_trial(trial: Path, conf: RunSpec, changed: Sequence[str], kind: type[
         UserError: params.json is broken or of another system, or a key was set that the trial does not have.
     """
     source = str(trial / PARAMS_FILE)
-    # whoever wrote the file: every section is there from here on
+    # parsed, so that defaults fill in the sections that an earlier version or another program did not write
     own = to_mapping(parse_run(read_settings(trial / PARAMS_FILE), source))
     params = _settings(trial, own, conf, changed)
     return require_kind(parse_run(params, source), kind, source).for_stage_3()

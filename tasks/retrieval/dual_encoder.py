@@ -1,4 +1,4 @@
-"""What the systems of clips and captions share: a dual encoder, its data, its loss, and retrieval both ways."""
+"""The base of the systems of clips and captions: a dual encoder, its data, its loss, and retrieval both ways."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class DualEncoderRun(RunSpec):
         return [line] if line else []
 
     def chance(self, split: SplitData) -> dict[str, float]:
-        """Of text to audio: each caption has one clip among all, in an order at random."""
+        """Compute the chance of text to audio: each caption has one relevant clip, and the order is random."""
         assert isinstance(split, CaptionedClips)
         return chance_metrics(np.ones(len(split.captions), np.int64), len(split.clips))
 
@@ -134,7 +134,7 @@ class DualEncoderRun(RunSpec):
         if after == "main.py":
             return self.script_of("scores")
         data, place = self.data, _STAGE_1[after]
-        if data.pairs is not None:  # they stand in for all of stage 1
+        if data.pairs is not None:  # it replaces all files of stage 1
             return "main.py"
         audio = {"logmel": "preprocessing.audio_logmel", "wave": None, "vector": "preprocessing.audio_embeddings"}
         needed = [
@@ -147,10 +147,10 @@ class DualEncoderRun(RunSpec):
 
 
 class DualEncoderTask:
-    """Which model, data, criterion and metric belong together."""
+    """A dual encoder with its data, criterion and metrics."""
 
     def __init__(self, run: DualEncoderRun, split: str) -> None:
-        """Open a split, which tells the width of the vectors, and build the model.
+        """Open a split, whose vectors set the input widths, and build the model.
 
         Raises:
             UserError: a file is missing, broken or made with other settings.
@@ -234,7 +234,7 @@ class DualEncoderTask:
         }
 
     def _loss(self, outputs: RetrievalOutputs) -> float:
-        """InfoNCE over batches of the training's size, in an order that is the same every time."""
+        """Compute InfoNCE over batches of the training's size, since its value depends on it, in a fixed order."""
         order = np.random.default_rng(0).permutation(len(outputs.text))
         batches = np.array_split(order, -(-len(order) // self._run.training.batch_size))
         device = next(self._network.parameters()).device
@@ -248,7 +248,7 @@ class DualEncoderTask:
 
 
 def check_alike(one: CaptionedClips, two: CaptionedClips) -> None:
-    """Make sure that two splits were made alike.
+    """Make sure that the features of two splits are comparable.
 
     Raises:
         ArtefactError: vectors of another width or another state of their encoder, or one file that serves both splits

@@ -33,8 +33,8 @@ from utils.pretrained_utils import model_revision
 
 Array = NDArray[np.float32]
 
-_TEXT_BATCH = 4096  # caption vectors at a time
-_TOKEN_BATCH = 256  # captions that go through a transformer
+_TEXT_BATCH = 4096  # precomputed caption vectors: only a small head runs on them
+_TOKEN_BATCH = 256  # tokenised captions, for a transformer
 
 
 class RetrievalOutputs(NamedTuple):
@@ -81,14 +81,14 @@ def embed_batches(
 
 
 class DualEncoderEmbedder:
-    """What a dual encoder makes of everything that can be given to it.
+    """Embeddings by a dual encoder: of splits, clips, texts and sound files.
 
     Args:
-        encoder: the model; it is called as it is: in eval mode and under `inference_mode` where that is wanted.
+        encoder: the model; callers set eval mode and `inference_mode`.
         data: the `data:` block of its run.
         inputs: what its encoders take.
         splits: those of the run that are open; their vectors must come from the networks that embed a query.
-        batch_size: windows of clips that go through the encoder at a time.
+        batch_size: windows of clips in a batch.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class DualEncoderEmbedder:
         return self.features(features_of_sound(path, self._sound_input(torch.device("cpu"))))
 
     def sounds(self, paths: Sequence[Path], workers: int, advance: Callable[[int], object]) -> SoundEmbeddings:
-        """Embed N sound files, decoded by threads, each as `sound` does: which others there are changes no bit of it.
+        """Embed N sound files, decoded by threads; which other files there are does not change an embedding.
 
         Args:
             paths: the files.
@@ -188,7 +188,7 @@ class DualEncoderEmbedder:
 
     @functools.cached_property
     def _frozen_text(self) -> FrozenTextEncoder:
-        """The model of the caption vectors, loaded for the first text.
+        """Load the model of the caption vectors, when the first text is embedded.
 
         Raises:
             UserError: it cannot be loaded, or is not the one that made the run's caption vectors.

@@ -1,4 +1,4 @@
-"""Sound files and texts in, numpy arrays out: what a trained run, or an exported audio encoder, is used for.
+"""Sound files and texts in, numpy arrays out: the Python API of a trained run, or of an exported audio encoder.
 
 Embeddings are those of the scripts of stage 3, which call the same methods.
 """
@@ -34,7 +34,7 @@ Array = NDArray[np.float32]
 AnyPath = str | os.PathLike[str]
 # files, threads, called with the number of files finished since the last call -> their embeddings
 SoundEmbedder = Callable[[Sequence[Path], int, Callable[[int], object]], SoundEmbeddings]
-_FILES_A_WRITE = 256  # so many are lost when a folder's first search is killed
+_FILES_A_WRITE = 256  # at most this many are lost when a folder's first search is killed
 
 
 class FolderEmbeddings(NamedTuple):
@@ -64,8 +64,8 @@ class RetrievalEncoder:
         texts: embeds texts; None: there is no text encoder.
         out_dim: see above.
         similarity: see above.
-        kept_in: where the embeddings of folders are kept.
-        weights: which weights they are of.
+        kept_in: folder of the cached embeddings of folders.
+        weights: which weights made them.
     """
 
     def __init__(
@@ -131,9 +131,9 @@ class RetrievalEncoder:
         files = audio_below(root)
         if not files:
             raise UserError(f"{root}: no audio files in this folder or below it; name the folder of the sounds")
-        kept = folder_embeddings_file(self._kept_in, root)
+        cache = folder_embeddings_file(self._kept_in, root)
         made_with = {"folder": str(root.resolve()), "weights": self._weights, "decoding": str(DECODING_VERSION)}
-        known = read_folder_embeddings(kept, made_with, self.out_dim)
+        known = read_folder_embeddings(cache, made_with, self.out_dim)
         states = {file: _state(file) for file in files}
         names = {file: file.relative_to(root).as_posix() for file in files}
         done = {
@@ -151,7 +151,7 @@ class RetrievalEncoder:
                     reason = found.refused.get(row, "")
                     embedding = None if reason else found.embeddings[row]
                     done[names[file]] = FileEmbedding(*states[file], embedding, reason)
-                write_folder_embeddings(kept, done, made_with)
+                write_folder_embeddings(cache, done, made_with)
         return _of_folder(files, names, done, self.out_dim)
 
     def search(self, queries: str | Sequence[str] | Array, audio: Array, top: int = 10) -> Hits:

@@ -1,4 +1,4 @@
-"""What the scores say of each query: its rank, what was found in its place, and which queries are hard or easy."""
+"""Error analysis by query: its rank, the clips ranked above the relevant one, and the hardest and easiest queries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from utils.metric_utils.scores import SelectedQueries
 
 @dataclass(frozen=True)
 class Errors:
-    """What the scores say of each query.
+    """The ranks, scores and metrics of each query.
 
     Attributes:
         scores: of the split, with its captions and clips.
@@ -26,7 +26,7 @@ class Errors:
         evaluation: ranks and metrics.
         top: clips to show of each query.
         sought_scores: (R,) of each relevant pair.
-        best_scores: (Q, kept) of each query's best clips.
+        best_scores: (Q, K) of each query's best clips.
     """
 
     scores: SplitScores
@@ -48,7 +48,7 @@ class Errors:
             np.concatenate([judged.item_index, best.ravel()]),
         )
         pairs = len(judged.query_index)
-        top = top if scores.depth is None else min(top, scores.depth)  # beyond it the order is nobody's
+        top = top if scores.depth is None else min(top, scores.depth)  # the system did not rank the clips beyond it
         return cls(scores, run.data.root, evaluation, top, found[:pairs], found[pairs:].reshape(best.shape))
 
     @property
@@ -63,7 +63,7 @@ class Errors:
 
     @property
     def leading(self) -> str:
-        """The metric that the protocol ranks by, or the nearest that short lists tell."""
+        """The metric that the protocol ranks by; where ranked lists are too short for it, the nearest one."""
         return (
             self.evaluation.protocol.leading if self.evaluation.protocol.leading in self.values else _last(self.values)
         )
@@ -76,7 +76,7 @@ class Errors:
 
     @cached_property
     def wrong(self) -> np.ndarray:
-        """(Q, kept) bool, which of the best clips are not relevant."""
+        """(Q, K) bool, which of the best clips are not relevant."""
         judged, clips = self.evaluation.judgements, len(self.scores.clips)
         best = self.evaluation.best_clips + clips * np.arange(len(judged.rows))[:, None]
         return ~np.isin(best, judged.item_index + clips * judged.query_index)
@@ -98,7 +98,7 @@ class Errors:
         return self._once(np.lexsort((-self.margin, self.ranks, -self.values[self.leading])), number)
 
     def _once(self, order: Indices, number: int) -> Indices:
-        """The first query of the same words stands for all: they found the same clips."""
+        """Show queries of the same words once, since their rankings are equal; the first one represents them."""
         first: dict[str, int] = {}
         for query in order.tolist():
             first.setdefault(self.text(query).strip(), query)

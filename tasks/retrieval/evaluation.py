@@ -45,7 +45,7 @@ class Judgements(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Direction:
-    """The ranks of one direction, and what they come to.
+    """The ranks of one direction, and the metrics computed from them.
 
     Attributes:
         shape: (queries, candidates).
@@ -114,7 +114,7 @@ class SharedCaptions(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What a protocol measures of a split's scores."""
+    """A split's scores, measured by a protocol."""
 
     protocol: Protocol
     judgements: Judgements
@@ -131,7 +131,7 @@ def evaluate_split(
 
     Args:
         scores: of a split.
-        run: tells where the relevance lists of its data lie.
+        run: its data.root contains the relevance lists.
         protocol: what to measure.
         relevance: another file of relevance lists than data.root's.
         top: clips to keep for each query.
@@ -148,7 +148,7 @@ def evaluate_split(
         ranking = rank_and_top_k(source, pairs, top)
     except NonFiniteScoreError as error:
         raise scores.not_finite(_of_caption(error, rows)) from error
-    depth = scores.depth if scores.depth != len(scores.clips) else None  # a list of all clips tells every rank
+    depth = scores.depth if scores.depth != len(scores.clips) else None  # a list of all clips gives every rank
     forward = Direction(
         (len(rows), len(scores.clips)),
         ranking.ranks,
@@ -164,7 +164,7 @@ def evaluate_split(
 
 
 def _shared_captions(scores: SplitScores, judgements: Judgements, forward: Direction) -> SharedCaptions | None:
-    """Lists of relevant clips say themselves which clips of a query are right: they set no such ceiling."""
+    """Find captions of several clips; None with relevance lists, which name all relevant clips and set no ceiling."""
     if judgements.matched is not None:
         return None
     spelled = [scores.captions[row].raw_text.strip() for row in judgements.rows.tolist()]
@@ -182,7 +182,7 @@ def judge(scores: SplitScores, run: DualEncoderRun, protocol: Protocol, relevanc
         UserError: the lists are missing, broken, or match no caption.
     """
     if not protocol.several_relevant and relevance is None:
-        _refuse_missing(scores, scores.captions_to_score, f"{protocol.name} asks for every caption")
+        _refuse_missing(scores, scores.captions_to_score, f"{protocol.name} needs every caption")
         rows = np.arange(len(scores.captions))
         return Judgements(rows, rows, scores.clip_of_caption, None, None, None)
     file = relevance or run.data.root / RELEVANCE_FILE
@@ -191,8 +191,8 @@ def judge(scores: SplitScores, run: DualEncoderRun, protocol: Protocol, relevanc
             f"{file}: no such file; expected the relevant clips of every query (query, audio_filenames) that "
             f"{protocol.name} is measured by: name the file with --relevance"
         )
-    asked = scores.captions_to_score
-    matched = match_queries(read_relevance(file, scores.ids), asked, scores.clips)
+    wanted = scores.captions_to_score
+    matched = match_queries(read_relevance(file, scores.ids), wanted, scores.clips)
     if not len(matched.rows):
         if not matched.unmatched:
             found = f"none of its files is a clip of '{scores.split}', such as {matched.unknown_files[:1]}"
@@ -201,8 +201,8 @@ def judge(scores: SplitScores, run: DualEncoderRun, protocol: Protocol, relevanc
             f"{file}: none of its queries is a caption of '{scores.split}', such as '{matched.unmatched[0]}'; "
             "name the split that it belongs to with --split, or, of ids, the tables that they are from with --ids FILE"
         )
-    queries = [asked[row] for row in matched.rows.tolist()]
-    _refuse_missing(scores, queries, f"{file.name} asks for {len(queries)} captions")
+    queries = [wanted[row] for row in matched.rows.tolist()]
+    _refuse_missing(scores, queries, f"{file.name} needs {len(queries)} captions")
     gains = None if (matched.gains == 1).all() else matched.gains
     row_of = {caption.tid: row for row, caption in enumerate(scores.captions)}
     rows = np.array([row_of[caption.tid] for caption in queries])
@@ -212,7 +212,7 @@ def judge(scores: SplitScores, run: DualEncoderRun, protocol: Protocol, relevanc
 
 
 def _refuse_missing(scores: SplitScores, wanted: Sequence[Caption], why: str) -> None:
-    """Every caption that is asked for must have scores."""
+    """Refuse scores that lack some of the queries."""
     there = {caption.tid for caption in scores.captions}
     missing = [caption for caption in wanted if caption.tid not in there]
     if missing:
@@ -237,7 +237,7 @@ def _audio_to_text(scores: SplitScores, cutoffs: Cutoffs) -> Direction:
 
 
 def _graded(cutoffs: Cutoffs, gains: Values | None) -> Cutoffs:
-    """With nDCG where relevance is graded: it alone tells the grades apart."""
+    """Add nDCG where relevance is graded: R@k and mAP@k ignore the grades."""
     return cutoffs if gains is None or cutoffs.ndcg else dataclasses.replace(cutoffs, ndcg=_NDCG)
 
 

@@ -26,7 +26,7 @@ class MatchedQueries(NamedTuple):
     item_index: Indices  # (R,) the clip
     gains: NDArray[np.float64]  # (R,) above 0
     unmatched: list[str]  # queries that are no caption
-    duplicates: list[str]  # queries that several captions share, or that stand in the lists again
+    duplicates: list[str]  # queries that several captions share, or that are in the lists more than once
     unknown_files: list[str]  # relevant files that are no clip of the split, once each
     without_clips: list[str]  # queries whose files are all unknown
 
@@ -36,7 +36,7 @@ class AlignedScores(NamedTuple):
 
     scores: NDArray[Any]  # (Q, C), rows as the captions, columns as the clips
     depth: int | None  # as in ForeignScores
-    duplicate_queries: list[str]  # queries that stand in the file again; their first row counts
+    duplicate_queries: list[str]  # queries that are in the file more than once; their first row counts
     surplus_queries: int  # rows of the file that are no caption of the split
     surplus_files: int  # its columns that are no clip
 
@@ -46,7 +46,7 @@ def match_queries(lists: Sequence[RelevanceList], captions: Sequence[Caption], c
 
     A query is the caption with this tid, or with this id of the data set; or else the one with the same text, outer
     blanks aside; where there is none, that with the same `normalise_caption`. Where several captions share the text,
-    the first in table order wins; where a query stands in the lists again, its first list wins; both are reported in
+    the first in table order wins; where a query is in the lists more than once, its first list wins; both are in
     `duplicates`. A query that is no caption is left out, and so is one whose files are all unknown.
 
     Args:
@@ -106,10 +106,9 @@ def align_scores(foreign: ForeignScores, captions: Sequence[Caption], clips: Seq
     A row belongs to a caption by its tid, by the data set's own id, or by its text as in `match_queries`. Where as many
     rows as captions have one text, the first row belongs to the first caption, and so on; else all get the first row.
     A column belongs to a clip by its fid, its path in data.root, its file name or the data set's own id where only one
-    clip has it. Lists of
-    ranked names (`depth`) must name clips of the split only, since a place among other candidates tells nothing here;
-    a clip that a row does not name scores 0, below all names. Scores that are in order already are not copied, so that
-    a memory map stays one.
+    clip has it. Ranked lists (`depth`) must name clips of the split only, since a rank among other candidates is not
+    comparable; a clip that a row does not name scores 0, below all names. Scores that are in order already are not
+    copied, so that a memory map stays one.
 
     Raises:
         ArtefactError: a caption or a clip is not in the file, or a ranked list names what is no clip of the split.
@@ -251,7 +250,7 @@ def _ranked(foreign: ForeignScores, depth: int, rows: Indices, clips: Sequence[C
         raise ArtefactError(
             f"{foreign.path}: names {len(np.unique(named[found < 0]))} files that are no clips of the split, the first "
             f"is '{foreign.files[named[row, place]]}' of query '{foreign.queries[rows[row]]}'; a rank among other "
-            "files tells nothing here: name clips of the split, as its tables spell them"
+            "files is not comparable: name clips of the split, as its tables spell them"
         )
     ordered = np.sort(found, axis=1)
     twice = np.argwhere(ordered[:, 1:] == ordered[:, :-1])

@@ -1,7 +1,7 @@
-"""Vectors must come from the very encoder that is named: its name and its width do not tell.
+"""Check that vectors come from the encoder that is named; its name and its width are no proof.
 
-Training and `--check` compare an encoder that lies on this machine with the vectors in the features; stage 3 compares
-what embeds a query with those of the run.
+Training and `--check` compare an encoder that is on this machine with the vectors in the features; stage 3 compares
+the encoder of a query with that of the run's vectors.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def refuse_stale(splits: Iterable[SplitData], data: CaptionDataSpec) -> None:
 
 
 def refuse_changed(splits: Iterable[SplitData], kind: str, model: str, revision: str) -> None:
-    """Compare the state of an encoder as it is now with that which made the vectors, where their file tells.
+    """Compare the digest of an encoder with that of the one that made the vectors, where their file notes it.
 
     Args:
         splits: of the run.
@@ -62,7 +62,7 @@ def refuse_changed(splits: Iterable[SplitData], kind: str, model: str, revision:
 
 
 def refuse_other_sounds(splits: Iterable[CaptionedClips], sound: SoundInput) -> None:
-    """Compare how a sound would be embedded with how the run's clips were: model, state, pooling and input.
+    """Compare how a sound would be embedded with how the run's clips were: model, digest, pooling and input.
 
     Raises:
         UserError: they differ.

@@ -32,7 +32,7 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class ScoreChoice(NamedTuple):
-    """What a command line says of scores that no checkpoint of the YAML's experiment is behind."""
+    """The score file that a command line names in place of a checkpoint."""
 
     file: Path | None = None  # None: the scores of a checkpoint
     queries: Path | None = None  # of an npy, the list of its rows
@@ -63,7 +63,7 @@ class ScoreChoice(NamedTuple):
 
     def _lists(self) -> list[str]:
         given = {"--queries": self.queries, "--files": self.files}
-        return [part for name, path in given.items() if path is not None for part in (name, str(path))]
+        return [word for name, path in given.items() if path is not None for word in (name, str(path))]
 
 
 @contextlib.contextmanager

@@ -59,13 +59,13 @@ class SplitScores:
         folder: where results are written.
         captions: Q, the rows.
         clips: C, the columns.
-        depth: of lists that name so many clips a query and tell nothing of the others; None: scores of all.
+        depth: length of ranked lists, which give no scores of the other clips; None: scores of all.
         tables: all clips and captions of the split, whether they have scores or not.
         left_out: fids of the clips that a frozen encoder refused; neither they nor their captions have scores.
         trained: the checkpoint behind the scores, where it is known.
         repair: the command that writes the scores again, for messages.
         arguments: of the command line that chose them.
-        ids: tables that say what the ids of another data set stand for, in scores and in relevance lists.
+        ids: tables that map the ids of another data set to captions and clips, in scores and in relevance lists.
     """
 
     label: str
@@ -108,7 +108,7 @@ class SplitScores:
         return self.source.audio_to_text() if isinstance(self.source, ScoreReader) else MatrixScores(self.source.T)
 
     def not_finite(self, error: NonFiniteScoreError) -> UserError:
-        """What to tell of a score that is NaN or infinite."""
+        """Return the error of a score that is NaN or infinite."""
         caption, clip = self.captions[error.query].raw_text, self.clips[error.candidate].fname
         return UserError(
             f"{self.path}: the score of caption '{caption}' and clip '{clip}' is {error.value}, expected a finite "
@@ -139,7 +139,7 @@ def open_scores(
     Args:
         path: an experiment's folder (its best trial), a trial's folder, a score file of this project, or a file of
             another system.
-        run: tells the tables of the split.
+        run: its data contain the tables of the split.
         split: its own name.
         queries: of an npy, the list of its rows.
         files: of an npy, the list of its columns.
@@ -175,7 +175,7 @@ def _trial_of(path: Path) -> TrialCheckpoint:
 
 
 def _refuse_stale(scores: SplitScores, wanted: str) -> None:
-    """The scores must be those of the checkpoint that counts."""
+    """Refuse scores of another checkpoint than the chosen one."""
     if scores.label != wanted:
         raise ArtefactError(
             f"{scores.path}: made by {scores.label}, this run wants {wanted}; write it again: {scores.repair}"
@@ -184,7 +184,7 @@ def _refuse_stale(scores: SplitScores, wanted: str) -> None:
 
 @contextlib.contextmanager
 def open_trained_scores(trained: TrainedRun[DualEncoderRun]) -> Iterator[SplitScores]:
-    """Open the scores that a checkpoint has given a split.
+    """Open the scores of a checkpoint on a split.
 
     Raises:
         ArtefactError: there are none, or they are of another checkpoint.
@@ -219,7 +219,7 @@ def _open_stored(path: Path, run: DualEncoderRun, split: str, repair: str) -> It
 
 
 def _named(found: ForeignScores, ids: Sequence[Path]) -> ForeignScores:
-    """The same scores, their ids replaced by what these tables say that they stand for."""
+    """Replace the ids of scores by the captions and clips that these tables map them to."""
     if not ids:
         return found
     names = read_id_names(ids)
@@ -242,9 +242,9 @@ def _foreign(found: ForeignScores, run: DualEncoderRun, split: str) -> SplitScor
     captions = [tables.captions[row] for row in there] if len(there) else tables.captions
     aligned = align_scores(found, captions, tables.clips)
     for count, what in (
-        (len(aligned.duplicate_queries), "rows stand there again; the first one counts"),
-        (aligned.surplus_queries, f"rows are no caption of '{split}'; passed over"),
-        (aligned.surplus_files, f"columns are no clip of '{split}'; passed over"),
+        (len(aligned.duplicate_queries), "rows repeat an earlier one, and are ignored"),
+        (aligned.surplus_queries, f"rows are no caption of '{split}', and are ignored"),
+        (aligned.surplus_files, f"columns are no clip of '{split}', and are ignored"),
     ):
         if count:
             print(f"{path}: {count} {what}")

@@ -290,7 +290,7 @@ def test_a_system_that_scored_some_captions_alone_is_refused_but_by_dcase2025(sc
     write_matrix(scored / "some.csv", captions[:3], clips, scores[:3])
     message = error_of(run(xmodal_retrieval.main, capsys, scored, "--scores", str(scored / "some.csv")))
     assert "some.csv: 5 captions have no scores, the first is" in message
-    assert "and dcase2023 asks for every caption; add their rows" in message
+    assert "and dcase2023 needs every caption; add their rows" in message
     write_relevance(scored, [[captions[1].raw_text, str([clips[0].fname])]])
     run(xmodal_retrieval.main, capsys, scored, "--scores", str(scored / "some.csv"), "--protocol", "dcase2025")
     path = scored / "runs" / "foreign" / "some.csv" / "evaluation_retrieval_metrics_dcase2025.json"
@@ -306,7 +306,7 @@ def test_a_matrix_that_lacks_queries_of_the_lists_is_refused(scored, capsys):
     arguments = ["--scores", str(scored / "some.csv"), "--protocol", "dcase2025"]
     message = error_of(run(xmodal_retrieval.main, capsys, scored, *arguments))
     assert f"1 captions have no scores, the first is '{captions[5].raw_text}'" in message
-    assert "metadata_eval.csv asks for 2 captions; add their rows" in message
+    assert "metadata_eval.csv needs 2 captions; add their rows" in message
 
 
 def test_constant_scores_of_clips_are_at_chance_over_orders():

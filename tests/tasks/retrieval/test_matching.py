@@ -163,12 +163,12 @@ def test_a_ranked_list_that_names_other_files_is_refused():
     rows = [["a", "b"], ["x", "b"], ["c", "y"], ["x", "c"], ["b", "a"]]
     message = (
         r"x\.csv: names 2 files that are no clips of the split, the first is 'x' of query 't1'; a rank among other "
-        "files tells nothing here: name clips of the split, as its tables spell them"
+        "files is not comparable: name clips of the split, as its tables spell them"
     )
     with pytest.raises(ArtefactError, match=message):
         align_scores(ranked(rows), *SPLIT)
     of_others = align_scores(ranked([*rows[:1] * 5, ["x", "y"]], ["t0", "t1", "t2", "t3", "t4", "cat"]), *SPLIT)
-    assert (of_others.surplus_queries, of_others.surplus_files) == (1, 0)  # a row that is passed over may name anything
+    assert (of_others.surplus_queries, of_others.surplus_files) == (1, 0)  # a row that is ignored may name anything
 
 
 def test_every_ranked_name_keeps_its_place():
