@@ -78,7 +78,7 @@ class Measured(NamedTuple):
 
 
 def names_of(runs: Sequence[Path]) -> list[str]:
-    """What tells the two apart: the last part of their paths, or the last two where that is the same."""
+    """Name the two systems by the last folder or file of their paths, or by the last two where these are equal."""
     names = [path.absolute().name for path in runs]
     return names if names[0] != names[1] else [f"{path.absolute().parent.name}_{path.name}" for path in runs]
 
@@ -112,7 +112,7 @@ def write_comparison(path: Path, names: Sequence[str], both: Sequence[Measured],
 
 
 def _refuse_others(one: Measured, two: Measured) -> None:
-    """Both must have ranked the same clips for the same queries, in whatever order."""
+    """Refuse systems that did not rank the same clips for the same queries; their order may differ."""
     for what, ids in (("clips", (one.clips(), two.clips())), ("queries", (one.queries(), two.queries()))):
         if set(ids[0]) != set(ids[1]):
             raise UserError(
@@ -122,13 +122,13 @@ def _refuse_others(one: Measured, two: Measured) -> None:
 
 
 def _places(ids: Sequence[str], others: Sequence[str]) -> Indices:
-    """Where each of `ids` stands among the others."""
+    """Find the position of each of `ids` among the others."""
     place = {other: number for number, other in enumerate(others)}
     return np.array([place[id_] for id_ in ids], np.int64)
 
 
 def compared(directions: tuple[Direction, Direction], places: Indices, resamples: int) -> dict[str, Comparison]:
-    """Every metric that is known of both; `places`: where the first one's queries stand in the second."""
+    """Compare every metric that both have; `places`: the positions of the first one's queries in the second."""
     one, two = (direction.values() for direction in directions)
     shared = [key for key in one if key in two]  # a ranked list knows fewer
     a, b = {key: one[key] for key in shared}, {key: two[key][places] for key in shared}
@@ -136,9 +136,9 @@ def compared(directions: tuple[Direction, Direction], places: Indices, resamples
 
 
 def changed_queries(one: Measured, two: Measured) -> list[Change]:
-    """Every query with the rank of its best relevant clip in both, by how much its reciprocal rank changed.
+    """List every query with the rank of its best relevant clip in both, sorted by the change of the reciprocal rank.
 
-    Where a system names so many clips a query and no more, a rank beyond them counts as the next one in both.
+    Where a system gives ranked lists of limited length, a rank beyond that length counts as length + 1 in both.
     """
     ranks = [best_ranks(d.ranks, d.query_index, d.shape[0]) for d in (m.evaluation.text_to_audio for m in (one, two))]
     depth = min(m.scores.depth or len(m.scores.clips) for m in (one, two))
@@ -172,7 +172,7 @@ def _print(direction: str, names: Sequence[str], compared: dict[str, Comparison]
 
 
 def _print_changes(names: Sequence[str], changes: Sequence[Change]) -> None:
-    """The queries that gained, and that lost, most."""
+    """Print the queries that improved, and that got worse, most."""
     for title, rows in (
         (f"better in {names[1]}", [row for row in changes if row[4] > 0]),
         (f"worse in {names[1]}", [row for row in changes if row[4] < 0]),

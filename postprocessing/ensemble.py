@@ -5,7 +5,7 @@
 A member is an experiment's folder, a trial's folder, a score file of this project, or one of another system (CSV, npz).
 The weights are chosen on the validation split; where that is the split that is written too (--split validation), its
 own numbers are too good, and a line says so. Writes <output_root>/<name>/<split>_xmodal_scores.hdf5 (float64), and
-notes it in ensemble.json, which keeps what it says of other splits.
+notes it in ensemble.json, beside the records of other splits.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _weights(text: str) -> Weights | None:
     if text == "auto":
         return None
     try:
-        numbers = tuple(float(part) for part in text.split(","))
+        numbers = tuple(float(number) for number in text.split(","))
     except ValueError:
         numbers = (-1.0,)
     if min(numbers) < 0 or not 0 < sum(numbers) < math.inf:

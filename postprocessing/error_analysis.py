@@ -1,4 +1,4 @@
-"""Scores -> a page to read and to listen to: what was found, what was missed, and how sure the numbers are.
+"""Scores -> an HTML page with sound: metrics with intervals, clips that were found or missed, and players for them.
 
     python -m postprocessing.error_analysis
 
@@ -42,8 +42,8 @@ from utils.report_utils import (
 )
 
 SCRIPT = "postprocessing.error_analysis"
-# Clips kept of each query: more than any query of the challenges has relevant ones, so that a wrong one is among them.
-_KEPT = 16
+# Best clips read of each query: more than any query of the challenges has relevant ones, so that a wrong one is there.
+_BEST = 16
 _BINS = 6  # of caption lengths, and of numbers of relevant clips
 _SOUGHT_SHOWN = 6  # players of a query with many relevant clips
 _TILE_PX = 300  # of a clip: the sought one and the five best make two rows of three
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--relevance", type=Path, help="CSV with the relevant clips of every query")
     with scores_of_command_line(argv, parser) as (scores, run, args):
         protocol = PROTOCOLS[args.protocol or DEFAULT_PROTOCOL]
-        evaluation = evaluate_split(scores, run, protocol, args.relevance, max(args.top, _KEPT))
+        evaluation = evaluate_split(scores, run, protocol, args.relevance, max(args.top, _BEST))
         errors = Errors.of(scores, run, evaluation, args.top)
     page = page_of(errors, args.hardest, args.easiest)
     suffix = f"_{args.protocol}" if args.protocol else ""
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     page.write(path)
     public = scores.publish(path)
     if public != path:
-        page.write(public)  # from another folder the sounds lie elsewhere
+        page.write(public)  # not a copy: links to the sounds are relative to the page's folder
     _print(errors)
     print(f"wrote {public}: open it in a browser")
     if scores.trained is not None:
@@ -110,7 +110,7 @@ def _metrics(errors: Errors) -> list[Content]:
         Note(
             "Intervals are of 95 %: clips are drawn (bootstrap) or left out (jackknife) with all their captions, since "
             "the captions of a clip are not independent. Chance is a random order. R@k counts all relevant items of a "
-            "query; hit@k asks whether any of them is among the first k. Higher is better, but for median_rank."
+            "query; hit@k is whether any of them is among the first k. Higher is better, but for median_rank."
         )
     )
     if errors.evaluation.shared is not None:
@@ -119,11 +119,11 @@ def _metrics(errors: Errors) -> list[Content]:
     if matched is not None and file is not None:
         left = {
             "are no caption": matched.unmatched,
-            "stand twice": matched.duplicates,
+            "are listed twice": matched.duplicates,
             "have no clip here": matched.without_clips,
         }
-        told = "; ".join(f"{len(queries)} {what}" for what, queries in left.items())
-        blocks.append(Note(f"Relevant clips are those of {file.name}. Of its queries {told}."))
+        counts = "; ".join(f"{len(queries)} {what}" for what, queries in left.items())
+        blocks.append(Note(f"Relevant clips are those of {file.name}. Of its queries {counts}."))
     return blocks
 
 
@@ -198,20 +198,20 @@ def _by_relevant(errors: Errors) -> list[Content]:
     counts = np.bincount(errors.forward.query_index)
     if (counts == counts[0]).all():
         clips = "one relevant clip" if counts[0] == 1 else f"{counts[0]} relevant clips"
-        return [Paragraph([f"Every query has {clips}: there is nothing to tell apart."])]
+        return [Paragraph([f"Every query has {clips}: there is nothing to compare."])]
     cap = Note("With m relevant clips R@k cannot exceed k / m.")
     return [*_broken_down(errors, counts, "relevant clips of the query"), cap]
 
 
 def _intruders(errors: Errors) -> list[Content]:
-    """The clips that stand among the first of many queries that do not want them."""
+    """Show the clips that are often among the best of queries to which they are not relevant."""
     clips = len(errors.scores.clips)
     wrong = errors.wrong[:, : errors.top]
     counts = np.bincount(errors.evaluation.best_clips[:, : errors.top][wrong], minlength=clips)
     mean = counts.sum() / clips
     worst = [clip for clip in np.argsort(-counts, kind="stable")[:_INTRUDERS].tolist() if counts[clip] > mean]
     note = (
-        f"How often a clip is among the first {errors.top} of a query that does not want it; on average "
+        f"How often a clip is among the first {errors.top} of a query that it is not relevant to; on average "
         f"{mean:.1f} times."
     )
     if not worst:
@@ -258,8 +258,8 @@ def _score(errors: Errors, score: float) -> str:
 def _player(errors: Errors, column: int, line: str, good: bool = False) -> Player:
     clip = errors.scores.clips[column]
     captions = errors.captions_of.get(clip.fid, [])
-    told: list[Content] = [Details(captions[0], captions[1:])] if len(captions) > 1 else [*captions]
-    below = [Paragraph([line], quiet=True), *told, Paragraph([clip.fname], quiet=True)]
+    shown: list[Content] = [Details(captions[0], captions[1:])] if len(captions) > 1 else [*captions]
+    below = [Paragraph([line], quiet=True), *shown, Paragraph([clip.fname], quiet=True)]
     return Player(errors.root / clip.path, below, good)
 
 

@@ -8,8 +8,8 @@
     python -m postprocessing.search "a dog barks twice" --folder ~/sounds    any folder, and all below it
 
 Several queries can be given at once. The clips of a split are embedded anew unless
-<split>_xmodal_scores.hdf5 of the same checkpoint holds their embeddings. Those of a folder are embedded once and kept
-in the trial's folder; only files that have changed since, or another checkpoint, are embedded again.
+<split>_xmodal_scores.hdf5 of the same checkpoint holds their embeddings. Those of a folder are embedded once and cached
+in the trial's folder; a file is embedded again only where it, or the checkpoint, has changed.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _clips_of_splits(task: DualEncoderTask, splits: Sequence[TrainedRun[DualEnco
 
 
 def _texts_and_sounds(texts: Sequence[str], audio: Sequence[Sequence[str]]) -> tuple[list[str], list[Path]]:
-    """Tell the texts from the sounds, also where a text follows the files of --audio."""
+    """Separate the texts from the sounds, also where a text follows the files of --audio."""
     sounds: list[Path] = []
     late: list[str] = []
     for first, *others in audio:

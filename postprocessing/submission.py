@@ -77,7 +77,7 @@ def write_submission(scores: SplitScores, year: int, queries: Path | None, outpu
     Returns:
         The path to name to the user.
     Raises:
-        UserError: a score is not finite, or the scores tell too little.
+        UserError: a score is not finite, or the ranked lists are too short for the format.
     """
     path = output or scores.folder / f"{scores.split}_submission_{year}.csv"
     needed = min(TOP, len(scores.clips))
@@ -101,20 +101,20 @@ def write_submission(scores: SplitScores, year: int, queries: Path | None, outpu
 
 
 def _rows_of(source: ScoreSource, rows: Indices) -> Iterator[NDArray[Any]]:
-    """(C,) scores of some queries, in the order asked for; streamed where it is that of the source."""
+    """Yield the (C,) scores of some queries in the order of `rows`; streamed where it is that of the source."""
     ascending = bool(np.all(np.diff(rows) > 0))
-    kept: NDArray[Any] | None = None  # of the source's own type, which its blocks tell
+    buffer: NDArray[Any] | None = None  # of the source's own dtype, known from its first block
     for start, block in checked_blocks(source):
         wanted = np.flatnonzero((rows >= start) & (rows < start + len(block)))
         found = block[rows[wanted] - start]
         if ascending:
             yield from found
             continue
-        if kept is None:
-            kept = np.empty((len(rows), source.shape[1]), block.dtype)
-        kept[wanted] = found
-    if kept is not None:
-        yield from kept
+        if buffer is None:
+            buffer = np.empty((len(rows), source.shape[1]), block.dtype)
+        buffer[wanted] = found
+    if buffer is not None:
+        yield from buffer
 
 
 def _scored_queries(scores: SplitScores, listed: Path | None) -> tuple[list[str], Indices]:

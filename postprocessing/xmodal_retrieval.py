@@ -64,10 +64,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         suffix = f"_{args.protocol}" if args.protocol else ""
         write_results(scores, results, suffix)
         again = [
-            part
+            word
             for name in ("protocol", "relevance")
             if (value := vars(args)[name])
-            for part in (f"--{name}", str(value))
+            for word in (f"--{name}", str(value))
         ]
         print(f"next: {scores.command_for('postprocessing.error_analysis', *again)}")
 
@@ -128,7 +128,7 @@ def _lines(history: Sequence[Mapping[str, float]], keys: Sequence[str]) -> dict[
 
 
 def _print(scores: SplitScores, results: RetrievalResults) -> None:
-    """A table for each direction: the number, its interval, and chance."""
+    """Print a table for each direction: the metrics with intervals and chance."""
     evaluation = results.evaluation
     protocol = evaluation.protocol
     if results.left_out_clips:
@@ -151,7 +151,7 @@ def _print(scores: SplitScores, results: RetrievalResults) -> None:
 
 
 def _print_relevance(judgements: Judgements) -> None:
-    """What of the relevance lists could not be used."""
+    """Print which entries of the relevance lists are ignored."""
     matched = judgements.matched
     if matched is None:
         return
@@ -159,7 +159,7 @@ def _print_relevance(judgements: Judgements) -> None:
     print(f"{judgements.file}: {len(matched.rows)} queries, {mean:.2f} relevant clips each")
     for names, what in (
         (matched.unmatched, "queries are no caption of the split"),
-        (matched.duplicates, "queries stand twice or are shared by captions; the first one counts"),
+        (matched.duplicates, "queries are listed twice or shared by captions; the first one counts"),
         (matched.unknown_files, "relevant files are no clip of the split"),
         (matched.without_clips, "queries have no relevant clip in the split"),
     ):

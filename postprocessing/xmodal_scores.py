@@ -2,7 +2,7 @@
 
     python -m postprocessing.xmodal_scores
 
-Takes the best checkpoint of the best trial unless told otherwise; every clip and caption is embedded once.
+Uses the best checkpoint of the best trial by default; every clip and caption is embedded once.
 Writes <split>_xmodal_scores.hdf5 in the trial's folder.
 """
 
@@ -26,7 +26,7 @@ SCRIPT = "postprocessing.xmodal_scores"
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
-    """Embed a split, score it, store the matrix."""
+    """Embed a split, score every caption against every clip, write the matrix."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     with open_trained_run(argv, parser, DualEncoderRun) as (trained, _):
         score_split(trained)

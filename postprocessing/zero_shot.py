@@ -158,19 +158,19 @@ def _templates(file: Path | None, texts: Sequence[str] | None) -> list[str]:
 def _audio_folder(given: Path | None, table: Path) -> Path:
     beside = table.parent.parent / "audio"
     if given is None and not (table.parent.name == "meta" and beside.is_dir()):
-        raise UserError("--audio: name the folder of the clips; only ESC's layout, audio/ beside meta/, tells it")
+        raise UserError("--audio: name the folder of the clips; only ESC's layout, audio/ beside meta/, has a default")
     return existing_folder(given or beside, "--audio", "name the folder of the clips")
 
 
 def _check_source(run: DualEncoderRun, *, vectors: bool) -> None:
-    """Vectors for a run on vectors, and only for one; before anything is loaded.
+    """Refuse --embeddings for a run on sound, and --audio for a run on unknown vectors, before anything is loaded.
 
     Raises:
         UserError: the run's audio cannot be made of what was given.
     """
     wanted, known = run.model.audio_encoder.input, run.data.audio_embeddings
     if vectors and wanted != "vector":
-        raise UserError(f"--embeddings: the run hears sound itself ({wanted}), not vectors; give --audio FOLDER")
+        raise UserError(f"--embeddings: the run's audio encoder takes a {wanted}, not vectors; give --audio FOLDER")
     if not vectors and wanted == "vector" and (known is None or known.model is None):
         source = run.data.pairs if known is None else known.file
         raise UserError(

@@ -76,7 +76,7 @@ def open_members(paths: Sequence[Path], run: DualEncoderRun, split: str) -> Iter
 
     Args:
         paths: of the members; see `open_scores`.
-        run: its data tell the captions and clips.
+        run: its data contain the captions and clips.
         split: its own name.
     Raises:
         UserError: one cannot be opened, is a list of names, or they differ in captions, clips or their order.
@@ -113,7 +113,7 @@ def weights_of_validation(plan: EnsemblePlan, run: DualEncoderRun, members: Sequ
 
     Args:
         plan: the members, and what they are chosen by.
-        run: its data tell the captions and clips.
+        run: its data contain the captions and clips.
         members: their scores of the split that is written, which must be of the same checkpoints.
     Raises:
         UserError: validation scores are missing, of other checkpoints, or not finite.
@@ -207,10 +207,10 @@ def note_ensemble(folder: Path, split: str, record: EnsembleRecord) -> list[tupl
 
 
 def _recipe(record: EnsembleRecord, split: str) -> tuple[list[tuple[str, float]], str]:
-    """What must be alike in all splits of an ensemble."""
+    """Members with weights, and the normalisation: equal in all splits of an ensemble."""
     return [(_name_of(member.scores, split), member.weight) for member in record.members], record.normalise
 
 
 def _name_of(member: Path, split: str) -> str:
-    """What a member is called whatever the split: of a score file of this project, its folder."""
+    """Name a member independently of the split: a score file of this project by its folder."""
     return str(member if _is_foreign(member, split) or member.is_dir() else member.parent)

@@ -43,7 +43,7 @@ class EmbeddedClips(NamedTuple):
 
 
 class ClassifiedClips(NamedTuple):
-    """Clips that were embedded, and how alike they are to each label."""
+    """Clips that were embedded, and their similarity to each label."""
 
     clips: LabelledClips
     scores: Array  # (N, K) cosine
@@ -60,7 +60,7 @@ class ClassResult:
 
     @property
     def hardness(self) -> tuple[float, float]:
-        """What sorts the hardest label first, and those without clips last."""
+        """A sort key: the hardest label first, those without clips last."""
         if self.accuracy is None or self.average_precision is None:
             return (2.0, 2.0)
         return (self.accuracy, self.average_precision)
@@ -118,7 +118,7 @@ def class_vectors(embedder: DualEncoderEmbedder, labels: Sequence[str], template
 
 
 def _unit(vectors: Array) -> Array:
-    """The same, of length 1; a vector of zeros stays."""
+    """Scale vectors to length 1; zero vectors stay zero."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     unit: Array = vectors / np.maximum(length, np.finfo(np.float32).tiny)
     return unit
@@ -176,7 +176,7 @@ def embed_vectors(
 
 
 def _keys(clip: Clip, split: str) -> tuple[str, ...]:
-    """What a file of vectors may call a clip."""
+    """The keys under which a file of vectors may have a clip."""
     return clip.fname, clip.path, f"{split}/{clip.fname}"
 
 

@@ -219,7 +219,10 @@ def test_several_relevant_clips(scored, capsys):
     assert {key: row["value"] for key, row in rows.items()} == {
         key: value for key, value in report.items() if key not in ("queries", "candidates")
     }
-    assert "Relevant clips are those of metadata_eval.csv. Of its queries 0 are no caption; 0 stand twice" in page.text
+    assert (
+        "Relevant clips are those of metadata_eval.csv. Of its queries 0 are no caption; 0 are listed twice"
+        in page.text
+    )
     scores = scores_in(scored)
     rows = table_of(page.section("Relevant clips").one("table"))
     for row, own in wanted.items():

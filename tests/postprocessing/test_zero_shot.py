@@ -258,7 +258,7 @@ def test_notes_on_the_table_are_printed(trained, esc, capsys):
         (["--audio", "nowhere"], "--audio: folder nowhere does not exist; name the folder of the clips"),
         (
             ["--embeddings", "x.npz"],
-            "--embeddings: the run hears sound itself (logmel), not vectors; give --audio FOLD",
+            "--embeddings: the run's audio encoder takes a logmel, not vectors; give --audio FOLD",
         ),
         (
             ["--audio", "{corpus}"],
@@ -285,7 +285,7 @@ def test_labels_that_read_the_same_are_refused(trained, capsys):
 def test_a_plain_table_needs_a_folder(trained, capsys):
     table = write_plain(trained, [["a.wav", "dog"], ["b.wav", "cat"]])
     message = error_of(run(zero_shot.main, capsys, trained, "--labels", str(table)))
-    assert message == "--audio: name the folder of the clips; only ESC's layout, audio/ beside meta/, tells it"
+    assert message == "--audio: name the folder of the clips; only ESC's layout, audio/ beside meta/, has a default"
 
 
 def test_a_run_on_vectors_of_another_program_asks_for_them(clap, capsys):
