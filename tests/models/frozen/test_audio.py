@@ -18,6 +18,7 @@ from tests.models.plain_dcase import plain_dcase
 from tests.models.plain_panns import checkpoint, randomise
 from utils.audio_utils import FrontEnd, log_mel
 from utils.cli_utils import UserError
+from utils.cli_utils.repairs import make
 from utils.data_utils import window_edges
 from utils.weight_utils import write_weights
 
@@ -200,8 +201,8 @@ def test_models_that_cannot_be_used(tmp_path):
 
     good = write_panns(tmp_path / "good", CNN10Encoder)
     assert "data.audio_embeddings.layers: 3, but" in refused(good, layers=3)
-    assert "no such file; write it again: python -m postprocessing.export" in refused(tmp_path / "no.json")
-    assert "no.pth: no such file; write one: python -m preprocessing.cnn14_transfer" in refused(tmp_path / "no.pth")
+    assert f"no such file; write it again: {make('exported-encoder')}" in refused(tmp_path / "no.json")
+    assert f"no.pth: no such file; write one: {make('initial-weights')}" in refused(tmp_path / "no.pth")
     (tmp_path / "odd.json").write_text("[1]")
     assert "odd.json: is no exported audio encoder: " in refused(tmp_path / "odd.json")
     (tmp_path / "cut.json").write_text('{"audio_encoder"')
@@ -218,7 +219,7 @@ def test_models_that_cannot_be_used(tmp_path):
         tmp_path / "wide.json"
     )
     good.with_suffix(".pth").unlink()
-    assert "audio_encoder.pth: no such file; write it again: python -m postprocessing" in refused(good)
+    assert f"audio_encoder.pth: no such file; write it again: {make('exported-encoder')}" in refused(good)
     write_weights(tmp_path / "plain.pth", {"x": torch.zeros(1)}, {})
     assert "plain.pth: holds no CNN6, CNN10 or CNN14 of PANNs: it holds x; write" in refused(tmp_path / "plain.pth")
     write_weights(tmp_path / "part.pth", {"bn0.weight": torch.zeros(32), "cnn.0.weight": torch.zeros(2)}, {})
