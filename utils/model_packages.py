@@ -76,7 +76,7 @@ def packaged_folder(package: str, key: str) -> Path:
 
 def _find(package: str, key: str) -> Path:
     if not package:
-        raise UserError(f"{key}: {PACKAGE}: names no package; say {PACKAGE}NAME")
+        raise UserError(f"{key}: {PACKAGE}: names no package, expected {PACKAGE}NAME")
     known = MODEL_PACKAGES.get(package)
     try:
         distribution = importlib.metadata.distribution(package)

@@ -60,7 +60,7 @@ def test_a_features_folder_that_is_a_file_is_one_line(corpus, tmp_path, capsys):
     for path in (tmp_path / "file", tmp_path / "file" / "inside"):
         assert corpus.run("--set", f"data.features={path}") == 2
         error = capsys.readouterr().err.splitlines()[-1]
-        assert error.startswith(f"error: {path}: a file stands where a folder is needed; remove it, or name another")
+        assert error.startswith(f"error: {path}: there is a file where a folder is needed; remove it, or name another")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])

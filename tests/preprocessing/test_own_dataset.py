@@ -182,7 +182,7 @@ def test_clips_of_one_recording_or_group_stay_together(here, capsys):
         here / "captions.csv", [["file", "text"], *([f"dog 1-{n // 2}-{'AB'[n % 2]}", "Dog."] for n in range(40))]
     )
     assert run("clips", "captions.csv", "--name", "cuts") == 0
-    assert "recordings: 40 clips are cut from 20, as their names say; those of one stay" in capsys.readouterr().out
+    assert "recordings: 40 clips are cut from 20, by their names; those of one are" in capsys.readouterr().out
     found = splits_of("cuts")
     assert all(found[f"dog 1-{n}-A.wav"] == found[f"dog 1-{n}-B.wav"] for n in range(20))
 
@@ -212,16 +212,19 @@ def test_another_system_is_the_template(here, capsys):
         (["clips", "captions.csv"], "--name is missing: the experiment and its YAML need one: "),
         (["none", "captions.csv", "--name", "x"], "FOLDER: folder none does not exist; name the folder of the clips"),
         (["clips", "none.csv", "--name", "x"], "none.csv: no such file"),
-        (["clips", "--name", "x"], "the clips are in no folders that say what is heard, and no table is given"),
+        (["clips", "--name", "x"], "the clips are in no folders named by what is heard, and no table is given"),
         (["clips", "captions.csv", "--name", "a/b"], "experiment: needs a plain name, without slashes"),
         (["clips", "captions.csv", "--name", "x", "--shares", "1,2"], "--shares: found 1,2, expected three positive"),
         (["clips", "captions.csv", "--name", "x", "--group", "room"], "has no column 'room' to group by"),
         (["clips", "captions.csv", "--name", "x", "--shares", "0.9998,0.0001,0.0001"], "are too few for three splits"),
-        (["clips", "captions.csv", "--name", "x", "--set", "data.features=clips/x"], "lies in data.root"),
+        (["clips", "captions.csv", "--name", "x", "--set", "data.features=clips/x"], "is inside data.root"),
         (["clips", "captions.csv", "--name", "conf"], "conf.yaml: is there, and data.root is "),
         (["empty", "captions.csv", "--name", "x"], "empty: no audio files in this folder or below it"),
         (["kinds", "--name", "x"], "folder 'train' is named after a split, not after what is heard"),
-        (["numbers", "--name", "x"], "numbers: the clips are in folders of numbers, such as '000', which do not say"),
+        (
+            ["numbers", "--name", "x"],
+            "numbers: the clips are in folders of numbers, such as '000', which do not describe",
+        ),
         (["kinds", "captions.csv", "--name", "x"], "kinds: no clip has a caption (captions.csv: commas between the "),
         ([], "conf.yaml: has no data.own_dataset; begin with: "),
         (["--name", "x"], "--name: goes with FOLDER; without it, the YAML decides"),

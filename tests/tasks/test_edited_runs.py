@@ -110,4 +110,4 @@ def test_a_checkpoint_with_broken_facts_is_passed_over(prepared, capsys):
     (trial / "checkpoint_000000" / "checkpoint.json").write_bytes(BROKEN["deep"])
     found = trained_run(["--conf", str(prepared / "conf.yaml")])
     assert found.trial.checkpoint.epoch == 2
-    assert "passed over: " in capsys.readouterr().out
+    assert "skipped: " in capsys.readouterr().out

@@ -215,4 +215,4 @@ def test_facts_of_a_checkpoint_edited_by_hand(trained, capsys):
     ):
         path.write_text(text)
         assert load(trained).checkpoint.startswith("trial_00000/checkpoint_000000")
-        assert f"passed over: {path}: not the facts of a checkpoint" in capsys.readouterr().out
+        assert f"skipped: {path}: not the facts of a checkpoint" in capsys.readouterr().out

@@ -26,7 +26,7 @@ class Command(Protocol):
 
 
 def command(main: Main) -> Command:
-    """Decorate a script's `main(argv)`: whatever it raises ends in one line on stderr and an exit code.
+    """Decorate a script's `main(argv)`: any error ends in one line on stderr and an exit code.
 
     Texts that the terminal cannot show, or that would command it, are printed escaped.
     """

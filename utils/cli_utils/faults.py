@@ -41,7 +41,7 @@ def report(error: BaseException) -> int:
     if closed and isinstance(error, BrokenPipeError):
         return CLOSED_PIPE
     code, line = _described(error)
-    with contextlib.suppress(OSError):  # nobody reads it any more: the exit code is left
+    with contextlib.suppress(OSError):  # stderr is closed: only the exit code can report it
         print(f"error: {line}", file=sys.stderr, flush=True)
     return code
 
@@ -70,7 +70,7 @@ def _described(error: BaseException) -> tuple[int, str]:
 
 
 def _without_middle(line: str) -> str:
-    """A line of a length that is read; where a file held a value of a megabyte, the repair at the end is kept."""
+    """Cut the middle out of a long line, such as one with a value of a megabyte: the repair is at its end."""
     return line if len(line) <= _MAX_LINE else f"{line[: _MAX_LINE // 2]} ... {line[-_MAX_LINE // 2 :]}"
 
 
@@ -89,7 +89,7 @@ def _where_to_look(error: BaseException) -> str:
             stream.write(text)
     except OSError:  # no folder for temporary files, or it is full
         print(text, file=sys.stderr)
-        return "the traceback stands above"
+        return "the traceback is above"
     return f"the traceback is in {path}"
 
 

@@ -1,7 +1,7 @@
-"""What a message says of a repair: which product has to be made. The entry point, which knows scripts, says how.
+"""Placeholders for commands in messages: a module names the product to make, the entry point writes the command.
 
-A message may cross processes before anybody reads it (a trial's, a worker's of a DataLoader), so that a repair is a
-placeholder in its text, such as `<make log-mels>`.
+Scripts and command lines are known to the entry point alone, and a message may come from another process (a trial, a
+worker of a DataLoader); so the placeholder is in the text itself, such as `<make log-mels>`.
 """
 
 from __future__ import annotations

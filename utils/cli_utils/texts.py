@@ -1,4 +1,4 @@
-"""Values and texts as messages show them: short, and harmless to a terminal, whatever a file held."""
+"""Values and texts as messages show them: short, and without control characters that a file may have held."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 
 # Control characters (among them ESC and CSI, which begin commands to a terminal), what turns the direction of writing,
-# line separators, and the halves of surrogate pairs that stand for bytes of a file name that are no UTF-8.
+# line separators, and the lone surrogates by which Python represents bytes of a file name that are not UTF-8.
 _CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _UNSAFE = re.compile(f"[{_CONTROLS}]")
 _UNSAFE_IN_A_LINE = re.compile(f"[{_CONTROLS}\t\n]")

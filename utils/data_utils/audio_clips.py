@@ -42,7 +42,7 @@ class AudioClips(Dataset[Batch]):
         audio: what the encoder takes of each.
         left_out: fid -> why the encoder refuses the clip.
         revisions: audio (and text) -> which state of a frozen encoder made the vectors.
-        audio_made_with: what the file of vectors says of the encoder that made it.
+        audio_made_with: the attributes of the vectors' file: model, revision, layers, ...
         by_file_name: the file whose vectors were found by bare file names.
     """
 
@@ -120,7 +120,7 @@ class AudioClips(Dataset[Batch]):
         return WaveFeatures(data, self.clips, needs)
 
     def _leave_out(self, held: NDArray[np.bool_], reasons: dict[str, str]) -> None:
-        """Drop the clips that the encoder refuses; says so.
+        """Drop the clips that the encoder refuses, and print how many.
 
         Raises:
             ArtefactError: none is left.
@@ -135,10 +135,10 @@ class AudioClips(Dataset[Batch]):
         self.left_out = reasons
 
     def _exclude_duplicates(self, data: AudioDataSpec) -> None:
-        """Drop the clips that are in another split too; says so.
+        """Drop the clips that are in another split too, and print how many.
 
         Raises:
-            ArtefactError: none is left, or the tables do not tell.
+            ArtefactError: none is left, or the tables hold no digests of the recordings.
         """
         others = duplicates_of_others(data, self.clips)
         held = np.array([clip.fid not in others for clip in self.clips])
@@ -194,7 +194,7 @@ class AudioClips(Dataset[Batch]):
         return {"clips": str(len(self.clips)), "hours": f"{hours:.2f}"}
 
     def digest(self) -> str:
-        """What tells two states of the split apart: its clips by their ids, vectors by their content."""
+        """Return a digest of the split: its ids, and its vectors where they are in memory."""
         digest = hashlib.blake2b("".join(self._ids()).encode(), digest_size=16)
         for table in self._tables():
             digest.update(table.contiguous().numpy().data)

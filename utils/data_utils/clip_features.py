@@ -103,7 +103,7 @@ class LogMelFeatures(_MappedFeatures):
         """Refuse clips of far more frames than their duration has: packed zeros of a kilobyte, read for hours.
 
         Args:
-            frames: what the tables say of each clip; those of other programs round otherwise.
+            frames: from the duration of each clip in the tables; other programs round otherwise.
         Raises:
             ArtefactError: a clip has more than twice as many.
         """
@@ -158,7 +158,7 @@ class WaveNeeds(NamedTuple):
 
 
 class WaveFeatures:
-    """Waveforms, decoded and resampled when a batch asks for them; padded with zeros."""
+    """Waveforms, decoded and resampled batch by batch; padded with zeros."""
 
     width = 1
 

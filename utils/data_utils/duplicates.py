@@ -75,13 +75,13 @@ def duplicates_of_others(data: AudioDataSpec, clips: Sequence[Clip]) -> dict[str
     Returns:
         fid -> where else it is.
     Raises:
-        ArtefactError: the tables do not say which recordings are the same, since an earlier version wrote them.
+        ArtefactError: an earlier version wrote the tables, without digests of the recordings.
     """
     others = [split for split in data.splits.names() if split != data.splits.train]
     held_out = {split: read_clips(data.audio_info, split, make("tables")) for split in others}
     if others and not any(clip.sound for rows in [clips, *held_out.values()] for clip in rows):
         raise ArtefactError(
-            f"{data.audio_info}: does not tell which recordings are the same, which {_KEY} asks for; write it again: "
+            f"{data.audio_info}: holds no digests of the recordings, which {_KEY} needs; write it again: "
             f"{make('tables')}"
         )
     known = {clip.sound: Place(split, clip) for split, rows in held_out.items() for clip in rows if clip.sound}
@@ -89,7 +89,7 @@ def duplicates_of_others(data: AudioDataSpec, clips: Sequence[Clip]) -> dict[str
 
 
 def describe_tables(data: AudioDataSpec) -> str:
-    """`describe` of the run's tables, or that they do not tell; empty where there is nothing to say.
+    """Return `describe` of the run's tables, or that they hold no digests; empty where no recording is shared.
 
     Raises:
         ArtefactError: they are missing or broken.
@@ -98,5 +98,5 @@ def describe_tables(data: AudioDataSpec) -> str:
         return ""
     clips = {split: read_clips(data.audio_info, split, make("tables")) for split in data.splits.names()}
     if not any(clip.sound for rows in clips.values() for clip in rows):
-        return f"whether a recording is in two splits is not known: {data.audio_info} does not tell"
+        return f"whether a recording is in two splits is not known: {data.audio_info} holds no digests"
     return describe(data, same_recordings(clips))

@@ -1,4 +1,4 @@
-"""What stage 1 writes into data.features, and what stands in its way."""
+"""The files that stage 1 writes into data.features; files of other programs are not replaced."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def making(data: AudioDataSpec, what: str) -> Iterator[None]:
 def refuse_foreign_products(data: AudioDataSpec) -> None:
     """Make sure that no script of stage 1 would replace a file that this project did not write.
 
-    All of its files are looked at, not only those that one script writes: tables of ours beside the log-mels of
-    another program would share no ids.
+    Check all files of stage 1, not only those of one script: tables of this project beside log-mels of another program
+    would share no ids.
 
     Raises:
         ForeignFileError: there is one, such as of the DCASE 2023 baseline, whose scripts use the same names.

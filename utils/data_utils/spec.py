@@ -1,4 +1,4 @@
-"""The `data:` block: where the files of a data set lie, and what they must have been made with."""
+"""The `data:` block: the folders of a data set, and the settings that its files must have been made with."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class AudioEmbeddingsSpec(Spec):
     file: UserPath | None = None  # features of another program; `{split}` in it is the split's name
     # name at a hub, folder, audio_encoder.json of an exported encoder, or .pth of transferred weights
     model: str | None = Field(None, min_length=1)
-    layers: int | None = Field(None, ge=1, le=1000)  # transformer layers that are kept, from the first; null: all
+    layers: int | None = Field(None, ge=1, le=1000)  # number of transformer layers in use, from the first; null: all
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of the model's arithmetic on a GPU; a CPU computes in fp32
 
     @model_validator(mode="before")
@@ -100,7 +100,7 @@ class DataSpec(Spec):
             return features
         made, raw = Path(os.path.realpath(features)), Path(os.path.realpath(root))
         if made == raw or raw in made.parents:
-            raise ValueError("lies in data.root, which is only read; name a folder beside it")
+            raise ValueError("is inside data.root, which is only read; name a folder beside it")
         if made in raw.parents:
             raise ValueError("holds data.root, which is only read; name a folder beside it")
         return features

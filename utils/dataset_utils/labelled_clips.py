@@ -19,7 +19,7 @@ from utils.artefact_utils.csv_rows import check_columns, strict_rows
 from utils.cli_utils import UserError
 
 SEVERAL = ";"
-# Columns with a meaning of their own; ESC's `take` tells cuts of one recording apart.
+# Columns with a meaning of their own; ESC's `take` numbers the cuts of one recording.
 _USED = ("target", "src_file")
 _KNOWN = (*_USED, "fold", "esc10", "take")
 _SHOWN = 5  # values that a message names
@@ -44,7 +44,7 @@ class LabelledClips:
         names: file name of each clip, as the table spells it; each once.
         label_sets: the labels of each clip, at least one.
         labels: the K labels, in the order of `target` where the table has it, else of the alphabet.
-        sources: the recording that each clip is cut from (`src_file`); where the table does not say, the clip itself.
+        sources: the recording that each clip is cut from (`src_file`); where the table has none, the clip itself.
         notes: what the user should know of the table, one line each.
     """
 
@@ -58,7 +58,7 @@ class LabelledClips:
         return len(self.names)
 
     def take(self, kept: NDArray[np.bool_]) -> LabelledClips:
-        """Some of the clips; all labels stay."""
+        """Return some of the clips, with all labels of the table."""
         rows = np.flatnonzero(kept).tolist()
         columns = {key: tuple(getattr(self, key)[row] for row in rows) for key in ("names", "label_sets", "sources")}
         return replace(self, **columns)
@@ -95,7 +95,7 @@ def read_labelled_clips(path: Path, where: Mapping[str, AbstractSet[str]] | None
 
     Args:
         path: the CSV.
-        where: column -> values; rows that have another value in one of them are passed over. Case does not matter.
+        where: column -> values; rows that have another value in one of them are skipped. Case does not matter.
     Raises:
         UserError: no such file, not a CSV of either layout, a column that is not there, a clip with different labels,
             a label with different targets, or no row left.

@@ -1,7 +1,7 @@
 """Tables whose captions break the rules of TSV and CSV: stray tabs, quotes and line ends; nothing is lost or shifted.
 
 A reader that trusts quotes swallows rows after an unbalanced one, and one that trusts tabs shifts columns after a
-surplus one. Here a line is a row, whatever it holds; what is repaired is counted, what cannot be is listed.
+surplus one. Here every line is a row; what is repaired is counted, what cannot be is listed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class TableForm:
 
     Attributes:
         delimiter: a tab, a comma or a semicolon; properly quoted fields may hold the last two.
-        columns: that are needed; the last one holds the captions. Others may stand among them, in any order.
-        plausible: whether values, by column, may be those of a row; it decides where columns lie in a row of too many
+        columns: that are needed; the last one holds the captions. Others may be among them, in any order.
+        plausible: whether values, by column, may be those of a row; it decides where columns are in a row of too many
             fields, and whether a line of a CSV starts a row.
-        surplus: whether surplus fields belong to the caption; where several columns hold captions, nobody can say to
-            which one, and such rows are refused.
+        surplus: whether surplus fields belong to the caption; where several columns hold captions, it is not
+            known to which, and such rows are refused.
     """
 
     delimiter: str
@@ -84,7 +84,7 @@ def read_loose_table(path: Path, form: TableForm) -> LooseTable:
 
 
 class _Layout:
-    """Where the columns of a table lie."""
+    """The positions of the columns of a table."""
 
     def __init__(self, form: TableForm, columns: Sequence[str]) -> None:
         self.form = form
@@ -118,7 +118,7 @@ class _Layout:
         empty = next((n for n in range(surplus) if fields[-1 - n].strip()), surplus)
         if self.caption == len(self.columns) - 1:
             return self.values(fields, empty), empty
-        # an empty last column, or a surplus tab? what the other columns then hold tells
+        # an empty last column, or a surplus tab? decided by whether the other columns are then plausible
         for dropped in range(empty + 1):
             values = self.values(fields, dropped)
             if self.form.plausible(values):
@@ -165,7 +165,7 @@ def _columns(path: Path, header: str, form: TableForm) -> list[str]:
             f"{path}: column {', '.join(missing)} is missing: found the columns {', '.join(filter(None, columns))}, "
             f"expected {', '.join(form.columns)} with {between} between them; correct the first line"
         )
-    # a column without a name is kept apart by its place
+    # a column without a name is named by its position
     return [column or f"#{place}" for place, column in enumerate(columns)]
 
 

@@ -1,4 +1,4 @@
-"""Clips and captions in no data set's layout: a folder and a table, or folders that say what is heard."""
+"""Clips and captions in no data set's layout: a folder and a table, or folders named by what is heard."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class OwnClips:
         files: the clips that have a caption.
         captions: of these, by their path relative to the root.
         refused: clips and captions that have no counterpart, each with its reason.
-        groups: clip -> what it belongs to, where a column or its name tells.
+        groups: clip -> what it belongs to, from a column or its file name.
         understood: lines on how the folder and the table were read.
     """
 
@@ -81,8 +81,8 @@ def read_own_clips(root: Path, table: Path | None, group: str | None) -> OwnClip
 
     Args:
         root: the folder.
-        table: of captions; None: the folder that a clip is in says what is heard.
-        group: a column of the table; clips of equal values stay in one split.
+        table: of captions; None: the name of a clip's folder is its caption.
+        group: a column of the table; clips of equal values are in one split.
     Raises:
         UserError: no audio files, or none with a caption.
     """
@@ -136,14 +136,14 @@ def _of_folders(root: Path, files: Sequence[Path], group: str | None) -> OwnClip
         )
     if kinds and not any(map(str.isalpha, "".join(kinds))):
         raise UserError(
-            f"{root}: the clips are in folders of numbers, such as '{kinds[0]}', which do not say what is heard; name "
+            f"{root}: the clips are in folders of numbers, such as '{kinds[0]}', which do not describe a sound; name "
             "a table of captions behind the folder"
         )
     if not captioned:
         tables = [p.name for p in sorted(root.iterdir()) if p.suffix.lower() in (".csv", ".tsv", ".txt")]
         hint = f"; is {tables[0]} the table?" if tables else ""
         raise UserError(
-            f"{root}: the clips are in no folders that say what is heard, and no table is given{hint}; name a table of "
+            f"{root}: the clips are in no folders named by what is heard, and no table is given{hint}; name a table of "
             "captions behind the folder"
         )
     paths = [file.relative_to(root).as_posix() for file in captioned]
@@ -156,12 +156,12 @@ def _of_folders(root: Path, files: Sequence[Path], group: str | None) -> OwnClip
 
 
 def _recordings(captioned: Sequence[Path], lines: list[str]) -> dict[Path, str]:
-    """The recording of each clip whose name tells it; `lines` gets one more where several clips share one."""
+    """Return the recording of each clip, from its name; append a line to `lines` where several clips share one."""
     groups = recordings_of(captioned)
     recordings = Counter(groups.values())
     if recordings and max(recordings.values()) > 1:
         lines.append(
-            f"recordings: {len(groups)} clips are cut from {len(recordings)}, as their names say; those of one stay in "
+            f"recordings: {len(groups)} clips are cut from {len(recordings)}, by their names; those of one are in "
             "one split"
         )
     return groups

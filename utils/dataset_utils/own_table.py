@@ -1,4 +1,4 @@
-"""A table of captions as somebody wrote it down: which columns hold the file, the captions, the group."""
+"""A table of captions of any layout: find the columns of the file, the captions, the group."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OwnTable:
 
     Attributes:
         rows: those with a caption.
-        refused: those without one, and those whose fields cannot be told apart.
+        refused: those without one, and those whose fields are ambiguous.
         understood: one line on the columns and the repairs.
     """
 
@@ -68,7 +68,7 @@ def read_own_table(path: Path, group: str | None, names_a_file: Callable[[str], 
     Args:
         path: of the table.
         group: the column whose equal values belong together; None: `group`, `src_file`, ... where there is one.
-        names_a_file: whether a text is the name of a clip; it tells where a row starts if a caption breaks the rules.
+        names_a_file: whether a text is the name of a clip; it decides where a row starts if quotes are broken.
     Raises:
         UserError: no table in UTF-8, no column of files or of captions, or no column `group`.
     """

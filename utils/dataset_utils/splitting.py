@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# Cuts of one recording, as their names tell: ESC-50's `1-187207-A` (fold, Freesound id, take), and clips of YouTube
-# with the id, start and end of AudioSet. Names such as `dog_1` tell nothing: every dog would be one recording.
+# Cuts of one recording, by their names: ESC-50's `1-187207-A` (fold, Freesound id, take), and clips of YouTube
+# with the id, start and end of AudioSet. Names such as `dog_1` do not count: every dog would be one recording.
 _TAKE = re.compile(r"(?:^|.*\D)(\d-\d+)-[A-Z]")
 _SEGMENT = re.compile(r"Y?([\w-]{11})_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)")
 _LONGEST_SEGMENT_S = 10
@@ -41,7 +41,7 @@ def _digest(file: Path) -> str:
 
 
 def recording_of(name: str) -> str | None:
-    """The recording that a clip is cut from, where its file name tells; None where it does not.
+    """The recording that a clip is cut from, from its file name; None where that names none.
 
     Args:
         name: of the file, with or without folders and extension.
@@ -61,7 +61,7 @@ def recording_of(name: str) -> str | None:
 
 
 def recordings_of(files: Iterable[Path]) -> dict[Path, str]:
-    """The files that are cut from a recording, as their names tell, each with its recording."""
+    """The files that are cut from a recording, by their names, each with its recording."""
     return {file: recording for file in files if (recording := recording_of(file.name))}
 
 

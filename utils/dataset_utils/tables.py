@@ -184,7 +184,7 @@ def _known_clips(data: CaptionDataSpec, split: str) -> dict[str, Clip]:
 
 
 def _failed_since(data: CaptionDataSpec, split: str) -> set[str]:
-    """Return the fids of clips that the next stage could not decode, whose message tells users to run this again."""
+    """Return the fids of clips that the next stage could not decode, whose message advises users to run this again."""
     try:
         return {cells[0] for _, cells in strict_rows(data.logmels_failed(split)) if cells}
     except ArtefactError:  # there is none

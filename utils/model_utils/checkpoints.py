@@ -55,7 +55,7 @@ def write_checkpoint(
         folder: of this checkpoint alone.
         state: tensors and plain values; must hold `epoch`.
         metrics: of this epoch.
-        selection: which of them says how good it is.
+        selection: the metric by which checkpoints are ranked.
     """
     with replacing(folder / STATE_FILE) as beside:
         save_file({"format_version": FORMAT_VERSION, **state}, beside)
@@ -192,7 +192,7 @@ def check_fits(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], checkp
     problems = key_problems(wanted, state)
     if problems:
         raise ArtefactError(
-            f"{checkpoint}: does not fit the model that the features here ask for: {problems}; the features have "
+            f"{checkpoint}: does not fit the model for these features: {problems}; the features have "
             "another width than in training: make them again as they were, or train again under another experiment"
         )
     for name, tensor in wanted.items():

@@ -20,7 +20,7 @@ def choose_device(name: DeviceName, precision: Precision) -> torch.device:
     """The device to train on.
 
     Raises:
-        UserError: cuda is asked for and there is none, or fp16 without it.
+        UserError: cuda is set and there is none, or fp16 without cuda.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("training.device: cuda, but torch finds no GPU here; use auto or cpu, or install a CUDA build")

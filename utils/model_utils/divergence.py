@@ -1,4 +1,4 @@
-"""Whether training is still finite, looked at often enough to lose little and seldom enough to cost nothing."""
+"""Whether loss and weights are still finite, checked often enough to lose little and rarely enough to cost nothing."""
 
 from __future__ import annotations
 

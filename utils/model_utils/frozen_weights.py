@@ -1,7 +1,7 @@
 """Frozen pretrained networks in checkpoints: where they come from and a digest, in place of their weights.
 
-Frozen is a module whose `frozen_source` says where its weights can be had again, and no parameter of which learns;
-`models.frozen.hold.freeze` sets it. Weights that are nowhere else are saved like those that learn.
+A module is frozen if its `frozen_source` names the file or model of its weights, and none of its parameters is trained;
+`models.frozen.hold.freeze` sets it. Weights without such a source are saved like trained ones.
 """
 
 from __future__ import annotations

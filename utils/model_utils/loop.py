@@ -29,7 +29,7 @@ from utils.model_utils.saved_state import check_optimizer_state, check_sections
 from utils.model_utils.task_protocol import Loader, Task
 from utils.model_utils.training_spec import Best, Selection, TrainingSpec
 
-# How often a long epoch says where it stands.
+# Time between two lines of progress in a long epoch.
 _HEARTBEAT_S = 30.0
 
 # (metrics of the epoch, a function that writes its checkpoint into a folder)
@@ -73,7 +73,8 @@ class Fit:
         self.best = Best(training.mode)
         self._stop_watch = training.early_stop_watch or training.select_on
         self._stop = Best(training.mode_of(self._stop_watch), training.early_stop_threshold)
-        seed_everything(training.seed)  # whatever was drawn to build the task, the run goes on the same
+        # again: building the task may have drawn numbers, and their count must not change the run
+        seed_everything(training.seed)
 
     def restore(self, folders: Sequence[Path]) -> None:
         """Go on from the newest checkpoint that is whole; `folders` are oldest first.
@@ -150,7 +151,7 @@ class Fit:
 
         Args:
             report: called after every epoch.
-            config: the run's settings, kept in every checkpoint.
+            config: the run's settings, stored in every checkpoint.
         """
         selection = Selection(self.training.select_on, self.training.mode)
         while self.epoch < self.training.epochs and not self._stalled():

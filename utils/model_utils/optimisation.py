@@ -16,7 +16,7 @@ from utils.model_utils.parameter_groups import GroupSpec, NamedParameters, param
 class AdamSpec(Spec):
     """`optimizer: {name: Adam}`."""
 
-    moments: ClassVar[int] = 2  # tensors that it keeps for each parameter
+    moments: ClassVar[int] = 2  # tensors of state for each parameter
 
     name: Literal["Adam"]
     lr: float = Field(1e-3, gt=0, le=10)
@@ -32,7 +32,7 @@ class AdamSpec(Spec):
 class AdamWSpec(Spec):
     """`optimizer: {name: AdamW}`."""
 
-    moments: ClassVar[int] = 2  # tensors that it keeps for each parameter
+    moments: ClassVar[int] = 2  # tensors of state for each parameter
 
     name: Literal["AdamW"]
     lr: float = Field(1e-3, gt=0, le=10)
@@ -57,7 +57,7 @@ class SGDSpec(Spec):
 
     @property
     def moments(self) -> int:
-        """Tensors that it keeps for each parameter."""
+        """Tensors of state for each parameter."""
         return 1 if self.momentum else 0
 
     def build(self, parameters: NamedParameters) -> Optimizer:
@@ -87,7 +87,7 @@ class Schedule:
             self._after_epoch.step(value)
 
     def follow(self) -> bool:
-        """Set the learning rates to what the schedule says of this step, where it is planned over all steps.
+        """Set the learning rates to the schedule's value at this step, where the schedule covers all steps.
 
         After loading a state whose plan was over another number of steps. Returns whether there is such a plan.
         """

@@ -27,13 +27,13 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: Any, checkpoint: Path) -> None:
-    """Put every random generator back to a saved state; says so where the GPUs' states do not fit the GPUs here.
+    """Restore every random generator; print a line where the saved states do not fit the GPUs of this machine.
 
     Args:
         state: what `random_state` gave.
         checkpoint: its path, for messages.
     Raises:
-        ArtefactError: it is not such a state.
+        ArtefactError: the state is broken.
     """
     try:
         torch.set_rng_state(state["torch"])

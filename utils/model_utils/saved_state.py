@@ -1,6 +1,6 @@
 """Whether the state in a checkpoint is that of a run, before any of it is loaded.
 
-torch's own `load_state_dict` takes whatever has the right number of entries, and a wrong one fails epochs later or in
+torch's own `load_state_dict` accepts any state with the right number of entries; a wrong one fails epochs later, or in
 a traceback. Here each section is compared with what the run itself would save.
 """
 
@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from utils.cli_utils import ArtefactError
 
-# What each optimizer keeps for a parameter; all but `step` has the parameter's own shape.
+# The state of each optimizer for a parameter; all but `step` has the parameter's own shape.
 _MOMENTS = {"Adam": {"step", "exp_avg", "exp_avg_sq"}, "AdamW": {"step", "exp_avg", "exp_avg_sq"}}
 _MOMENTUM = {"momentum_buffer"}
 
@@ -82,7 +82,7 @@ def _moments_problem(optimizer: Optimizer, moments: Any) -> str:
         if not isinstance(found, dict) or found.keys() != names:
             return f"parameter {number} has no {', '.join(sorted(names))}"
         for name, value in found.items():
-            if value is None and names == _MOMENTUM:  # SGD without momentum keeps none
+            if value is None and names == _MOMENTUM:  # SGD without momentum has none
                 continue
             shape = () if name == "step" else tuple(parameters[number].shape)
             if not isinstance(value, Tensor) or tuple(value.shape) != shape or not value.is_floating_point():

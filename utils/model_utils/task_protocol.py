@@ -1,4 +1,4 @@
-"""The five questions that the loop asks a task; it never asks which task it has."""
+"""The five methods that the training loop calls on a task; it does not depend on any task."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class TrialCheckpoint(NamedTuple):
 def checkpoint_folders(trial: Path) -> list[Path]:
     """The finished checkpoints of a trial by epoch, oldest first; one whose facts are broken comes last.
 
-    Names do not tell: a resumed trial may number its checkpoints from an earlier one on. Of an epoch that was
+    Not by name: a resumed trial may number its checkpoints from an earlier one on. Of an epoch that was
     repeated, since its checkpoint was broken, the one written later comes later.
     """
     found = _folders_with(FACTS_FILE, trial, "checkpoint_")
@@ -87,7 +87,7 @@ def read_end(trial: Path) -> TrialEnd | None:
         held = read_json(path)
         end = TrialEnd(held["reason"], int(held["epoch"]), str(held["message"]))
     except (ValueError, LookupError, TypeError, OverflowError) as error:
-        raise ArtefactError(f"{path}: does not say how a trial has ended; remove it: the trial goes on") from error
+        raise ArtefactError(f"{path}: does not name how a trial has ended; remove it: the trial goes on") from error
     if end.reason not in get_args(Reason):
         reasons = ", ".join(get_args(Reason))
         raise ArtefactError(f"{path}: reason is {end.reason!r}, expected one of {reasons}; remove it: it goes on")
@@ -190,17 +190,17 @@ def _named(folders: Sequence[Path], name: str, what: str) -> Path:
 
 
 def _ranked(trial: Path) -> list[CheckpointFacts]:
-    """The checkpoints of a trial, the best first, by what their own facts say that they are chosen by."""
+    """Return the checkpoints of a trial, the best first, by the metric in their own facts."""
     facts: dict[int, CheckpointFacts] = {}
     for folder in checkpoint_folders(trial):
         try:
             found = read_facts(folder)
         except ArtefactError as error:
-            print(f"passed over: {error}")
+            print(f"skipped: {error}")
         else:
             if found.selection is None and found.metrics:
                 raise ArtefactError(
-                    f"{folder / FACTS_FILE}: does not say which metric is chosen by, and whether higher is better: an "
+                    f"{folder / FACTS_FILE}: does not name the metric of its rank, nor whether higher is better: an "
                     f"earlier version wrote it; move {trial} away, or train again: {make('training', '--fresh')}"
                 )
             facts[found.epoch] = found  # a repeated epoch counts as it was written last
@@ -208,12 +208,12 @@ def _ranked(trial: Path) -> list[CheckpointFacts]:
 
 
 def _first_whole(candidates: Sequence[CheckpointFacts]) -> CheckpointFacts | None:
-    """The best of some checkpoints whose state is as it was written; says which were passed over."""
+    """Return the best of some checkpoints whose state is intact; print which were skipped."""
     for facts in sorted(candidates, key=lambda facts: facts.rank):  # stable: of equal ones, the earlier trial
         try:
             check_whole(facts.folder)
         except ArtefactError as error:
-            print(f"passed over, though better than the next: {error}")
+            print(f"skipped, though better than the next: {error}")
         else:
             return facts
     return None

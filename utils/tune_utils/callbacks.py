@@ -24,7 +24,7 @@ ERROR_FILE = "error.txt"
 
 
 class Recorder:
-    """Keeps the files of the trials: params.json, result.json, progress.csv, events, ended.json, error.txt.
+    """Writes the files of the trials: params.json, result.json, progress.csv, events, ended.json, error.txt.
 
     Args:
         experiment: what the trials share.
@@ -50,7 +50,7 @@ class Recorder:
         self._time_left = TimeLeft(
             {name: 0 if name in ended else epochs_of(experiment, trials[name]) - done[name] for name in trials}
         )
-        self._has_chance = True  # said once, beside the first epoch of all
+        self._has_chance = True  # printed once, with the first epoch of any trial
         self._events: dict[str, Any] = {}
 
     def start(self, name: str) -> None:
@@ -111,7 +111,7 @@ class Recorder:
         return f", {'at most' if may_stop else 'about'} {in_words(seconds)} left"
 
     def end(self, name: str) -> None:
-        """A trial has ended by itself, was stopped early, or has diverged."""
+        """Write the files of a trial that has trained all its epochs, was stopped early, or has diverged."""
         folder = self._experiment.folder / name
         if read_end(folder) is None:
             settings = settings_of(self._experiment, self._trials[name])
@@ -152,7 +152,7 @@ def mark_end(trial: Path, settings: Mapping[str, Any], stopped_by: str | None) -
     Args:
         trial: its folder.
         settings: of the trial.
-        stopped_by: which early stopping has ended it; None: it has ended by itself.
+        stopped_by: the early stopping that ended it; None: it has trained all its epochs, or its own patience ran out.
     """
     newest = max(read_rows(trial), default=0)
     if newest >= value_at(settings, EPOCHS):

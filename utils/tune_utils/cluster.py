@@ -21,7 +21,7 @@ _ANSWER_S = 5.0
 
 @contextlib.contextmanager
 def joined_environment(address: str) -> Iterator[None]:
-    """Ray sends its token only to clusters that it has found by itself; here, also to one that asks for it."""
+    """Send the token also to a cluster at an explicit address; Ray sends it only where it found the cluster itself."""
     forget_token()
     values = {}
     if (found := _host_and_port(address)) is not None:
@@ -35,7 +35,7 @@ def joined_environment(address: str) -> Iterator[None]:
                 forget_token()
                 if _refuses(*found):
                     raise UserError(
-                        f"ray.address: the cluster at {address} asks for its token: copy ~/.ray/auth_token of the "
+                        f"ray.address: the cluster at {address} requires its token: copy ~/.ray/auth_token of the "
                         "machine where it was started here, or give it by RAY_AUTH_TOKEN_PATH=FILE or "
                         "RAY_AUTH_TOKEN=TEXT, with RAY_AUTH_MODE=token"
                     )
@@ -45,7 +45,7 @@ def joined_environment(address: str) -> Iterator[None]:
 
 
 def _host_and_port(address: str) -> tuple[str, int] | None:
-    """Where an address leads; None where Ray alone can tell, such as ray://HOST:PORT.
+    """Parse an address; None for those that only Ray can resolve, such as ray://HOST:PORT.
 
     Raises:
         UserError: it is `auto`, and no cluster runs on this machine.
@@ -74,7 +74,7 @@ def _refuses(host: str, port: int) -> bool:
         with contextlib.closing(channel):
             stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
             stub.GetClusterId(messages.GetClusterIdRequest(), timeout=_ANSWER_S)
-    except AuthenticationError:  # the environment asks for a token, and there is none
+    except AuthenticationError:  # the environment requires a token, and there is none
         return True
     except grpc.RpcError as error:
         return bool(error.code() == grpc.StatusCode.UNAUTHENTICATED)

@@ -9,7 +9,7 @@ from utils.cli_utils import check_free_disk
 from utils.model_utils.trials import checkpoint_folders, read_end
 from utils.tune_utils.spec import Experiment
 
-_BESIDE = 2  # the last checkpoint is kept besides the best, and a new one is written before an old one is removed
+_BESIDE = 2  # besides the best: the last checkpoint, and a new one, which is written before an old one is removed
 
 
 def check_disk(experiment: Experiment, *, fresh: bool) -> None:
@@ -17,7 +17,7 @@ def check_disk(experiment: Experiment, *, fresh: bool) -> None:
 
     Args:
         experiment: with the size of one checkpoint.
-        fresh: start again: what is in the folder is moved aside, and stays on the disk.
+        fresh: start again: the old folder is moved aside, and still takes its space.
     Raises:
         UserError: it has not.
     """

@@ -85,7 +85,7 @@ def _other_seed(experiment: Experiment, draw: Draw, repetition: int) -> Draw:
 
 
 def _position(run: Mapping[str, Any], key: str) -> tuple[int, ...]:
-    """Where a key stands in the settings: values are drawn in that order."""
+    """Return the position of a key in the settings: values are drawn in that order."""
     position = []
     section: Any = run
     for part in key.split("."):

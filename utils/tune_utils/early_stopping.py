@@ -1,4 +1,4 @@
-"""Which trials are stopped early: ASHA and the plateau stopper, asked by the names of the trials.
+"""Which trials are stopped early: ASHA and the plateau stopper, by names of trials.
 
 Both decide by what has been reported before, in order of arrival. A resumed search hands them the recorded rows again
 and then decides as one that was never interrupted.
@@ -16,7 +16,7 @@ from utils.tune_utils.spec import RaySpec
 
 
 class EarlyStopping:
-    """Says after each epoch whether a trial goes on.
+    """Decides after each epoch whether a trial goes on.
 
     Args:
         spec: the `ray:` block.

@@ -25,8 +25,8 @@ from utils.tune_utils.spec import Experiment
 EXPERIMENT_FILE = "experiment.json"
 UNSAVED = ".checkpoint-"  # prefix of the folders where trials write a checkpoint before it takes its name
 
-# What may change between a run and its resume: where things lie and what the work may use, never what is learnt, but
-# that training.epochs may be raised. Data in another place must be the same data: their digest is compared.
+# What may change between a run and its resume: paths and resources, but no setting that changes what is learnt,
+# except that training.epochs may be raised. Data in another place must be the same data: their digest is compared.
 MOVABLE_KEYS = (
     "output_root",
     "data.root",
@@ -89,7 +89,7 @@ def prepare_folder(experiment: Experiment, *, resume: bool) -> bool:
 
 
 def _refuse_links(folder: Path) -> None:
-    """Refuse trials that lie elsewhere: a folder from somebody else could have this program write anywhere."""
+    """Refuse symbolic links: an experiment folder of another user could make this program write anywhere."""
     for path in sorted(folder.iterdir()):
         if path.is_symlink() and path.is_dir():
             raise UserError(f"{path}: is a link to another folder; put the folder itself in its place, or --fresh")
@@ -154,7 +154,7 @@ def is_finished(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Hold an experiment for this process alone; a file system without locks lets everybody in.
+    """Hold an experiment for this process alone; without effect on a file system without locks.
 
     Raises:
         UserError: another process trains it.

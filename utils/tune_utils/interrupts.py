@@ -1,4 +1,4 @@
-"""Signals that ask a search to end: the same clean end for all of them, whoever else handles them."""
+"""Signals that end a search: the same clean end for all of them, also where Ray has handlers of its own."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Trials under Ray Tune: run those that have not ended, say what came out.
+"""Trials under Ray Tune: run those that have not ended, print the results.
 
 Ray decides which trial runs where. Everything that has to outlive it - which trials there are, what they have
-reported, their checkpoints, which of them have ended - lies in plain files, so that a resumed experiment is a new
+reported, their checkpoints, which of them have ended - is in plain files, so that a resumed experiment is a new
 search over the trials that are left.
 """
 
@@ -58,7 +58,7 @@ def launch(experiment: Experiment, fit_of: FitOf, *, resume: bool, fresh: bool) 
 
 
 def _folders(experiment: Experiment) -> tuple[Path, Path]:
-    """Where the experiment lies, and where relative paths begin: absolute, once, for processes that start elsewhere."""
+    """Return the experiment's folder and the working directory as absolute paths: Ray's workers start elsewhere."""
     return experiment.folder.absolute(), Path.cwd()
 
 
@@ -151,7 +151,7 @@ def _tuner(
 
 
 def _conclude(experiment: Experiment, failed: dict[str, str]) -> bool:
-    """Say what came out; mark the experiment as finished when every trial has ended, and say whether it has.
+    """Print the results; mark the experiment as finished when every trial has ended, and return whether it has.
 
     Raises:
         UserError: trials failed, or every one has diverged.
@@ -163,7 +163,7 @@ def _conclude(experiment: Experiment, failed: dict[str, str]) -> bool:
             f"{len(failed)} of {len(trials)} trials failed: {'; '.join(sorted(set(failed.values())))}; details in "
             f"{first}; repair the cause, then: {make('training', '--resume')}"
         )
-    if any(read_end(experiment.folder / name) is None for name in trials):  # Ray Tune was asked to end, not by us
+    if any(read_end(experiment.folder / name) is None for name in trials):  # Ray Tune was interrupted
         return False
     write_record(experiment, finished=True)
     write_overview(experiment, trials)
@@ -171,7 +171,7 @@ def _conclude(experiment: Experiment, failed: dict[str, str]) -> bool:
     print(*diverged, sep="\n", end="\n" if diverged else "")
     if len(diverged) == len(trials):
         raise UserError(
-            f"{experiment.folder}: every trial has diverged; change the settings as said above, then start again: "
+            f"{experiment.folder}: every trial has diverged; change the settings named above, then start again: "
             f"{make('training', '--fresh')}"
         )
     return True

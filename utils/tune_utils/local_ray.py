@@ -22,9 +22,9 @@ _OBJECT_STORE_BYTES = 128 * 2**20  # trials pass no large objects; Ray would tak
 
 @contextlib.contextmanager
 def local_environment(folder: Path) -> Iterator[None]:
-    """Where Ray's processes put temporary files, and the token that keeps other users out of a Ray of our own.
+    """Set the temporary folder of Ray's processes, and a token that keeps other users out of this Ray.
 
-    Left to itself, Ray writes a token into the home folder, which every later cluster then asks for.
+    Without this, Ray writes a token into the home folder, which every later cluster then requires.
     """
     tempfile.gettempdir()  # this process goes on using the folder that it has, which outlives the search
     values = {"TMPDIR": str(folder)}

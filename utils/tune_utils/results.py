@@ -53,7 +53,8 @@ class Results:
         rows, epoch = self._rows[trial], int(metrics["epoch"])
         if epoch not in rows:
             self._arrived += 1
-        arrival = rows.get(epoch, {}).get(ARRIVAL, self._arrived)  # what was decided at the time stays decided
+        # a repeated epoch has its old place in the order of all reports: early stopping replays them in it
+        arrival = rows.get(epoch, {}).get(ARRIVAL, self._arrived)
         row = {**metrics, ARRIVAL: arrival, "time": datetime.now(UTC).isoformat(timespec="seconds")}
         follows = all(known < epoch and _columns([old]) == _columns([row]) for known, old in list(rows.items())[-1:])
         rows[epoch] = row
@@ -71,8 +72,8 @@ class Results:
 def repair_rows(folder: Path, trials: Iterable[str]) -> list[Reported]:
     """Make the rows of every trial whole after a kill.
 
-    A line cut short goes. An epoch whose checkpoint stands on disk, but whose row had not arrived yet, takes its row
-    from the checkpoint. Rows of an earlier version of this program are numbered by their time.
+    A truncated line is dropped. An epoch that has a checkpoint, but no row yet, takes its row from the
+    checkpoint. Rows of an earlier version of this program are numbered by their time.
 
     Returns:
         All rows in order of arrival.
@@ -114,7 +115,7 @@ def _only_in_checkpoints(trial: Path, known: Mapping[int, Row]) -> list[tuple[fl
     for checkpoint in checkpoint_folders(trial):
         try:
             facts = read_facts(checkpoint)
-        except ArtefactError:  # the trial itself says so when it restores
+        except ArtefactError:  # the trial itself reports it when it restores
             continue
         if facts.epoch not in known and number(facts.metrics, "epoch") == facts.epoch:
             written = datetime.fromtimestamp(checkpoint.stat().st_mtime, UTC)

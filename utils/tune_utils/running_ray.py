@@ -23,7 +23,7 @@ _RAY_SETTINGS = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are reported in one line, and whole in error.txt
     "RAY_AIR_NEW_OUTPUT": "0",  # its summary would repeat ours
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own rows reach the disk as they come
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # nobody reads Ray's own state of the experiment
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Ray's own state of the experiment is not used
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
@@ -48,7 +48,7 @@ def running_ray(spec: RaySpec, experiment: Path) -> Iterator[Path]:
     with ray_settings(), scratch_folder() as scratch:
         import ray
 
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # its warnings are about files that nobody reads
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # its warnings are about files that are not used
         try:
             if spec.address is None:
                 with local_environment(scratch):

@@ -1,7 +1,7 @@
-"""The temporary folder of a search: everything that Ray writes lies in it, and nothing of it outlives the search.
+"""The temporary folder of a search: Ray writes into it alone, and it is removed with the search.
 
 A process that is killed cannot tidy up. So each folder holds a lock, which ends with the process that made it, and
-every search first removes the folders of this user whose lock nobody holds any more.
+every search first removes the folders of this user whose lock is free.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _locked(folder: Path) -> int:
     """Lock a new folder for as long as this process lives; the lock appears with its name when it is held."""
     beside = folder / f".{_LOCK}"
     handle = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    with contextlib.suppress(OSError):  # a file system without locks: nobody else's search will take it for abandoned
+    with contextlib.suppress(OSError):  # without locks, other searches cannot take it for abandoned either
         fcntl.flock(handle, fcntl.LOCK_EX)
         beside.rename(folder / _LOCK)
     return handle

@@ -1,4 +1,4 @@
-"""What the YAML says of trials: the distributions of `search:` and the `ray:` block."""
+"""The YAML blocks on trials: the distributions of `search:`, and `ray:`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Distribution(Spec):
         return next(iter(given.items()))
 
     def extremes(self) -> list[Any]:
-        """Values that a Spec must accept: each one of a list, both ends of a range, and what may lie between."""
+        """Values that a Spec must accept: each one of a list, both ends of a range, and special values between them."""
         name, values = self.only()
         if name in _LISTS:
             return values
@@ -141,5 +141,5 @@ def check_resources(spec: RaySpec, machines: Sequence[Machine]) -> None:
 
 
 def trial_device(device: DeviceName, spec: RaySpec) -> DeviceName:
-    """Where a trial computes: `auto` is the CPU for one that asks for no GPU, since Ray no longer hides the GPUs."""
+    """Return the device of a trial: `auto` is the CPU if `gpus_per_trial` is 0, since Ray no longer hides the GPUs."""
     return "cpu" if device == "auto" and spec.gpus_per_trial == 0 else device

@@ -28,7 +28,7 @@ class TimeLeft:
         self._seconds.setdefault(trial, []).append(epoch_s)
 
     def end(self, trial: str) -> None:
-        """A trial has ended, whatever was left of it."""
+        """Count no more epochs for a trial: it has ended, early or not."""
         self._left[trial] = 0
         if trial in self._running:
             self._running.remove(trial)

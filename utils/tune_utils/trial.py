@@ -45,7 +45,7 @@ def train_trial(config: dict[str, Any], start: TrialStart) -> None:
     enter(start.directory, start.folder)
     settings = json.loads(config["trial"]["settings"])
     folder = start.folder / config["trial"]["name"]
-    torch.set_num_threads(start.spec.cpus_per_trial)  # where a trial asks for one CPU, Ray sets OMP_NUM_THREADS to 1
+    torch.set_num_threads(start.spec.cpus_per_trial)  # Ray sets OMP_NUM_THREADS itself only for trials of one CPU
     placed = copy.deepcopy(settings)  # checkpoints keep the settings as they were given
     set_key(placed, "training.device", trial_device(value_at(settings, "training.device"), start.spec))
     fit = start.fit_of(placed)

@@ -1,4 +1,4 @@
-"""Whether an experiment is still in the middle, as its files tell; what stage 3 says before it uses the best so far."""
+"""Whether an experiment has unfinished trials, from its files; stage 3 prints it before it uses the best so far."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from utils.tune_utils.folder import EXPERIMENT_FILE, is_finished
 
 
 def describe_unfinished(experiment: Path, trial: str | None = None) -> str | None:
-    """Say in one line how far an experiment has come.
+    """Describe in one line how far an experiment has come.
 
     Args:
         experiment: runs/<experiment>.

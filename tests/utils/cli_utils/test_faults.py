@@ -88,7 +88,7 @@ def test_no_log_replaces_another_and_none_is_lost(capsys, tmp_path, monkeypatch)
         main([])
     printed = capsys.readouterr().err
     assert "in divide\n    return 1 / 0" in printed
-    last = "error: this is a fault of the program: ZeroDivisionError: division by zero; the traceback stands above;"
+    last = "error: this is a fault of the program: ZeroDivisionError: division by zero; the traceback is above;"
     assert printed.splitlines()[-1].startswith(last)
 
 

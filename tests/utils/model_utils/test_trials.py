@@ -141,7 +141,7 @@ def test_a_broken_best_checkpoint_is_told(tmp_path, capsys):
     write(tmp_path, "trial_00000", "mAP@10", [0.4, 0.3])
     (tmp_path / "trial_00000" / "checkpoint_000000" / "checkpoint.json").write_text("{}")
     assert find_trial(tmp_path).checkpoint.epoch == 2
-    assert "passed over: " in capsys.readouterr().out
+    assert "skipped: " in capsys.readouterr().out
 
 
 def truncate(folder):
@@ -156,7 +156,7 @@ def test_a_truncated_best_checkpoint_gives_way_to_the_next_best(tmp_path, capsys
     found = find_trial(tmp_path)
     assert (found.folder.name, found.checkpoint.epoch, found.is_best) == ("trial_00001", 1, True)
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"passed over, though better than the next: {tmp_path}/trial_00000/checkpoint_000001")
+    assert line.startswith(f"skipped, though better than the next: {tmp_path}/trial_00000/checkpoint_000001")
     assert "truncated or changed" in line
     found = find_trial(tmp_path, "trial_00000")
     assert (found.checkpoint.epoch, found.is_best) == (3, False)
@@ -184,7 +184,8 @@ def test_a_direction_that_was_not_noted_is_not_guessed(tmp_path):
         del facts["selection"]
         path.write_text(json.dumps(facts))
     with pytest.raises(
-        ArtefactError, match=r"checkpoint\.json: does not say .* whether higher is better: .*<make training --fresh>$"
+        ArtefactError,
+        match=r"checkpoint\.json: does not name .* nor whether higher is better: .*<make training --fresh>$",
     ):
         find_trial(tmp_path)
 

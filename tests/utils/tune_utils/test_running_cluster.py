@@ -140,5 +140,5 @@ def test_a_missing_or_wrong_token_is_told_at_once(cluster, tmp_path, monkeypatch
         with pytest.raises(UserError) as caught, running_ray(RaySpec(address=address), tmp_path):
             pass
         line = str(caught.value)
-        assert line.startswith(f"ray.address: the cluster at {address} asks for its token: copy ~/.ray/auth_token of")
+        assert line.startswith(f"ray.address: the cluster at {address} requires its token: copy ~/.ray/auth_token of")
         assert "RAY_AUTH_TOKEN_PATH=FILE or RAY_AUTH_TOKEN=TEXT, with RAY_AUTH_MODE=token" in line
