@@ -39,6 +39,15 @@ class Commands(NamedTuple):
         given = [] if args.conf == DEFAULT_CONF else ["--conf", str(args.conf)]
         return cls((*given, *(word for setting in args.set for word in ("--set", setting))), script_of)
 
+    @classmethod
+    def of_first_system(cls, conf: Sequence[str] = ()) -> Commands:
+        """Commands for where no run can be read that would say which system it is of.
+
+        Args:
+            conf: `--conf` and `--set`.
+        """
+        return cls(tuple(conf), lambda product: SYSTEMS[0].scripts[product])
+
     def line(self, script: str, *arguments: str) -> str:
         """The command line that runs a script on the same run."""
         return command_line(script, *self.conf, *arguments)
@@ -47,9 +56,15 @@ class Commands(NamedTuple):
         """The command line that makes a product of the same run."""
         return self.line(self.script_of(product), *options)
 
-    def with_conf(self, conf: Path) -> Commands:
-        """The same commands for the run of another file, such as a trial's params.json."""
-        return self._replace(conf=("--conf", str(conf)))
+    @classmethod
+    def of_file(cls, conf: Path, script_of: Callable[[Product], str]) -> Commands:
+        """Commands for the run of a file, such as a trial's params.json.
+
+        Args:
+            conf: the file.
+            script_of: of its run: another run's tables may be made by another script.
+        """
+        return cls(("--conf", str(conf)), script_of)
 
     @contextlib.contextmanager
     def completing(self) -> Iterator[None]:
@@ -90,4 +105,4 @@ def _commands_of(argv: Sequence[str] | None) -> Commands:
     try:
         return Commands.of(args, read_run(args.conf, args.set).script_of)
     except UserError:  # the YAML itself is what is wrong
-        return Commands.of(args, lambda product: SYSTEMS[0].scripts[product])
+        return Commands.of_first_system(Commands.of(args, str).conf)

@@ -19,6 +19,7 @@ from torch import nn
 from models.core import DualEncoderModel
 from models.exported import ExportedEncoder, read_exported
 from models.sounds import SoundInput, features_of_sounds
+from tasks.commands import Commands
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
 from tasks.retrieval.embedding import SoundEmbeddings, embed_batches
 from tasks.retrieval.encoder import AnyPath, RetrievalEncoder
@@ -28,6 +29,7 @@ from tasks.trained import CheckpointChoice, TrainedRun, find_trained_run
 from utils.audio_utils import log_mel
 from utils.model_utils import choose_device, find_trial
 from utils.model_utils.checkpoints import STATE_FILE
+from utils.model_utils.trials import PARAMS_FILE
 from utils.pretrained_utils import sha256
 
 _EXPORT = "write both files again: python -m postprocessing.export"
@@ -43,14 +45,20 @@ def load_encoder(path: AnyPath, *, trial: str | None = None, checkpoint: str | N
         trial: name of the trial's folder; None: the best. Of an experiment alone.
         checkpoint: name of the checkpoint's folder; None: the trial's best. Of an experiment alone.
     Raises:
-        UserError: there is no such run, trial or checkpoint, or a file of it or of its features is missing or broken.
+        UserError: there is no such run, trial or checkpoint, or a file of it or of its features is missing or broken;
+            the message names the command that repairs it.
     """
     path = Path(path).expanduser()
-    if path.suffix == ".json":
-        return _of_export(path)
-    run = parse_run(find_trial(path, trial, checkpoint).params, str(path))
-    trained = find_trained_run(run, CheckpointChoice(path, trial, checkpoint), DualEncoderRun)
-    return encoder_of(trained, trained_dual_encoder(trained))
+    with Commands.of_first_system().completing():
+        if path.suffix == ".json":
+            return _of_export(path)
+        found = find_trial(path, trial, checkpoint)
+    params = found.folder / PARAMS_FILE
+    run = parse_run(found.params, str(params))
+    with Commands.of_file(params, run.script_of).completing():
+        choice = CheckpointChoice(path, trial, checkpoint, conf=("--conf", str(params)))
+        trained = find_trained_run(run, choice, DualEncoderRun)
+        return encoder_of(trained, trained_dual_encoder(trained))
 
 
 def encoder_of(trained: TrainedRun[DualEncoderRun], task: DualEncoderTask) -> RetrievalEncoder:
@@ -62,8 +70,8 @@ def encoder_of(trained: TrainedRun[DualEncoderRun], task: DualEncoderTask) -> Re
     """
     weights = trained.trial.checkpoint.folder / STATE_FILE
     return RetrievalEncoder(
-        task.embedder.sounds,
-        task.embedder.texts,
+        trained.commands.completing()(task.embedder.sounds),
+        trained.commands.completing()(task.embedder.texts),
         out_dim=task.dual_encoder.out_dim,
         similarity=trained.run.criterion.similarity,
         kept_in=trained.trial.folder,

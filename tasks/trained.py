@@ -197,7 +197,7 @@ def find_trained_run(conf: RunSpec, choice: CheckpointChoice, kind: type[R]) -> 
     run = run_of_trial(trial.folder, conf, choice.changed, kind)
     split = split_name(run, choice.split)
     if run.data != conf.data:
-        commands = commands.with_conf(trial.folder / PARAMS_FILE)
+        commands = Commands.of_file(trial.folder / PARAMS_FILE, run.script_of)
     folder = trial.checkpoint.folder
     weights = weights_of(read_checkpoint(folder), folder)
     return TrainedRun(trial, run, split, weights, choice.arguments(), commands)

@@ -32,7 +32,7 @@ def run_behind(
         folder = _trial_behind(path, set())
         if folder is not None:
             run = run_of_trial(folder, conf, changed, DualEncoderRun)
-            return run, commands if run.data == conf.data else commands.with_conf(folder / PARAMS_FILE)
+            return run, commands if run.data == conf.data else Commands.of_file(folder / PARAMS_FILE, run.script_of)
     return conf, commands
 
 

@@ -208,3 +208,12 @@ def test_what_cannot_be_embedded_is_one_line(trained, experiment, files, tmp_pat
     write_sentence_encoder(trained / "encoder", seed=1)  # of the same name and width
     with pytest.raises(UserError, match="made the run's text vectors"):
         load_encoder(experiment).encode_text("rain")
+
+
+def test_an_error_names_the_command_for_the_trained_run(trained, experiment):
+    params = experiment / "trial_00000" / "params.json"
+    with pytest.raises(UserError, match=r"no-run does not exist; train first: python main\.py$"):
+        load_encoder("no-run")
+    (trained / "features" / "evaluation_text.csv").unlink()
+    with pytest.raises(UserError, match=f"write it: python -m preprocessing.clotho_dataset --conf {params}$"):
+        load_encoder(experiment)

@@ -56,6 +56,17 @@ def test_moved_data_are_found_with_set(elsewhere, capsys):
     assert run(compare.main, capsys, elsewhere, *arguments, "--set", f"data.features={moved}").code == 0
 
 
+def test_a_repair_is_by_the_scripts_of_the_run_behind_the_scores(prepared, capsys):
+    """The YAML is of data in Clotho's layout, the run of other data: their tables are made by different scripts."""
+    settings = ["data.own_dataset={captions: null, shares: [0.8, 0.1, 0.1], seed: 1, group: null}"]
+    trial = write_trial(run_of(prepared, *settings))
+    assert run(xmodal_scores.main, capsys, prepared).code == 0
+    (prepared / "features" / "evaluation_text.csv").unlink()
+    repair = f"python -m preprocessing.own_dataset --conf {trial / 'params.json'}"
+    assert repair in error_of(run(compare.main, capsys, prepared, *[str(trial)] * 2))
+    assert repair in error_of(run(xmodal_scores.main, capsys, prepared, "--run", str(trial.parent)))
+
+
 def test_ensembles_that_name_each_other_have_no_run(prepared):
     conf = run_of(prepared)
     for name, member in (("a", "b"), ("b", "a")):
