@@ -29,7 +29,7 @@ _RATE_HZ, _FFT_SIZE, _HOP_SAMPLES, _BANDS = 44_100, 2048, 1024, 96
 _HIGHEST = 9.457798957824707  # log-mel of all sounds that the network was trained on
 _BLOCK, _BLOCK_HOP = 100, 50  # log-mel frames: 2.3 s, overlapping by half
 _STRIDE = 8  # log-mel frames a frame of the network
-_FRAMES_AT_ONCE = 3200  # log-mel frames: the first layer's output is then 80 MB
+_FRAMES_AT_ONCE = 1600  # log-mel frames: the output of the first layer is then 40 MB
 
 
 class _ConvBlock(nn.Module):
