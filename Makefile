@@ -8,7 +8,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
 help:
 	@echo "make demo   the three moves on the embedded corpus, a few minutes on 2 cores"
-	@echo "make demo-clap  the same for audio vectors projected into text space; about 2 minutes after make demo"
+	@echo "make demo-clap  the same for a frozen pretrained encoder, projected into text space; at most 4 minutes after make demo"
 	@echo "make test   all tests;  make check   ruff, mypy, import-linter"
 	@echo "make bench  speed and memory, each beside a plain reference"
 

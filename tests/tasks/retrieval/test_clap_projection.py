@@ -158,11 +158,13 @@ def test_vectors_that_are_not_there_are_refused(clap):
 def test_the_yaml_of_the_task_is_a_run_and_so_is_its_audiocaps_block():
     text = (tiny.ROOT / "tasks" / "clap_projection.yaml").read_text(encoding="utf-8")
     run = parse_run(read_settings(tiny.ROOT / "tasks" / "clap_projection.yaml"), "clap_projection.yaml")
-    assert (run.experiment, run.model.out_dim, run.criterion.learnable_temperature) == ("demo-clap", None, True)
+    assert (run.experiment, run.model.out_dim, run.criterion.learnable_temperature) == ("demo-clap", None, False)
+    assert (run.data.audio_embeddings.model, run.model.audio_encoder.name) == ("package:aisfx", "MLPProjection")
     recipe = tiny.uncommented(text, "# experiment: audiocaps")
     audiocaps = parse_run(read_settings(tiny.ROOT / "tasks" / "clap_projection.yaml") | recipe, "the recipe")
     assert audiocaps.data.text_embeddings.model == "openai/clip-vit-base-patch32"
     assert audiocaps.data.audio_embeddings.model == "facebook/wav2vec2-base"
+    assert (audiocaps.model.audio_encoder.name, audiocaps.criterion.learnable_temperature) == ("AudioProjection", True)
     assert audiocaps.data.splits.names() == ["train", "val", "test"]
 
 
