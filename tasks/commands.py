@@ -36,7 +36,7 @@ class Commands(NamedTuple):
             args: the parsed arguments.
             script_of: of the run.
         """
-        given = [] if args.conf == DEFAULT_CONF else ["--conf", str(args.conf)]
+        given = [] if args.conf.absolute() == DEFAULT_CONF.absolute() else ["--conf", str(args.conf)]
         return cls((*given, *(word for setting in args.set for word in ("--set", setting))), script_of)
 
     @classmethod

@@ -25,6 +25,7 @@ from utils.config_utils import override
 from utils.weight_utils import read_weights
 
 NAMES = list(ENCODERS)
+PROJECT = Path(__file__).parents[2]
 ANOTHER = "name a PANNs checkpoint, or none to download CNN14: python -m preprocessing.cnn14_transfer --conf run.yaml"
 
 
@@ -32,6 +33,7 @@ ANOTHER = "name a PANNs checkpoint, or none to download CNN14: python -m preproc
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to stand in, with a conf.yaml whose features have 64 bands."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))  # the modules are found from here: lines name no other place
     tiny.write_conf(tmp_path).rename("run.yaml")
     return tmp_path
 

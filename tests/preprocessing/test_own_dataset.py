@@ -84,7 +84,8 @@ def test_a_folder_and_a_table_to_a_checked_run(here, capsys):
     assert "file names: 40 as they are" in printed
     for _ in range(3):  # the log-mels, the vectors of captions, training
         _, _, command = printed.rpartition("next: ")
-        _, *arguments = shlex.split(command.splitlines()[0])
+        *_, arguments = command.splitlines()[0].partition("python ")  # after the folder of the modules, if one is named
+        arguments = shlex.split(arguments)
         assert arguments[-2:] == ["--conf", "mine.yaml"]
         if arguments[0] == "-m":
             importlib.import_module(arguments[1]).main(arguments[2:])

@@ -4,33 +4,35 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from preprocessing.synthetic_corpus import __main__ as script
-from tasks import parse_run
 from tests import tiny
-from utils.data_utils.spec import SplitsSpec
+from utils.cli_utils import command_line
 
 REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """The root of a run whose YAML is left out: only `data.root` and `data.splits` matter here."""
-    settings = tiny.conf(tmp_path)
-    settings["data"]["root"] = str(tmp_path / "synthetic")
-    run = parse_run(settings, "conf.yaml")
-    monkeypatch.setattr(script, "load_run", lambda argv, parser, kind: (run, parser.parse_args(argv)))
-    return run.data.root
+    """The root of the run of a conf.yaml in the folder where the script runs."""
+    monkeypatch.chdir(tmp_path)
+    return write_conf(tmp_path)
+
+
+def write_conf(folder, **splits):
+    settings = tiny.conf(folder)
+    settings["data"] |= {"root": str(folder / "synthetic"), "splits": splits}
+    tiny.write_conf(folder, settings)
+    return folder / "synthetic"
 
 
 def test_writes_the_corpus_and_names_the_next_command(root, capsys):
     script.main(["--clips", "5", "--workers", "1"])
     out = capsys.readouterr().out
     assert f"{root}: wrote 5 clips with five captions each" in out
-    assert "next: python -m preprocessing.clotho_dataset" in out
+    assert f"next: {command_line('preprocessing.clotho_dataset')}\n" in out
     assert len(list(root.rglob("*.wav"))) == 5
     script.main(["--clips", "5", "--workers", "1"])
     assert "the corpus is reused" in capsys.readouterr().out
@@ -52,9 +54,8 @@ def test_bad_numbers_end_in_one_line(root, capsys, argv, message):
     assert not root.exists()
 
 
-def test_splits_must_differ(root, monkeypatch, capsys):
-    run = SimpleNamespace(data=SimpleNamespace(root=root, splits=SplitsSpec(eval="validation")))
-    monkeypatch.setattr(script, "load_run", lambda argv, parser, kind: (run, parser.parse_args(argv)))
+def test_splits_must_differ(root, capsys):
+    write_conf(root.parent, eval="validation")
     with pytest.raises(SystemExit):
         script.main([])
     assert "data.splits: found the folders development, validation, expected one for each" in capsys.readouterr().err

@@ -2,10 +2,14 @@
 
 import argparse
 import errno
+import os
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 
+import tasks
 from tasks import Commands, RunSpec, load_run
 from tests import tiny
 from utils.cli_utils import (
@@ -15,6 +19,7 @@ from utils.cli_utils import (
     command,
     command_line,
     disk_error_reason,
+    python,
 )
 
 
@@ -174,3 +179,27 @@ def test_lines_in_a_message_are_kept_for_bad_keys_alone(capsys):
     assert outcome(capsys, raising(ConfigError("x: 2 bad keys\n  a: 1\n  b: 2")))[1].count("\n") == 3
     forged = UserError("a\nerror: all is well\x1b[2K.wav: no such file")
     assert outcome(capsys, raising(forged)) == (2, "error: a\\nerror: all is well\\x1b[2K.wav: no such file\n")
+
+
+def test_a_line_runs_from_the_folder_where_it_is_printed(tmp_path, monkeypatch):
+    root = Path(tasks.__file__).parents[1]
+    tiny.write_conf(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    line = command_line("postprocessing.xmodal_scores", "--conf", "conf.yaml")
+    assert line == f"PYTHONPATH={root} {python()} -m postprocessing.xmodal_scores --conf conf.yaml"
+    ran = subprocess.run(f"{line} --help", shell=True, capture_output=True, text=True, timeout=240, check=False)
+    assert ran.returncode == 0, ran.stderr
+    monkeypatch.setenv("PYTHONPATH", f"/nowhere{os.pathsep}{root}")
+    assert command_line("a.b") == f"{python()} -m a.b"
+    monkeypatch.delenv("PYTHONPATH")
+    monkeypatch.chdir(root)
+    assert command_line("a.b") == f"{python()} -m a.b"
+
+
+def test_the_default_conf_is_not_repeated_however_it_is_spelled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny.write_conf(tmp_path)
+    for spelled in ("conf.yaml", "./conf.yaml", str(tmp_path / "conf.yaml")):
+        run, args = load_run(["--conf", spelled], argparse.ArgumentParser(), RunSpec)
+        assert Commands.of(args, run.script_of).line("main.py").endswith("main.py")
