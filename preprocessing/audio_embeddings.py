@@ -4,7 +4,7 @@
     python -m preprocessing.audio_embeddings --frames           <split>_audio_frames.hdf5, float16
     python -m preprocessing.audio_embeddings --pickle           also embeddings_<split>.pkl, with the texts' vectors
 
-Killed at any instant and run again, it goes on where it was; the file is the same as that of an uninterrupted run.
+If killed, it resumes when run again; the file is the same as that of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _FAILED = ["fid", "fname", "reason"]
 
 
 class EmbeddingJob(NamedTuple):
-    """What every split is embedded with."""
+    """The encoder and the settings that all splits are embedded with."""
 
     data: CaptionDataSpec
     encoder: FrozenAudioEncoder
@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def settings_of(encoder: FrozenAudioEncoder, layers: int | None, frames: bool, dtype: str) -> AudioEmbeddingSettings:
-    """What the file says of itself."""
+    """Collect the attributes of the file."""
     return AudioEmbeddingSettings(
         kind="frames" if frames else "vectors",
         model=encoder.name,
@@ -239,8 +239,8 @@ def write_embeddings(job: EmbeddingJob, split: str, clips: Sequence[Clip]) -> No
 def embed_missing(job: EmbeddingJob, parts: AudioEmbeddingParts, split: str, clips: Sequence[Clip]) -> dict[str, str]:
     """Embed the clips that are not on disk, part by part.
 
-    The parts are cut from all clips that the assembled file lacks, whatever parts there are already: so a run that was
-    killed computes the same batches as one that was not.
+    The clips are cut into parts before those on disk are skipped, so that a resumed run computes the same batches as an
+    uninterrupted one: in another batch, the last bits of an embedding can differ.
 
     Returns:
         fid -> reason of the clips that were refused, in table order.
@@ -277,7 +277,7 @@ def _embedded(
             else:
                 waves[clip.fid] = wave
         for fid, array in zip(waves, job.encoder.embed(list(waves.values()), job.frames, job.batch_size), strict=True):
-            with np.errstate(over="ignore"):  # told below
+            with np.errstate(over="ignore"):  # reported below
                 stored = array.astype(job.settings.dtype)
             if np.isfinite(stored).all():
                 yield fid, iter([stored])
@@ -287,7 +287,7 @@ def _embedded(
 
 
 def write_pickle(data: CaptionDataSpec, split: str, settings: AudioEmbeddingSettings, made_by: str) -> None:
-    """Write embeddings_<split>.pkl of the file that stands."""
+    """Write embeddings_<split>.pkl from the finished file of vectors."""
     pairs = _pairs_of(data, split, settings)
     notes = {"model": settings.model, "revision": settings.revision, "text_model": data.text_embeddings.model}
     path = place_of_pairs(data.pairs_made(split), notes)

@@ -2,7 +2,7 @@
 
     python -m preprocessing.audio_logmel
 
-Killed at any instant and run again, it goes on where it was; the file is the same as that of an uninterrupted run.
+If killed, it resumes when run again; the file is the same as that of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from utils.process_utils import all_cores, worker_pool
 from utils.report_utils import progress_bar
 
 SCRIPT = "preprocessing.audio_logmel"
-# Seconds of sound a part: a killed run loses at most this much a process.
+# Seconds of sound per temporary file: a killed run loses at most this much work per process.
 _PART_S = 600.0
 _FAILED = ["fid", "fname", "reason"]
 
 
 class LogMelJob(NamedTuple):
-    """What one process needs to write one part."""
+    """The clips of one temporary file, and what a process needs to compute their log-mels."""
 
     parts: LogMelParts
     clips: list[Clip]
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if failures:
         raise UserError(
             f"{len(failures)} clips could not be decoded, the first is {failures[0][1]}: {failures[0][2]}; the others' "
-            f"features are kept; leave these clips out: {make('tables')}"
+            f"features are saved; leave these clips out: {make('tables')}"
         )
     print(f"next: {commands.line(run.next_script(SCRIPT))}")
 
@@ -115,7 +115,7 @@ def write_log_mels(
 def run_jobs(
     jobs: Sequence[LogMelJob], split: str, clips: int, workers: int, *, quiet: bool = False
 ) -> list[tuple[str, str]]:
-    """Write the parts of `clips` clips on so many processes; returns fid and reason of those that failed."""
+    """Compute the log-mels of `clips` clips with `workers` processes; returns fid and reason of those that failed."""
     failed: list[tuple[str, str]] = []
     if jobs:
         prepare(jobs[0].front_end)
@@ -158,11 +158,11 @@ def _log_mel_blocks(job: LogMelJob, clip: Clip) -> Iterator[NDArray[np.float32]]
 
 
 def groups_of(clips: Sequence[Clip]) -> list[list[Clip]]:
-    """The clips in runs of about 600 seconds, a part each."""
+    """Cut the list of clips into groups of about 600 seconds, one temporary file each."""
     if not clips:
         return []
-    part = np.cumsum([clip.duration_s for clip in clips]) // _PART_S  # (clips,)
-    cuts = np.flatnonzero(np.diff(part)) + 1
+    group = np.cumsum([clip.duration_s for clip in clips]) // _PART_S  # (clips,)
+    cuts = np.flatnonzero(np.diff(group)) + 1
     return [[clips[i] for i in rows] for rows in np.split(np.arange(len(clips)), cuts)]
 
 

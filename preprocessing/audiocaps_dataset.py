@@ -10,8 +10,8 @@ Reads data.root, for each split of data.splits one of
                     <youtube_id>.* in <split>/, audio/<split>/, audio/ or data.root itself; or, where no other can be
                     meant, with a Y before it, its end behind it, in milliseconds: Y<id>.*, <id>_30.000_40.000.*, ...
 
-Columns may stand in any order, among others. Rows that break the rules are repaired and counted; what cannot be used,
-such as a row whose recording is missing, stands in <split>_rejected.csv.
+Columns may be in any order, and others are ignored. Malformed rows are repaired and counted; what cannot be used,
+such as a row whose recording is missing, is listed in <split>_rejected.csv.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def tsv_files(root: Path, rows: Sequence[TableRow]) -> list[Path | str]:
 
 
 def _why_unusable(name: str) -> str | None:
-    """Why a path of a table is not looked for; None for one that stays under data.root."""
+    """Say why a path of a table is refused; None for one under data.root."""
     if not name:
         return "no file is named"
     if name.startswith("/") or ".." in name.split("/"):
@@ -145,7 +145,7 @@ def _why_unusable(name: str) -> str | None:
 
 
 class _Folders:
-    """Which files lie where; each folder is listed once, so that no row costs a question to the disk."""
+    """The files of each folder; a folder is listed once, since a look-up on disk for every row is slow."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -184,7 +184,7 @@ def csv_files(root: Path, split: str, rows: Sequence[TableRow]) -> list[Path | s
     starts: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         starts[row.values["youtube_id"]].add(_start(row))
-    # what is the name of one row's clip is not guessed to be another's
+    # a file with exactly the name of one row's clip is not matched to another row
     own = {stem for row in rows for stem in [row.values["youtube_id"], *_own_stems(row)]} & by_stem.keys()
     segments = _segments(file for stem, file in by_stem.items() if stem not in own)
     found = [_csv_file(row, by_stem, segments, starts[row.values["youtube_id"]]) for row in rows]
@@ -235,7 +235,7 @@ def _csv_file(row: TableRow, by_stem: Mapping[str, Path], segments: _Segments, s
     return whole
 
 
-# YouTube id and start in seconds, or None where the name tells no start -> the files that can be meant
+# YouTube id and start in seconds, or None where the name has no start -> the files that match
 _Segments = dict[tuple[str, float | None], list[Path]]
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _START_AND_END = re.compile(rf"(.+)_{_NUMBER}_{_NUMBER}")
@@ -270,7 +270,7 @@ def _start(row: TableRow) -> str:
 
 
 def _without_row(root: Path, split: str, files: Sequence[Path], table: Path) -> list[Rejected]:
-    """What else lies in a folder that is this split's own, as its name says."""
+    """List the unused files of folders that have the split's name."""
     used = set(files)
     refused: list[Rejected] = []
     for folder in sorted({file.parent for file in files if file.parent.name == split and file.parent != root}):

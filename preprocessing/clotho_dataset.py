@@ -90,7 +90,7 @@ def read_captions(path: Path) -> tuple[list[RawCaption], list[Rejected]]:
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]], list[Rejected]]:
-    """The columns, the rows, and the rows with too many fields: a caption whose comma stands outside quotes."""
+    """The columns, the rows, and the rows with too many fields: a caption with a comma outside quotes."""
     table: list[tuple[int, list[str]]] = []  # line, fields
     line = 1
     try:
@@ -159,7 +159,7 @@ class OneFolder(NamedTuple):
 
 
 def _one_folder(data: CaptionDataSpec, given: OneFolder) -> dict[str, RawSplit]:
-    """Share out one folder and one CSV among the splits, by a hash of what a clip holds."""
+    """Assign the clips of one folder and one CSV to the splits, by a hash of each clip's content."""
     shares = dict(zip(_three_splits(data), given.shares, strict=True))
     folder = data.root / (given.audio or ".")
     existing_folder(folder, "--audio", "name the folder of the clips, relative to data.root")
@@ -177,7 +177,7 @@ def _one_folder(data: CaptionDataSpec, given: OneFolder) -> dict[str, RawSplit]:
     split_of = {
         match_key(file.name): split for file, split in _shared_out(usable, shares, given.seed, given.workers).items()
     }
-    first = data.splits.train  # what belongs to no clip is reported once
+    first = data.splits.train  # captions and files without a counterpart are reported once, in this split
     return {
         split: RawSplit(
             [f for f in files if split_of.get(match_key(f.name), first) == split],
@@ -216,7 +216,7 @@ def _three_splits(data: CaptionDataSpec) -> list[str]:
 
 def _shares(text: str) -> list[float]:
     try:
-        shares = [float(part) for part in text.split(",")]
+        shares = [float(share) for share in text.split(",")]
     except ValueError:
         shares = []
     if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:

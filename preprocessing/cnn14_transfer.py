@@ -5,7 +5,7 @@
 
 FILE may also come from the DCASE 2023 baseline (audio_encoder.pth, CNN14_300.pth, a trial's `checkpoint`), from
 MS-CLAP 2022 or WavCaps, or hold such a network under any prefix, as torch.save or safetensors. The file's own last
-layer is kept if it has the width of the run; else `fc_out` is drawn from the seed. A classifier and the front-end that
+layer is used if it has the width of the run; else `fc_out` is drawn from the seed. A classifier and the front-end that
 the checkpoint carries are left out; the front-end's mel filters must be those of data.front_end.
 
 With --as-trial, FILE is a `checkpoint` of the baseline's training: both its encoders also become a trial of the YAML's
@@ -197,7 +197,7 @@ def save(published: Published, drawn: Drawn, source: Source, output: Path) -> bo
     """Write the weights file, unless `output` was made from the same checkpoint, encoder and drawn layers.
 
     Returns:
-        Whether it was written; False: it stood there already.
+        Whether it was written; False: it exists already.
     Raises:
         ArtefactError: `output` is a whole file that this script did not write.
     """
@@ -246,7 +246,7 @@ def usage(published: Published, out_dim: int, output: Path, run: DualEncoderRun,
         del settings["model.out_dim"]
     if published.last_pool == "panns":  # the default; the DCASE 2023 baseline pools more from the same weights
         del settings["model.audio_encoder.last_pool"]
-    arguments = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    arguments = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     trained_on = front_end_of(published, run.data.front_end)
     line = f"next: {commands.line('main.py', *arguments)}"
     if trained_on is None:

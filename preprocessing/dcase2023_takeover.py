@@ -5,8 +5,8 @@
 Reads audio_info.pkl, <split>_text.csv, <split>_audio_logmels.hdf5 and sbert_embeds.pkl of the folder, whose ids are
 random, and writes none of them. Where data.root holds the recordings, clips get the ids of preprocessing.clotho_dataset
 and a few log-mels are compared with what data.front_end makes of them; where it does not, ids follow the names. The
-baseline's ids stay as `source_id`. What cannot be taken over stands in <split>_rejected.csv, or is computed by the next
-command. Killed and run again, it goes on where it was.
+baseline's ids stay as `source_id`. What cannot be taken over is listed in <split>_rejected.csv, or is computed by the
+next command. If killed, it resumes when run again.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from utils.report_utils import progress_bar
 
 SCRIPT = "preprocessing.dcase2023_takeover"
 TEXT_VECTORS = "sbert_embeds.pkl"
-_PART = 64  # clips; a killed run loses at most this many
+_PART = 64  # clips per temporary file; a killed run loses at most this many
 _COMPARED = 3  # clips of a split whose log-mels are computed again
 # Theirs are float64 from librosa, ours float32: 5e-5 apart on average; another front-end is 0.05 or more away.
 _TOLERANCE = 5e-3
@@ -148,7 +148,7 @@ def take_split(source: Source, theirs: Sequence[BaselineClip], captions: Sequenc
     if not matched:
         raise UserError(
             f"split '{source.split}' of {source.folder}: none of {len(theirs)} clips and {len(captions)} captions can "
-            f"be taken over; the reasons stand in {source.data.rejected(source.split)}"
+            f"be taken over; the reasons are in {source.data.rejected(source.split)}"
         )
     features = _assemble(source, [clip.fid for clip in kept])
     print(
@@ -163,7 +163,7 @@ def _path(source: Source, clip: BaselineClip) -> str:
 
 
 def _recordings(source: Source, theirs: Sequence[BaselineClip]) -> tuple[dict[str, Clip], dict[str, str]]:
-    """Path -> clip of those whose recording lies in data.root, with our ids; path -> why of those that are broken."""
+    """Map paths to clips whose recording is in data.root, with our ids; and paths of broken recordings to reasons."""
     ids = {_path(source, clip): clip.fid for clip in theirs}
     files = [path for name in ids if (path := source.data.root / name).is_file()]
     found, broken = probe_clips(files, source.data.root, source.split, {}, source.workers, ids)
@@ -173,7 +173,9 @@ def _recordings(source: Source, theirs: Sequence[BaselineClip]) -> tuple[dict[st
 def _by_name(source: Source, clip: BaselineClip) -> Clip:
     """A clip of which there are features alone; its rate and channels are unknown."""
     path = _path(source, clip)
-    fid = content_id(source.split, path, clip.fid.encode("utf-8", "surrogatepass"))  # tells other features of the name
+    fid = content_id(
+        source.split, path, clip.fid.encode("utf-8", "surrogatepass")
+    )  # differs between features of one name
     return Clip(fid, clip.fname, path, clip.duration_s, 0, 0, clip.fid)
 
 
@@ -251,10 +253,10 @@ def _copy(source: Source, log_mels: BaselineLogMels, clips: Sequence[Clip]) -> d
     failed: dict[str, str] = {}
     with progress_bar(len(missing), f"{source.split}: log-mels", "clip", disable=not missing) as bar:
         for start in range(0, len(missing), _PART):
-            part = missing[start : start + _PART]
-            arrays = ((clip.fid, _checked(log_mels, clip.source_id, floor)) for clip in part)
-            failed |= {their_ids[fid]: why for fid, why in parts.write_part([clip.fid for clip in part], arrays)}
-            bar.update(len(part))
+            some = missing[start : start + _PART]
+            arrays = ((clip.fid, _checked(log_mels, clip.source_id, floor)) for clip in some)
+            failed |= {their_ids[fid]: why for fid, why in parts.write_part([clip.fid for clip in some], arrays)}
+            bar.update(len(some))
     return failed
 
 
@@ -304,7 +306,7 @@ def _take_vectors(data: CaptionDataSpec, folder: Path, made_by: str, captions: S
 
 
 def _print_next(run: DualEncoderRun, commands: Commands, *, log_mels: bool, vectors: bool) -> None:
-    """Say what comes next; steps whose files were taken over whole are passed over."""
+    """Print the next command; steps whose files were all taken over are skipped."""
     done = {"preprocessing.audio_logmel": log_mels, run.script_of("text-embeddings"): vectors}
     script = run.next_script(SCRIPT)
     while done.get(script):

@@ -220,7 +220,7 @@ def _check_same(path: Path, new: NewDataset) -> None:
 
 
 def _resolved(value: object) -> object:
-    """Two spellings of one path are the same."""
+    """Resolve a path, so that two spellings of it are equal."""
     return value.resolve() if isinstance(value, Path) else value
 
 
@@ -233,7 +233,7 @@ def _shares(text: str) -> tuple[float, float, float]:
 
 
 def _shares_of(run: DualEncoderRun, shares: Sequence[float]) -> dict[str, float]:
-    """Split -> its part.
+    """Map each split to its share.
 
     Raises:
         UserError: two of data.splits are one.

@@ -4,8 +4,8 @@
 
 The model is a sentence encoder or the text encoder of a CLIP, whichever the name means; preprocessing.sbert_embeddings
 and preprocessing.clip_embeddings do the same. The vectors of a CLIP are those of the shared space, after the
-projection, and not of length 1. Captions longer than the model takes are cut, and counted. Run again, it embeds only
-what is missing; a kill loses at most one chunk of captions.
+projection, and not of length 1. Captions longer than the model's maximum are truncated, and counted.
+Run again, it embeds only what is missing; a kill loses at most one chunk of captions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def embed_captions(argv: Sequence[str] | None, script: str, description: str, *, expects_clip: bool = False) -> None:
-    """What this script does under any of its names.
+    """Run this script under any of its names.
 
     Args:
         argv: the command line.
