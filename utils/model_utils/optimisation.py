@@ -25,7 +25,7 @@ class AdamSpec(Spec):
     groups: dict[str, GroupSpec] = Field(default_factory=dict)  # by the beginning of parameters' names
 
     def build(self, parameters: NamedParameters) -> Optimizer:
-        """The optimizer of those parameters that learn; see `parameter_groups`."""
+        """Build the optimizer of the trainable parameters; see `parameter_groups`."""
         return Adam(parameter_groups(parameters, self.weight_decay, self.groups), lr=self.lr, betas=self.betas)
 
 
@@ -41,7 +41,7 @@ class AdamWSpec(Spec):
     groups: dict[str, GroupSpec] = Field(default_factory=dict)  # by the beginning of parameters' names
 
     def build(self, parameters: NamedParameters) -> Optimizer:
-        """The optimizer of those parameters that learn; see `parameter_groups`."""
+        """Build the optimizer of the trainable parameters; see `parameter_groups`."""
         return AdamW(parameter_groups(parameters, self.weight_decay, self.groups), lr=self.lr, betas=self.betas)
 
 
@@ -61,7 +61,7 @@ class SGDSpec(Spec):
         return 1 if self.momentum else 0
 
     def build(self, parameters: NamedParameters) -> Optimizer:
-        """The optimizer of those parameters that learn; see `parameter_groups`."""
+        """Build the optimizer of the trainable parameters; see `parameter_groups`."""
         groups = parameter_groups(parameters, self.weight_decay, self.groups)
         return SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
 
@@ -77,19 +77,19 @@ class Schedule:
         self._after_epoch = after_epoch
 
     def step(self) -> None:
-        """One optimizer step was taken."""
+        """Update after an optimizer step."""
         if self._after_step is not None:
             self._after_step.step()
 
     def epoch(self, value: float) -> None:
-        """One epoch is over; `value` is the metric that is watched."""
+        """Update after an epoch; `value` is the watched metric."""
         if self._after_epoch is not None:
             self._after_epoch.step(value)
 
     def follow(self) -> bool:
         """Set the learning rates to the schedule's value at this step, where the schedule covers all steps.
 
-        After loading a state whose plan was over another number of steps. Returns whether there is such a plan.
+        Call it after loading a state of another number of steps. Returns whether there is such a schedule.
         """
         plan = self._after_step
         if plan is None:
@@ -100,12 +100,12 @@ class Schedule:
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """The state to save."""
+        """Return the state to save."""
         held = self._held()
         return {} if held is None else held.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Load a saved state."""
         held = self._held()
         if held is not None:
             held.load_state_dict(state)
@@ -125,7 +125,7 @@ class ReduceLROnPlateauSpec(Spec):
     min_lr: float = Field(1e-6, ge=0)
 
     def build(self, optimizer: Optimizer, steps_per_epoch: int, epochs: int, mode: Literal["min", "max"]) -> Schedule:
-        """The schedule; the numbers of steps do not matter to it."""
+        """Build the schedule, which does not depend on the number of steps."""
         del steps_per_epoch, epochs
         rates = [group["lr"] for group in optimizer.param_groups]
         plateau = ReduceLROnPlateau(
@@ -150,14 +150,14 @@ class WarmupCosineSpec(Spec):
     final_factor: float = Field(0.0, ge=0, le=1)
 
     def build(self, optimizer: Optimizer, steps_per_epoch: int, epochs: int, mode: Literal["min", "max"]) -> Schedule:
-        """The schedule over epochs * steps_per_epoch steps."""
+        """Build the schedule over epochs * steps_per_epoch steps."""
         del mode
         total = max(1, steps_per_epoch * epochs)
         warmup = min(total, round(self.warmup_epochs * steps_per_epoch))
         return Schedule(after_step=LambdaLR(optimizer, lambda step: self.factor(step, warmup, total)))
 
     def factor(self, step: int, warmup: int, total: int) -> float:
-        """What lr is multiplied by at a step, counted from 0."""
+        """Return the factor of lr at a step, counted from 0."""
         if step < warmup:
             return (step + 1) / warmup
         progress = min(1.0, (step - warmup) / max(1, total - warmup))
@@ -172,7 +172,7 @@ class ConstantSpec(Spec):
     name: Literal["none"]
 
     def build(self, optimizer: Optimizer, steps_per_epoch: int, epochs: int, mode: Literal["min", "max"]) -> Schedule:
-        """A schedule that changes nothing."""
+        """Build a schedule that changes nothing."""
         del optimizer, steps_per_epoch, epochs, mode
         return Schedule()
 

@@ -122,7 +122,7 @@ class Recorder:
         self.close(name)
 
     def fail(self, name: str, traceback: str) -> None:
-        """A trial could not go on, through no fault of its settings."""
+        """Write the traceback of a trial that failed, such as for lack of memory; it is not marked as ended."""
         line = next((line.strip() for line in reversed(traceback.splitlines()) if line.strip()), "no reason is known")
         self.failed[name] = re.sub(r"^[\w.]*(Error|Exception): ", "", line)
         (self._experiment.folder / name).mkdir(exist_ok=True)

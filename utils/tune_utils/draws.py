@@ -51,7 +51,7 @@ def settings_of(experiment: Experiment, draw: Draw) -> dict[str, Any]:
 
 
 def epochs_of(experiment: Experiment, draw: Draw) -> int:
-    """How many epochs a trial may take."""
+    """Return `training.epochs` of a trial, which `search:` may draw."""
     return int(value_at(settings_of(experiment, draw), EPOCHS))
 
 
@@ -96,7 +96,7 @@ def _position(run: Mapping[str, Any], key: str) -> tuple[int, ...]:
 
 
 def ray_domain(distribution: Distribution) -> Any:
-    """What Ray Tune draws from: ranges as they are, lists by the index of the item.
+    """Return the domain for Ray Tune: ranges as they are, lists as the indices of their items.
 
     Ray evaluates an item such as {eval: TEXT} as Python, so no item is shown to it.
     """

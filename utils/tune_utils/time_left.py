@@ -19,11 +19,11 @@ class TimeLeft:
         self._seconds: dict[str, list[float]] = {}
 
     def start(self, trial: str) -> None:
-        """A trial runs."""
+        """Record that a trial has started."""
         self._running.append(trial)
 
     def report(self, trial: str, epoch_s: float) -> None:
-        """A trial has ended an epoch."""
+        """Record an epoch of a trial, which took `epoch_s` seconds."""
         self._left[trial] = max(self._left[trial] - 1, 0)
         self._seconds.setdefault(trial, []).append(epoch_s)
 
