@@ -202,7 +202,7 @@ class PANNsSpec(Spec):
 
     def repair(self) -> str:
         """Return how a bad file of weights is written again."""
-        return repair_of(self.encoder.__name__)
+        return repair_of(self.encoder.__name__, self.weights)
 
     def build(self, out_dim: int, n_mels: int) -> PANNsEncoder:
         """Build the encoder, load its initial weights, and freeze what does not learn.

@@ -123,7 +123,7 @@ def draw_captions(rng: np.random.Generator, scene: Scene) -> tuple[str, ...]:
 
 
 def _fill(rng: np.random.Generator, template: str, scene: Scene) -> str:
-    """The template with each of its fields told in the form that its letter names."""
+    """Fill a template; the letter of a field says in which form."""
     fields = [name for _, name, _, _ in Formatter().parse(template) if name]
     texts = {}
     for name in fields:

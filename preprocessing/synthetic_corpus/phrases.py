@@ -63,7 +63,7 @@ def clause(rng: np.random.Generator, event: Event, mention: Mention) -> str:
 
 
 def start_clause(rng: np.random.Generator, event: Event, mention: Mention) -> str:
-    """A clause that says that a steady sound begins (`rain starts falling`); others are told as usual."""
+    """Return a clause that says that a steady sound begins (`rain starts falling`); of others, the usual clause."""
     if KINDS[event.kind].counted:
         return clause(rng, event, mention)
     words = WORDS[event.kind]
@@ -126,7 +126,7 @@ def _steady_phrase(unit: Unit, adjectives: list[str]) -> str:
 
 
 def _agent_and_verb(rng: np.random.Generator, event: Event, mention: Mention) -> tuple[Agent | None, Verb]:
-    """Who does what; no agent when the count is to be told and the verb cannot tell it."""
+    """Choose who does what; no agent when the count is mentioned and the verb cannot express it."""
     words = WORDS[event.kind]
     verb = _one_of(rng, words.verbs)
     agent = _one_of(rng, verb.agents or words.agents)

@@ -24,11 +24,11 @@ _KNEE = 0.8
 
 @dataclass(frozen=True)
 class Voice:
-    """What a recipe is told about the sound to make.
+    """What a recipe needs to know of the sound to make.
 
     Attributes:
         duration_s: length of one strike, or of the whole sound when it is steady.
-        pitch_hz: where its main tone or resonance lies.
+        pitch_hz: frequency of its main tone or resonance.
         rate_hz: strikes, strokes, ticks, pulses or sweeps a second.
     """
 

@@ -18,11 +18,11 @@ DEFAULT_TEMPLATES = (
 
 
 def check_templates(templates: Sequence[str], source: str) -> list[str]:
-    """The templates, without outer blanks.
+    """Check templates of prompts; returns them without outer blanks.
 
     Args:
         templates: each with `{label}`.
-        source: what they stand in, for messages.
+        source: the file or option that they are from, for messages.
     Raises:
         UserError: there is none, one has no place for the label, or one occurs twice.
     """
@@ -38,7 +38,7 @@ def check_templates(templates: Sequence[str], source: str) -> list[str]:
 
 
 def read_templates(path: Path) -> list[str]:
-    """Templates of a file, one a line; blank lines are passed over.
+    """Read templates from a file, one a line; blank lines are ignored.
 
     Raises:
         UserError: no such file, not UTF-8, or see `check_templates`.

@@ -74,11 +74,11 @@ class Tokenizer:
 
 
 def load_tokenizer(model: str, key: str, positions: int, vocabulary: int, max_tokens: int | None = None) -> Tokenizer:
-    """The tokenizer of a pretrained text model.
+    """Load the tokenizer of a pretrained text model.
 
     Args:
         model: see `find_model`.
-        key: of the YAML, for messages; `max_tokens` stands beside it.
+        key: of the YAML, for messages; `max_tokens` is a key of the same section.
         positions: tokens that the network takes.
         vocabulary: how many tokens the network knows.
         max_tokens: cut captions to so many tokens, special tokens among them; None: to what the model takes.

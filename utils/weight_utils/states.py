@@ -110,8 +110,8 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
     name = type(module).__name__
     problems = key_problems(module.state_dict(), state)
     if problems:
-        raise ArtefactError(f"{path}: does not fit this run's {name}: {problems}; {repair_of(name)}")
-    check_values(state, path, repair_of(name))
+        raise ArtefactError(f"{path}: does not fit this run's {name}: {problems}; {repair_of(name, path)}")
+    check_values(state, path, repair_of(name, path))
     module.load_state_dict(dict(state))
 
 
@@ -165,11 +165,13 @@ def _some(names: Collection[str], limit: int = 3) -> str:
     return ", ".join(shortened(printable(name), 100) for name in list(names)[:limit]) + more
 
 
-def repair_of(encoder: str | None) -> str:
+def repair_of(encoder: str | None, path: Path | None = None) -> str:
     """Return the repair of a bad file of initial weights: the command that writes it again.
 
     Args:
         encoder: name of the encoder whose weights these are; None: any.
+        path: where they are looked for; None: anywhere.
     """
     arguments = ["--encoder", encoder] if encoder else []
+    arguments += ["--output", str(path)] if path else []
     return f"write it again: {make('initial-weights', *arguments)}"

@@ -265,13 +265,14 @@ def test_spec_refuses_weights_of_another_width(tmp_path):
         f"{path}: does not fit this run's CNN10Encoder: 43 of another shape: "
         "conv_block1.conv1.weight is (2, 1, 3, 3), expected (4, 1, 3, 3), "
         "conv_block1.bn1.weight is (2,), expected (4,), conv_block1.bn1.bias is (2,), expected (4,) and 40 more; "
-        "write it again: <make initial-weights --encoder CNN10Encoder>"
+        f"write it again: <make initial-weights --encoder CNN10Encoder --output {path}>"
     )
 
 
 def test_spec_refuses_missing_weights(tmp_path):
     with pytest.raises(
-        ArtefactError, match=r"none\.pth: no such file; .*: <make initial-weights --encoder CNN10Encoder>$"
+        ArtefactError,
+        match=r"none\.pth: no such file; .*<make initial-weights --encoder CNN10Encoder --output .*\.pth>$",
     ):
         _build(weights=str(tmp_path / "none.pth"))
 

@@ -134,6 +134,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded(tmp_path):
     state = {"weight": torch.zeros(2, 4), "a": torch.zeros(1), **{f"b{n}": torch.zeros(1) for n in range(4)}}
     assert _error(load_exactly, linear, state, tmp_path / "w.pth") == (
         f"{tmp_path}/w.pth: does not fit this run's Linear: 1 missing: bias; 5 unexpected: a, b0, b1 and 2 more; "
-        f"1 of another shape: weight is (2, 4), expected (2, 3); {REPAIR[:-1]} --encoder Linear>"
+        "1 of another shape: weight is (2, 4), expected (2, 3); "
+        f"{REPAIR[:-1]} --encoder Linear --output {tmp_path}/w.pth>"
     )
     assert torch.equal(linear.weight, before)
