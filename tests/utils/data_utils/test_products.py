@@ -65,7 +65,7 @@ def test_features_lie_beside_the_raw_data(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "raw")
     root = tmp_path / "raw"
     for features in (root, root / "inner", root / "new", tmp_path / "link", tmp_path / "link" / "x", root / "a" / ".."):
-        with pytest.raises(ValidationError, match=r"lies in data\.root, which is only read; name a folder beside it"):
+        with pytest.raises(ValidationError, match=r"is inside data\.root, which is only read; name a folder beside it"):
             spec(root=root, features=features)
     with pytest.raises(ValidationError, match=r"holds data\.root, which is only read; name a folder beside it"):
         spec(root=tmp_path / "link", features=tmp_path)

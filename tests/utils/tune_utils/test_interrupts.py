@@ -17,6 +17,7 @@ from utils.tune_utils.trial import _exit_quietly
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_each_signal_interrupts_once_and_later_ones_wait_for_the_end(number):
+    outside = signal.signal(number, signal.SIG_DFL)  # under nohup the tests themselves inherit that SIGHUP is ignored
     before = signal.getsignal(number)
     with interrupts() as signals:
         assert not signals.seen
@@ -25,6 +26,7 @@ def test_each_signal_interrupts_once_and_later_ones_wait_for_the_end(number):
         assert signals.seen
         os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
+    signal.signal(number, outside)
 
 
 def test_a_handler_that_a_library_put_in_place_gives_way(monkeypatch):
