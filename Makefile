@@ -8,7 +8,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
 help:
 	@echo "make demo   the three moves on the embedded corpus, a few minutes on 2 cores"
-	@echo "make demo-clap  the same for a frozen pretrained encoder, projected into text space; at most 4 minutes after make demo"
+	@echo "make demo-clap  the same for a frozen pretrained encoder, projected into text space; about 3 minutes after make demo"
 	@echo "make test   all tests;  make check   ruff, mypy, import-linter"
 	@echo "make bench  speed and memory, each beside a plain reference"
 
@@ -62,10 +62,15 @@ demo-clap: .venv/models
 	$(PY) -m preprocessing.clip_embeddings $(CLAP)
 	$(PY) main.py $(CLAP) --resume
 	$(PY) -m postprocessing.xmodal_scores $(CLAP)
-	$(PY) -m postprocessing.search $(CLAP) --top 5 "somebody knocks on a wooden door" --audio example/example.wav
+	$(PY) -m postprocessing.search $(CLAP) --top 5 \
+		"a puppy yapping in the yard" \
+		"a carpenter cutting planks" \
+		--audio example/example.wav
 	$(PY) -m postprocessing.xmodal_retrieval $(CLAP)
 	$(PY) -m postprocessing.error_analysis $(CLAP)
-	@echo "look: runs/demo-clap/learning_curves.png"
+	@echo "look:    runs/demo-clap/evaluation_error_analysis.html in a browser, runs/demo-clap/learning_curves.png"
+	@echo "compare: $(PY) -m postprocessing.compare runs/demo runs/demo-clap"
+	@echo "next:    your own recordings: README.md, Your own data"
 
 test: .venv/dev
 	$(PY) -m pytest -n auto --maxprocesses 4

@@ -69,6 +69,18 @@ def test_precision_is_the_share_of_clips_of_the_kind(trained, capsys):
     assert f"precision@5 0.625 on average, first hit right for {first} of 2" in out
 
 
+def test_a_list_may_use_any_words_where_that_is_said(trained, capsys):
+    known = write_queries(trained, ["bell", "a dog barking"])
+    out = run(unseen_queries.main, capsys, trained, "--queries", known, "--any-words").out
+    assert "1 queries in any words, 4 clips of 'evaluation'" in out
+    assert "precision@5 1.000 on average, first hit right for 1 of 1" in out
+
+
+def test_the_everyday_list_has_one_query_for_each_kind():
+    queries = unseen_queries.read_queries(ROOT / "benchmarks" / "everyday_queries.csv")
+    assert Counter(kind for kind, _ in queries) == Counter(list(KINDS))
+
+
 def test_bad_lists_end_in_one_line(trained, capsys):
     known = write_queries(trained, ["bell", "a dog barking"])
     assert "'a dog barking': captions use dog, barking" in error_of(
