@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from utils.artefact_utils import Clip
-from utils.audio_utils import AudioError, header_duration_s, log_mel, read_wave, why_refused
+from utils.audio_utils import AudioError, header_duration_s, log_mel, why_refused
 from utils.cli_utils import UserError
 from utils.data_utils import AudioDataSpec, WaveNeeds
 from utils.data_utils.decoding import clip_batches, decoded_batches
@@ -98,16 +98,6 @@ def sound_input(data: AudioDataSpec, audio_input: str, waves: WaveNeeds | None, 
     facts = {"pooling": encoder.pooling(False), "input": encoder.describe_input()}
     facts |= {"model": encoder.name, "revision": encoder.revision}
     return SoundInput(encoder.sample_rate_hz, encoder.min_samples, embed=encoder.embed, encoder=facts)
-
-
-def features_of_sound(path: Path, sound: SoundInput) -> Array:
-    """Compute the features of one file: float32 (T, F) log-mels, (S,) wave, or (1, E_audio) vector.
-
-    Raises:
-        AudioError: it cannot be decoded, is silent, or is too short for the encoder.
-    """
-    wave = read_wave(path, sound.sample_rate_hz)
-    return sound.features([sound.prepared(wave)])[0]
 
 
 def features_of_sounds(

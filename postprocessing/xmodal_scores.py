@@ -16,9 +16,10 @@ import torch
 
 from tasks import TrainedRun, command, open_trained_run
 from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.retrieval.embedding import not_finite
 from tasks.retrieval.scores import score_file, trained_dual_encoder
 from utils.artefact_utils.retrieval import write_scores
-from utils.cli_utils import UserError, check_free_disk
+from utils.cli_utils import check_free_disk
 from utils.metric_utils.scores import EmbeddingScores, NonFiniteEmbeddingError
 
 SCRIPT = "postprocessing.xmodal_scores"
@@ -48,10 +49,7 @@ def score_split(trained: TrainedRun[DualEncoderRun]) -> None:
     except NonFiniteEmbeddingError as error:
         data = task.data(trained.split)
         name = data.captions[error.row].raw_text if error.side == "query" else data.clips[error.row].fname
-        raise UserError(
-            f"{trained.checkpoint}: the embedding of '{name}' holds {error.value}; choose another one with "
-            "--checkpoint, or train again with a lower optimizer.lr"
-        ) from error
+        raise not_finite(trained.checkpoint, name, error.value) from error
     left_out = sorted(task.data(trained.split).left_out)
     write_scores(
         score_file(trained),

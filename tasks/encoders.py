@@ -22,17 +22,17 @@ from models.sounds import SoundInput, features_of_sounds
 from tasks.commands import Commands
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
 from tasks.retrieval.embedding import SoundEmbeddings, embed_batches
-from tasks.retrieval.encoder import AnyPath, RetrievalEncoder
+from tasks.retrieval.encoder import AnyPath, EncoderWeights, RetrievalEncoder
 from tasks.retrieval.scores import trained_dual_encoder
 from tasks.runs import parse_run
 from tasks.trained import CheckpointChoice, TrainedRun, find_trained_run
 from utils.audio_utils import log_mel
+from utils.cli_utils.repairs import make
 from utils.model_utils import choose_device, find_trial
 from utils.model_utils.checkpoints import STATE_FILE
 from utils.model_utils.trials import PARAMS_FILE
-from utils.pretrained_utils import sha256
 
-_EXPORT = "write both files again: python -m postprocessing.export"
+_EXPORT = f"write both files again: {make('exported-encoder')}"
 # An export of an earlier version does not contain the longest window: its clips are embedded whole.
 _UNCUT_S = 86_400.0
 
@@ -68,14 +68,13 @@ def encoder_of(trained: TrainedRun[DualEncoderRun], task: DualEncoderTask) -> Re
         trained: the run and its checkpoint.
         task: of `trained_dual_encoder(trained)`.
     """
-    weights = trained.trial.checkpoint.folder / STATE_FILE
     return RetrievalEncoder(
         trained.commands.completing()(task.embedder.sounds),
         trained.commands.completing()(task.embedder.texts),
         out_dim=task.dual_encoder.out_dim,
         similarity=trained.run.criterion.similarity,
         kept_in=trained.trial.folder,
-        weights=f"{trained.checkpoint}, sha256 {sha256(weights)}",
+        weights=EncoderWeights(trained.checkpoint, [trained.trial.checkpoint.folder / STATE_FILE]),
     )
 
 
@@ -88,7 +87,7 @@ def _of_export(path: Path) -> RetrievalEncoder:
         out_dim=model.out_dim,
         similarity="dot" if exported.out_norm == "L2" else "cosine",
         kept_in=path.parent,
-        weights=f"{path}, sha256 {sha256(path, path.with_suffix('.pth'))}",
+        weights=EncoderWeights(str(path), [path, path.with_suffix(".pth")]),
     )
 
 

@@ -51,6 +51,7 @@ class _FillWithMean(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, activations: Tensor, padded: Tensor) -> Tensor:
+        """Fill the padded rows (P,) of activations (B, C, T, F), which are changed and returned."""
         rows = frame_rows(activations)
         own = rows.new_ones(len(rows)).index_fill_(0, padded, 0)  # (B*T,)
         ctx.count = (len(rows) - len(padded)) * activations.shape[3]
@@ -63,6 +64,7 @@ class _FillWithMean(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient (B, C, T, F) of the activations before they were filled."""
         padded, own = ctx.saved_tensors
         # In place: batch_norm's backward has just allocated this gradient, and nothing else refers to it.
         gradient = gradient.contiguous(memory_format=torch.channels_last)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.core import DualEncoderModel, text_of
 from models.frozen.text import FrozenTextEncoder
 from models.frozen.text_loading import load_frozen_text
-from models.sounds import SoundBatch, SoundInput, features_of_sound, features_of_sounds, sound_input
+from models.sounds import SoundBatch, SoundInput, features_of_sounds, sound_input
 from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds
 from utils.cli_utils import UserError
 from utils.data_utils import (
@@ -52,6 +52,20 @@ class SoundEmbeddings(NamedTuple):
 
     embeddings: Array  # (N, E); rows of files that were refused are zero
     refused: dict[int, str]  # row -> reason
+
+
+def not_finite(checkpoint: str, name: str, value: float) -> UserError:
+    """Return the error for an embedding that is not finite.
+
+    Args:
+        checkpoint: which weights made it.
+        name: of the clip, caption or label.
+        value: that it holds.
+    """
+    return UserError(
+        f"{checkpoint}: the embedding of '{name}' holds {value}; choose another one with --checkpoint, or train again "
+        "with a lower optimizer.lr"
+    )
 
 
 def embed_batches(
@@ -107,7 +121,6 @@ class DualEncoderEmbedder:
         first = next(iter(splits.values()))
         self._text_dim = first.texts.width
         self._max_length = first.audio.max_length  # of a window
-        self._sound_inputs: dict[torch.device, SoundInput] = {}
 
     def split(self, split: CaptionedClips) -> RetrievalOutputs:
         """Embed every clip (the mean over its windows) and every caption of a split once."""
@@ -164,15 +177,6 @@ class DualEncoderEmbedder:
             )
         return self._captions(vectors)
 
-    def sound(self, path: Path) -> Array:
-        """Embed a sound file as (E,) float32.
-
-        Raises:
-            AudioError: it cannot be decoded, is silent, or is too short for the encoder.
-            UserError: the run's audio vectors were made by another program.
-        """
-        return self.features(features_of_sound(path, self._sound_input(torch.device("cpu"))))
-
     def sounds(self, paths: Sequence[Path], workers: int, advance: Callable[[int], object]) -> SoundEmbeddings:
         """Embed N sound files, decoded by threads; which other files there are does not change an embedding.
 
@@ -183,7 +187,7 @@ class DualEncoderEmbedder:
         Raises:
             UserError: the run's audio vectors were made by another program.
         """
-        batches = features_of_sounds(paths, self._sound_input(self._device), self._data.max_duration_s, workers)
+        batches = features_of_sounds(paths, self._sound_input, self._data.max_duration_s, workers)
         return embed_batches(batches, self.features, (len(paths), self.encoder.out_dim), advance)
 
     @functools.cached_property
@@ -201,12 +205,16 @@ class DualEncoderEmbedder:
     def _device(self) -> torch.device:
         return next(self.encoder.parameters()).device
 
-    def _sound_input(self, device: torch.device) -> SoundInput:
-        if device not in self._sound_inputs:  # a frozen encoder takes seconds to load
-            sound = sound_input(self._data, self._inputs.audio, self._inputs.waves, device)
-            refuse_other_sounds(self._splits.values(), sound)
-            self._sound_inputs[device] = sound
-        return self._sound_inputs[device]
+    @functools.cached_property
+    def _sound_input(self) -> SoundInput:
+        """Load what prepares sounds, when the first one is embedded: a frozen encoder takes seconds.
+
+        Raises:
+            UserError: the run's audio vectors were made by another program.
+        """
+        sound = sound_input(self._data, self._inputs.audio, self._inputs.waves, self._device)
+        refuse_other_sounds(self._splits.values(), sound)
+        return sound
 
     def _captions(self, texts: TextFeatures) -> Array:
         """(Q, E) float32."""

@@ -27,6 +27,7 @@ from utils.criterion_utils import Similarity
 from utils.dataset_utils.file_names import audio_below
 from utils.metric_utils.ranking import top_k
 from utils.metric_utils.scores import EmbeddingScores
+from utils.pretrained_utils import sha256
 from utils.process_utils import all_cores
 from utils.report_utils import progress_bar
 
@@ -52,6 +53,20 @@ class Hits(NamedTuple):
     scores: Array  # (Q, K)
 
 
+class EncoderWeights(NamedTuple):
+    """Which weights an encoder has."""
+
+    name: str  # of the checkpoint or file, for messages
+    files: Sequence[Path]
+
+    def digest(self) -> str:
+        """Name and content, by which cached embeddings are found again.
+
+        Computed when it is needed, not when an encoder is loaded: a checkpoint may have gigabytes.
+        """
+        return f"{self.name}, sha256 {sha256(*self.files)}"
+
+
 class RetrievalEncoder:
     """A trained audio encoder, and the text encoder that it was trained with.
 
@@ -65,7 +80,7 @@ class RetrievalEncoder:
         out_dim: see above.
         similarity: see above.
         kept_in: folder of the cached embeddings of folders.
-        weights: which weights made them.
+        weights: which ones it has.
     """
 
     def __init__(
@@ -76,7 +91,7 @@ class RetrievalEncoder:
         out_dim: int,
         similarity: Similarity,
         kept_in: Path,
-        weights: str,
+        weights: EncoderWeights,
     ) -> None:
         self.out_dim = out_dim
         self.similarity: Similarity = similarity
@@ -114,7 +129,7 @@ class RetrievalEncoder:
             UserError: the encoder was exported alone, or the text model is missing or has changed.
         """
         if self._texts is None:
-            raise UserError(f"{self._weights}: holds an audio encoder alone; load the trained run to embed texts")
+            raise UserError(f"{self._weights.name}: holds an audio encoder alone; load the trained run to embed texts")
         with torch.inference_mode():
             return self._texts([texts] if isinstance(texts, str) else list(texts))
 
@@ -132,7 +147,11 @@ class RetrievalEncoder:
         if not files:
             raise UserError(f"{root}: no audio files in this folder or below it; name the folder of the sounds")
         cache = folder_embeddings_file(self._kept_in, root)
-        made_with = {"folder": str(root.resolve()), "weights": self._weights, "decoding": str(DECODING_VERSION)}
+        made_with = {
+            "folder": str(root.resolve()),
+            "weights": self._weights.digest(),
+            "decoding": str(DECODING_VERSION),
+        }
         known = read_folder_embeddings(cache, made_with, self.out_dim)
         states = {file: _state(file) for file in files}
         names = {file: file.relative_to(root).as_posix() for file in files}

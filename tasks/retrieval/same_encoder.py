@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from models.frozen.audio import audio_revision
 from models.sounds import SoundInput
 from tasks.base import SplitData
 from utils.cli_utils import ArtefactError, UserError
-from utils.cli_utils.repairs import make
+from utils.cli_utils.repairs import Product, make
 from utils.data_utils import CaptionDataSpec, CaptionedClips
 from utils.pretrained_utils import model_revision
+
+_PRODUCTS: dict[str, Product] = {"audio": "audio-embeddings", "text": "text-embeddings"}
 
 
 def refuse_stale(splits: Iterable[SplitData], data: CaptionDataSpec) -> None:
@@ -27,9 +30,9 @@ def refuse_stale(splits: Iterable[SplitData], data: CaptionDataSpec) -> None:
     splits = list(splits)
     made = {kind: {split.revisions[kind] for split in splits if kind in split.revisions} for kind in ("audio", "text")}
     audio = None if data.audio_embeddings is None else data.audio_embeddings.model
-    for kind, model, revision_of, repair in (
-        ("audio", audio, audio_revision, make("audio-embeddings")),
-        ("text", data.text_embeddings.model, model_revision, make("text-embeddings")),
+    for kind, model, revision_of in (
+        ("audio", audio, audio_revision),
+        ("text", data.text_embeddings.model, model_revision),
     ):
         if not made[kind] or model is None or not Path(model).expanduser().exists():
             continue
@@ -37,11 +40,11 @@ def refuse_stale(splits: Iterable[SplitData], data: CaptionDataSpec) -> None:
         if stale := made[kind] - {revision}:
             raise ArtefactError(
                 f"{model}: is now {revision}, but the {kind} vectors in {data.features} were made when it was "
-                f"{min(stale)}; make them again: {repair}"
+                f"{min(stale)}; make them again: {make(_PRODUCTS[kind])}"
             )
 
 
-def refuse_changed(splits: Iterable[SplitData], kind: str, model: str, revision: str) -> None:
+def refuse_changed(splits: Iterable[SplitData], kind: Literal["audio", "text"], model: str, revision: str) -> None:
     """Compare the digest of an encoder with that of the one that made the vectors, where their file notes it.
 
     Args:
@@ -57,7 +60,8 @@ def refuse_changed(splits: Iterable[SplitData], kind: str, model: str, revision:
     if made:
         raise UserError(
             f"{model}: is now {revision}, but {min(made)} made the run's {kind} vectors, and what has their width need "
-            "not be of their space; name the model that made them, or make the vectors again and train again"
+            "not be of their space; name the model that made them, or make the vectors again: "
+            f"{make(_PRODUCTS[kind])}, then train again: {make('training', '--fresh')}"
         )
 
 
@@ -77,5 +81,6 @@ def refuse_other_sounds(splits: Iterable[CaptionedClips], sound: SoundInput) -> 
             if found != now:
                 raise UserError(
                     f"{key} of the run's audio vectors is {found}, sounds would be embedded with {now}; correct "
-                    "data, or make the vectors again and train again"
+                    f"data, or make the vectors again: {make('audio-embeddings')}, then train again: "
+                    f"{make('training', '--fresh')}"
                 )

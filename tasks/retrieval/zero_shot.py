@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
-from tasks.retrieval.embedding import DualEncoderEmbedder
+from tasks.retrieval.embedding import DualEncoderEmbedder, not_finite
 from tasks.trained import TrainedRun
 from utils.artefact_utils import AudioSource, Clip, read_audio_embeddings
 from utils.artefact_utils.foreign_embeddings import open_foreign
@@ -200,10 +200,7 @@ def classify(checkpoint: str, clips: LabelledClips, embedded: EmbeddedClips, cla
         source = EmbeddingScores(embedded.embeddings[held], classes, similarity="cosine")
     except NonFiniteEmbeddingError as error:
         name = clips.names[error.row] if error.side == "query" else clips.labels[error.row]
-        raise UserError(
-            f"{checkpoint}: the embedding of '{name}' holds {error.value}; choose another one with "
-            "--checkpoint, or train again with a lower optimizer.lr"
-        ) from error
+        raise not_finite(checkpoint, name, error.value) from error
     scores = np.concatenate([block.copy() for _, block in source.blocks()])
     return ClassifiedClips(clips, scores, embedded.left_out)
 

@@ -1,6 +1,5 @@
 """Embeddings that are killed while they are made: the same bytes in the end, and nothing is computed twice."""
 
-import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from preprocessing import audio_embeddings
-from tests.children import in_child
+from tests.children import KilledAt, in_child
 from tests.preprocessing.embedding_corpus import SPLITS
 
 
@@ -21,35 +20,24 @@ def test_killed_wherever_it_writes_it_ends_with_the_same_bytes(corpus, monkeypat
     """Killed before its nth rename or removal, and again before the first one of the next run."""
     corpus.run()
     wanted = corpus.bytes()
-    events = multiprocessing.get_context("fork").Value("i", 0)
-    limit = 10**9
-
-    def counted(function):
-        def wrapped(*arguments, **options):
-            events.value += 1
-            if events.value == limit:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return wrapped
-
-    monkeypatch.setattr(Path, "replace", counted(Path.replace))
-    monkeypatch.setattr(Path, "unlink", counted(Path.unlink))
+    events = KilledAt()
+    monkeypatch.setattr(Path, "replace", events.counted(Path.replace))
+    monkeypatch.setattr(Path, "unlink", events.counted(Path.unlink))
     corpus.remove()
-    events.value = 0
+    events.restart()
     assert corpus.run() == 0
-    total = events.value
+    total = events.count
     assert total > 8
     for point in (1, total // 4, total // 2, total - 4):
         corpus.remove()
-        for limit in (point, 1):  # noqa: B007 - read by the child
-            events.value = 0
+        for limit in (point, 1):
+            events.restart(limit)
             child = in_child(corpus.run)
             child.join()
             assert child.exitcode == -signal.SIGKILL
         for split in SPLITS:  # what stands under its own name is complete
             assert not corpus.path(split).exists() or corpus.path(split).read_bytes() == wanted[split]
-        limit = 10**9
+        events.restart()
         assert corpus.run() == 0
         assert corpus.bytes() == wanted
         assert not list(corpus.features.glob("*.parts-*"))

@@ -9,7 +9,7 @@ import h5py
 import pytest
 
 from preprocessing import audio_logmel
-from tests.children import in_child
+from tests.children import KilledAt, in_child
 from tests.preprocessing.logmel_corpus import SPLITS
 from utils.artefact_utils.hdf5 import Disk
 
@@ -22,31 +22,20 @@ def corpus(to_hear):
 def test_killed_at_any_write_or_rename_it_goes_on_to_the_same_bytes(corpus, monkeypatch):
     corpus.run()
     wanted = corpus.bytes()
-    events = multiprocessing.get_context("fork").Value("i", 0)
-    limit = 10**9
-
-    def counted(function):
-        def wrapped(*arguments, **options):
-            events.value += 1
-            if events.value == limit:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return wrapped
-
-    monkeypatch.setattr(Disk, "write", counted(Disk.write))
-    monkeypatch.setattr(Disk, "truncate", counted(Disk.truncate))
-    monkeypatch.setattr(Path, "replace", counted(Path.replace))
-    monkeypatch.setattr(Path, "unlink", counted(Path.unlink))
+    events = KilledAt()
+    monkeypatch.setattr(Disk, "write", events.counted(Disk.write))
+    monkeypatch.setattr(Disk, "truncate", events.counted(Disk.truncate))
+    monkeypatch.setattr(Path, "replace", events.counted(Path.replace))
+    monkeypatch.setattr(Path, "unlink", events.counted(Path.unlink))
     for split in SPLITS:
         corpus.path(split).unlink()
     corpus.run()
-    total = events.value
+    total = events.count
     assert total > 60
-    for limit in range(1, total - 5, total // 14):  # noqa: B007 - read by the child
+    for limit in range(1, total - 5, total // 14):
         for split in SPLITS:
             corpus.path(split).unlink()
-        events.value = 0
+        events.restart(limit)
         child = in_child(corpus.run)
         child.join()
         assert child.exitcode == -signal.SIGKILL

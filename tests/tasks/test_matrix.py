@@ -117,9 +117,9 @@ def test_free_text_and_sounds_find_the_clips_themselves(run, prepared, capsys):
     data = task.data("eval")
     with torch.inference_mode():
         queries = task.embedder.texts([caption.raw_text for caption in data.captions])
-        sound = task.embedder.sound(prepared / "corpus" / data.clips[2].path)
+        found = task.embedder.sounds([prepared / "corpus" / data.clips[2].path], 1, lambda done: None)
     np.testing.assert_allclose(queries, outputs.text, atol=1e-5)
-    np.testing.assert_allclose(sound, outputs.audio[2], atol=1e-4)
+    np.testing.assert_allclose(found.embeddings[0], outputs.audio[2], atol=1e-4)
     wav = prepared / "corpus" / data.clips[2].path
     search.main(["--conf", str(prepared / "conf.yaml"), "--top", "1", "--audio", str(wav), "a dog barks"])
     printed = capsys.readouterr().out

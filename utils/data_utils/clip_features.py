@@ -6,6 +6,7 @@ batches need not know which one they serve.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -44,7 +45,7 @@ class ClipFeatures(Protocol):
         """
 
 
-class _MappedFeatures:
+class _MappedFeatures(ABC):
     """Arrays (T, F) that are mapped from disk, in windows; what is not sliced is not read."""
 
     def __init__(self, views: ClipViews, clips: Sequence[Clip], path: Path, padding: float) -> None:
@@ -75,9 +76,9 @@ class _MappedFeatures:
                     raise self._broken(self._clips[number])
         return torch.from_numpy(windows)
 
+    @abstractmethod
     def _broken(self, clip: Clip) -> ArtefactError:
-        """The error for a clip whose features are not finite."""
-        raise NotImplementedError
+        """Return the error for a clip whose features are not finite."""
 
 
 class LogMelFeatures(_MappedFeatures):
