@@ -12,7 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.audio_encoders import AudioEncoderSpec
-from models.audio_encoders.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Spec
+from models.audio_encoders.wav2vec2 import Wav2Vec2Spec
+from models.backbones.base import WaveformBackbone
 from models.text_encoders import TextEncoderSpec
 from utils.cli_utils import ConfigError
 from utils.config_utils import Spec
@@ -115,13 +116,13 @@ class DualEncoderSpec(Spec):
     audio_encoder: AudioEncoderSpec
     text_encoder: TextEncoderSpec
 
-    def build(self, audio_dim: int, text_dim: int, audio_encoder: nn.Module | None = None) -> DualEncoderModel:
+    def build(self, audio_dim: int, text_dim: int, backbone: WaveformBackbone | None = None) -> DualEncoderModel:
         """Build the model.
 
         Args:
             audio_dim: F, bands of the run's front-end, or E_audio, width of its audio vectors; ignored for waves.
             text_dim: E_text, width of the run's text vectors; tokens: 0.
-            audio_encoder: the result of `build_wave_encoder`, which need not be built again.
+            backbone: of an audio encoder on waves, where it has been loaded.
         Raises:
             ConfigError: an encoder does not fit the front-end or the vectors.
             UserError: a pretrained network or initial weights that are missing, broken, or made for another network.
@@ -131,18 +132,9 @@ class DualEncoderSpec(Spec):
             raise ConfigError(
                 "model.out_dim: null is the width of text vectors, and this run has tokens; give a number"
             )
-        audio_encoder = audio_encoder or self.audio_encoder.build(out_dim, audio_dim)
+        if isinstance(self.audio_encoder, Wav2Vec2Spec):
+            audio_encoder: nn.Module = self.audio_encoder.build(out_dim, backbone=backbone)
+        else:
+            audio_encoder = self.audio_encoder.build(out_dim, audio_dim)
         text_encoder = self.text_encoder.build(out_dim, text_dim)
         return DualEncoderModel(audio_encoder, text_encoder, out_dim, self.out_norm)
-
-    def build_wave_encoder(self) -> Wav2Vec2Encoder:
-        """Build the audio encoder on waves before the rest: the data need its sample rate and its longest window.
-
-        Raises:
-            ConfigError: out_dim is null.
-            UserError: the pretrained network is missing, broken, or of another kind.
-        """
-        assert isinstance(self.audio_encoder, Wav2Vec2Spec)
-        if self.out_dim is None:
-            raise ConfigError(f"model.out_dim: null cannot be used with {self.audio_encoder.name}; give a number")
-        return self.audio_encoder.build(self.out_dim)

@@ -30,11 +30,6 @@ class Wav2Vec2Encoder(PartlyFrozen):
 
     A clip's embedding is the same alone and in any batch, in evaluation mode.
 
-    Attributes:
-        sample_rate_hz: of the waves that the network was trained on.
-        min_samples: of the shortest clip.
-        max_samples: of the longest window; None: any.
-
     Args:
         backbone: the pretrained network.
         out_dim: E of the output.
@@ -47,8 +42,6 @@ class Wav2Vec2Encoder(PartlyFrozen):
     ) -> None:
         super().__init__()
         self.backbone, self.out_dim = backbone, out_dim
-        self.sample_rate_hz = backbone.sample_rate_hz
-        self.min_samples, self.max_samples = backbone.min_samples, backbone.max_samples
         self.pool = AttentionPooling(backbone.width) if pooling == "attention" else None
         self.fc_out = nn.Linear(backbone.vector_width if self.pool is None else backbone.width, out_dim)
         nn.init.xavier_uniform_(self.fc_out.weight)
@@ -101,18 +94,27 @@ class Wav2Vec2Spec(Spec):
             raise ValueError(f"layers: {self.name} takes no choice of layers; leave the key out")
         return self
 
-    def build(self, out_dim: int, in_dim: int = 1) -> Wav2Vec2Encoder:
-        """Build the encoder, with its pretrained weights, and freeze what does not learn.
+    def load_backbone(self) -> WaveformBackbone:
+        """Load the pretrained network, which may be needed before E is known: it sets the sample rate of the data.
 
-        Args:
-            out_dim: E of the shared space.
-            in_dim: ignored; only encoders on log-mels or vectors use it.
         Raises:
             UserError: no such model, one of another type than `name`, incomplete or broken files, or layers that it
                 does not have.
         """
         self._check_type()
-        encoder = Wav2Vec2Encoder(load_backbone(self.model, _KEY, self.layers), out_dim, self.pooling)
+        return load_backbone(self.model, _KEY, self.layers)
+
+    def build(self, out_dim: int, in_dim: int = 1, backbone: WaveformBackbone | None = None) -> Wav2Vec2Encoder:
+        """Build the encoder, with its pretrained weights, and freeze what does not learn.
+
+        Args:
+            out_dim: E of the shared space.
+            in_dim: ignored; only encoders on log-mels or vectors use it.
+            backbone: the result of `load_backbone`, which need not be loaded again.
+        Raises:
+            UserError: see `load_backbone`.
+        """
+        encoder = Wav2Vec2Encoder(backbone or self.load_backbone(), out_dim, self.pooling)
         encoder.freeze_layers(self.trainable, self.freeze_feature_encoder, self.model)
         return encoder.train()
 

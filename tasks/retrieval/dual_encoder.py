@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.audio_encoders.panns import PANNsSpec
-from models.audio_encoders.wav2vec2 import Wav2Vec2Encoder
+from models.audio_encoders.wav2vec2 import Wav2Vec2Spec
+from models.backbones.base import WaveformBackbone
 from models.core import DualEncoderModel, DualEncoderSpec
 from models.projections import Projection
 from tasks.base import RunSpec, SplitData
@@ -159,10 +160,12 @@ class DualEncoderTask:
         self._splits: dict[str, CaptionedClips] = {}
         tokenizer = run.model.text_encoder.tokenizer() if run.model.text_encoder.input == "tokens" else None
         kind = run.audio_input()
-        on_waves = run.model.build_wave_encoder() if kind == "wave" else None
-        self._inputs = Inputs(kind, _needs_of(on_waves), tokenizer)
+        encoder_spec = run.model.audio_encoder
+        # loaded before the rest: the data need its sample rate and its longest window
+        backbone = encoder_spec.load_backbone() if isinstance(encoder_spec, Wav2Vec2Spec) else None
+        self._inputs = Inputs(kind, _needs_of(backbone), tokenizer)
         opened = self.data(split)
-        self.dual_encoder: DualEncoderModel = run.model.build(opened.audio.width, opened.texts.width, on_waves)
+        self.dual_encoder: DualEncoderModel = run.model.build(opened.audio.width, opened.texts.width, backbone)
         self.criterion: InfoNCE = run.criterion.build()
         self._network = nn.ModuleDict({"dual_encoder": self.dual_encoder, "criterion": self.criterion})
         self.embedder = DualEncoderEmbedder(
@@ -278,7 +281,7 @@ def check_alike(one: CaptionedClips, two: CaptionedClips) -> None:
             )
 
 
-def _needs_of(encoder: Wav2Vec2Encoder | None) -> WaveNeeds | None:
-    if encoder is None:
+def _needs_of(backbone: WaveformBackbone | None) -> WaveNeeds | None:
+    if backbone is None:
         return None
-    return WaveNeeds(encoder.sample_rate_hz, encoder.min_samples, encoder.max_samples)
+    return WaveNeeds(backbone.sample_rate_hz, backbone.min_samples, backbone.max_samples)

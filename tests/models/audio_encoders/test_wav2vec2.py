@@ -30,7 +30,7 @@ def built(name: str, folder: Path, out_dim: int = 6, **keys: object) -> Wav2Vec2
 
 
 def batch_of(encoder: Wav2Vec2Encoder, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    return padded(clips(encoder.sample_rate_hz, seed=seed))
+    return padded(clips(encoder.backbone.sample_rate_hz, seed=seed))
 
 
 def two_steps(encoder: Wav2Vec2Encoder, precision: torch.dtype = torch.float32) -> list[float]:
@@ -120,9 +120,11 @@ def test_attention_starts_as_the_mean_and_its_gradients_reach_the_score(tmp_path
 
 def test_sample_rate_and_lengths_are_those_of_the_network(tmp_path: Path):
     encoder = built("ClapAudioEncoder", tmp_path / "clap")
-    assert (encoder.sample_rate_hz, encoder.min_samples, encoder.max_samples) == (48_000, 1, 480_000)
+    backbone = encoder.backbone
+    assert (backbone.sample_rate_hz, backbone.min_samples, backbone.max_samples) == (48_000, 1, 480_000)
     encoder = built("Wav2Vec2Encoder", tmp_path / "wav2vec2", layers=1)
-    assert (encoder.sample_rate_hz, encoder.min_samples, encoder.max_samples) == (16_000, 85, None)
+    backbone = encoder.backbone
+    assert (backbone.sample_rate_hz, backbone.min_samples, backbone.max_samples) == (16_000, 85, None)
     assert len(encoder.backbone.network.encoder.layers) == 1
     assert (Wav2Vec2Spec.input, CNN10Spec.input) == ("wave", "logmel")
 

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from tasks import parse_run
+from tests import tiny_models
 from tests.training import fit_of, keep_checkpoints, reports_of, run_of, write_trial
 from utils.cli_utils import UserError
 from utils.config_utils import to_mapping
@@ -187,3 +189,18 @@ def test_chance_is_that_of_an_order_at_random(prepared):
     assert (chance["R@1"], chance["R@10"]) == (1 / 4, 1.0)  # 4 clips
     assert chance["mAP@10"] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
     assert "val_loss" not in chance
+
+
+def test_an_encoder_on_waves_is_trained_into_the_space_of_the_text_vectors(prepared):
+    """out_dim: null, as in conf.yaml: the width is known once the data are open, which need the network's rate."""
+    model = {
+        "name": "DualEncoderModel",
+        "out_dim": None,
+        "audio_encoder": {"name": "Wav2Vec2Encoder", "model": str(tiny_models.write_wav2vec2(prepared / "wav2vec2"))},
+        "text_encoder": {"name": "FrozenText"},
+    }
+    run = parse_run(to_mapping(run_of(prepared)) | {"model": model}, "x.yaml")
+    task = run.build()
+    width = task.data("train").texts.width
+    assert task.dual_encoder.out_dim == task.dual_encoder.audio_encoder.fc_out.out_features == width
+    fit_of(run).run(lambda metrics, save: None, {})
