@@ -9,14 +9,14 @@ import numpy as np
 from tasks import parse_run
 from tasks.retrieval.clap_projection import ClapProjectionRun
 from utils.artefact_utils import Caption, Clip, write_audio_info, write_text_embeddings, write_text_table
-from utils.artefact_utils.audio_embeddings import AudioEmbeddingParts, AudioEmbeddingSettings
+from utils.artefact_utils.audio_embeddings import EmbeddingParts, EmbeddingSettings
 from utils.config_utils import override, read_settings
 
 PAIRS = 49_490  # training clips of AudioCaps that could be downloaded, one caption each
 AUDIO_DIM, TEXT_DIM = 768, 512  # wav2vec2-base, CLIP ViT-B/32
 BATCH = 1024
 
-_SETTINGS = AudioEmbeddingSettings("vectors", "noise", "none", None, "mean", "16000 Hz", "fp32", "float32")
+_SETTINGS = EmbeddingSettings("vectors", "noise", "none", None, "mean", "16000 Hz", "fp32", "float32")
 
 
 def run_on_noise(folder: Path, pairs: int = PAIRS) -> ClapProjectionRun:
@@ -41,7 +41,7 @@ def run_on_noise(folder: Path, pairs: int = PAIRS) -> ClapProjectionRun:
     audio = rng.standard_normal((pairs, AUDIO_DIM), np.float32)
     text = rng.standard_normal((pairs, TEXT_DIM), np.float32)
     fids = [clip.fid for clip in clips]
-    parts = AudioEmbeddingParts(run.data.audio_vectors(split), _SETTINGS)
+    parts = EmbeddingParts(run.data.audio_vectors(split), _SETTINGS)
     parts.write_part(fids, ((fid, iter([vector])) for fid, vector in zip(fids, audio, strict=True)))
     parts.finish(fids, {}, "benchmark")
     vectors = {caption.tid: vector for caption, vector in zip(captions, text, strict=True)}

@@ -17,11 +17,11 @@ import numpy as np
 
 from models.frozen.audio import AUDIO_MODEL_KEY, FrozenAudioEncoder, load_frozen_audio
 from tasks import Commands, command, load_run
-from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.base import AudioRun
 from utils.artefact_utils import (
-    AudioEmbeddingParts,
-    AudioEmbeddingSettings,
     Clip,
+    EmbeddingParts,
+    EmbeddingSettings,
     Pairs,
     place_of_pairs,
     read_audio_embeddings,
@@ -35,7 +35,7 @@ from utils.artefact_utils import (
 from utils.audio_utils import AudioError, why_refused
 from utils.cli_utils import UserError, check_free_disk, existing_folder, positive
 from utils.cli_utils.repairs import make
-from utils.data_utils import CaptionDataSpec, making, say_what_is_there
+from utils.data_utils import AudioDataSpec, CaptionDataSpec, making, say_what_is_there
 from utils.data_utils.decoding import Array, clip_batches, decoded_batches
 from utils.model_utils import choose_device
 from utils.model_utils.devices import DeviceName, Precision
@@ -49,9 +49,9 @@ _FAILED = ["fid", "fname", "reason"]
 class EmbeddingJob(NamedTuple):
     """The encoder and the settings that all splits are embedded with."""
 
-    data: CaptionDataSpec
+    data: AudioDataSpec
     encoder: FrozenAudioEncoder
-    settings: AudioEmbeddingSettings
+    settings: EmbeddingSettings
     batch_size: int
     part_clips: int
     workers: int
@@ -62,16 +62,16 @@ class EmbeddingJob(NamedTuple):
         """Frames, not vectors."""
         return self.settings.kind == "frames"
 
-    def parts(self, split: str) -> AudioEmbeddingParts:
+    def parts(self, split: str) -> EmbeddingParts:
         """The file of a split."""
         path = self.data.audio_frames(split) if self.frames else self.data.audio_vectors(split)
-        return AudioEmbeddingParts(path, self.settings)
+        return EmbeddingParts(path, self.settings)
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the embeddings of every clip of every split."""
-    run, args = load_run(argv, _parser(), DualEncoderRun)
+    run, args = load_run(argv, _parser(), AudioRun)
     commands = Commands.of(args, run.script_of)
     data = run.data
     if args.pickle and args.frames:
@@ -84,9 +84,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     existing_folder(data.root, "data.root", "correct it")
     splits = {split: read_clips(data.audio_info, split, make("tables")) for split in data.splits.names()}
-    if args.pickle:  # before hours of computing
+    paired = _captioned(data) if args.pickle else None
+    if paired:  # before hours of computing
         for split in splits:
-            _pairs_of(data, split)
+            _pairs_of(paired, split)
     job = _job(run, EmbeddingOptions.of(args), commands.line(SCRIPT, *(["--frames"] if args.frames else [])))
     encoder = job.encoder
     if encoder.precision != (args.precision or data.audio_embeddings.precision):
@@ -97,10 +98,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_disk(job, splits)
         for split, clips in splits.items():
             write_embeddings(job, split, clips)
-        if args.pickle:
+        if paired:
             for split in splits:
-                write_pickle(data, split, job.settings, commands.line(SCRIPT, "--pickle"))
+                write_pickle(paired, split, job.settings, commands.line(SCRIPT, "--pickle"))
     print(f"next: {commands.line('main.py' if args.pickle else run.next_script(SCRIPT))}")
+
+
+def _captioned(data: AudioDataSpec) -> CaptionDataSpec:
+    """The same data, known to have captions.
+
+    Raises:
+        UserError: it has none.
+    """
+    if not isinstance(data, CaptionDataSpec):
+        raise UserError(
+            "--pickle pairs clips with captions, and this run has none; name another --conf, or leave it out"
+        )
+    return data
 
 
 class EmbeddingOptions(NamedTuple):
@@ -123,7 +137,7 @@ class EmbeddingOptions(NamedTuple):
         )
 
 
-def _job(run: DualEncoderRun, options: EmbeddingOptions, made_by: str) -> EmbeddingJob:
+def _job(run: AudioRun, options: EmbeddingOptions, made_by: str) -> EmbeddingJob:
     """Load the encoder.
 
     Raises:
@@ -159,9 +173,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def settings_of(encoder: FrozenAudioEncoder, layers: int | None, frames: bool, dtype: str) -> AudioEmbeddingSettings:
+def settings_of(encoder: FrozenAudioEncoder, layers: int | None, frames: bool, dtype: str) -> EmbeddingSettings:
     """Collect the attributes of the file."""
-    return AudioEmbeddingSettings(
+    return EmbeddingSettings(
         kind="frames" if frames else "vectors",
         model=encoder.name,
         revision=encoder.revision,
@@ -236,7 +250,7 @@ def write_embeddings(job: EmbeddingJob, split: str, clips: Sequence[Clip]) -> No
     print(f"{split}: {len(kept)} clips, wrote {parts.path} ({_size(parts.path.stat().st_size)})")
 
 
-def embed_missing(job: EmbeddingJob, parts: AudioEmbeddingParts, split: str, clips: Sequence[Clip]) -> dict[str, str]:
+def embed_missing(job: EmbeddingJob, parts: EmbeddingParts, split: str, clips: Sequence[Clip]) -> dict[str, str]:
     """Embed the clips that are not on disk, part by part.
 
     The clips are cut into parts before those on disk are skipped, so that a resumed run computes the same batches as an
@@ -286,7 +300,7 @@ def _embedded(
         advance(len(batch))
 
 
-def write_pickle(data: CaptionDataSpec, split: str, settings: AudioEmbeddingSettings, made_by: str) -> None:
+def write_pickle(data: CaptionDataSpec, split: str, settings: EmbeddingSettings, made_by: str) -> None:
     """Write embeddings_<split>.pkl from the finished file of vectors."""
     pairs = _pairs_of(data, split, settings)
     notes = {"model": settings.model, "revision": settings.revision, "text_model": data.text_embeddings.model}
@@ -295,7 +309,7 @@ def write_pickle(data: CaptionDataSpec, split: str, settings: AudioEmbeddingSett
     print(f"{split}: {len(pairs.clips)} clips, wrote {path} ({_size(path.stat().st_size)})")
 
 
-def _pairs_of(data: CaptionDataSpec, split: str, settings: AudioEmbeddingSettings | None = None) -> Pairs:
+def _pairs_of(data: CaptionDataSpec, split: str, settings: EmbeddingSettings | None = None) -> Pairs:
     """The captions of a split with their vectors, and, with `settings`, its clips with theirs.
 
     Raises:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks import Commands, command, load_run
-from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.base import AudioRun
 from utils.artefact_utils import Clip, LogMelParts, LogMelSettings, read_clips, remove_table, write_rows
 from utils.audio_utils import FrontEnd, LogMelStream, prepare, wave_blocks
 from utils.cli_utils import UserError, check_free_disk, existing_folder, positive
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     parser.add_argument("--float16", action="store_true", help="half the disk; 3 digits instead of 7")
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
-    run, args = load_run(argv, parser, DualEncoderRun)
+    run, args = load_run(argv, parser, AudioRun)
     commands = Commands.of(args, run.script_of)
     data = run.data
     existing_folder(data.root, "data.root", "correct it")

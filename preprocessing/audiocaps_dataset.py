@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from tasks import Commands, command, load_run
-from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.base import CaptionRun
 from utils.cli_utils import UserError, existing_folder, positive
 from utils.data_utils import making
 from utils.dataset_utils import (
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     parser.add_argument("--strict", action="store_true", help="exit with 1 if any clip or caption is rejected")
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
-    run, args = load_run(argv, parser, DualEncoderRun)
+    run, args = load_run(argv, parser, CaptionRun)
     commands = Commands.of(args, run.script_of)
     data = run.data
     require_layout(data, commands.make("tables"))

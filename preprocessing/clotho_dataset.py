@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tasks import Commands, command, load_run
-from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.base import CaptionRun
 from utils.artefact_utils.csv_rows import check_columns
 from utils.cli_utils import UserError, existing_folder, positive
 from utils.data_utils import making
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--audio", type=Path, help="the folder of clips to split (default: data.root itself)")
     parser.add_argument("--seed", type=int, default=0, help="seed of --make-splits (default 0)")
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
-    run, args = load_run(argv, parser, DualEncoderRun)
+    run, args = load_run(argv, parser, CaptionRun)
     commands = Commands.of(args, run.script_of)
     data = run.data
     require_layout(data, commands.make("tables"))

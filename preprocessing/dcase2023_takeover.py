@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from models.frozen.caption_vectors import adopt_caption_vectors
 from tasks import Commands, command, load_run
-from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.base import CaptionRun
 from utils.artefact_utils import (
     BaselineClip,
     BaselineLogMels,
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--from", dest="folder", type=Path, required=True, metavar="DIR", help="dataset_dir of the baseline's scripts"
     )
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
-    run, args = load_run(argv, parser, DualEncoderRun)
+    run, args = load_run(argv, parser, CaptionRun)
     commands = Commands.of(args, run.script_of)
     data = run.data
     folder = existing_folder(args.folder.expanduser(), "--from", "name the folder of the baseline's files")
@@ -305,7 +305,7 @@ def _take_vectors(data: CaptionDataSpec, folder: Path, made_by: str, captions: S
     return missing
 
 
-def _print_next(run: DualEncoderRun, commands: Commands, *, log_mels: bool, vectors: bool) -> None:
+def _print_next(run: CaptionRun, commands: Commands, *, log_mels: bool, vectors: bool) -> None:
     """Print the next command; steps whose files were all taken over are skipped."""
     done = {"preprocessing.audio_logmel": log_mels, run.script_of("text-embeddings"): vectors}
     script = run.next_script(SCRIPT)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from models.frozen.caption_vectors import write_caption_vectors
 from tasks import Commands, command, load_run
-from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.base import CaptionRun
 from utils.artefact_utils import read_text_table
 from utils.cli_utils import positive
 from utils.cli_utils.repairs import make
@@ -43,7 +43,7 @@ def embed_captions(argv: Sequence[str] | None, script: str, description: str, *,
     """
     parser = argparse.ArgumentParser(prog=f"python -m {script}", description=description.splitlines()[0])
     parser.add_argument("--batch-size", type=positive, default=64, help="captions a batch (default 64)")
-    run, args = load_run(argv, parser, DualEncoderRun)
+    run, args = load_run(argv, parser, CaptionRun)
     commands = Commands.of(args, run.script_of)
     data, device = run.data, choose_device(run.training.device, "fp32")
     captions = [c for split in data.splits.names() for c in read_text_table(data.text_table(split), make("tables"))]

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from utils.cli_utils.repairs import Product
 from utils.config_utils import Spec, UserPath
-from utils.data_utils import DataSpec
+from utils.data_utils import AudioDataSpec, CaptionDataSpec, DataSpec
 from utils.data_utils.spec import PlainName
 from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec
 from utils.model_utils import Task as TrainableTask
@@ -136,3 +136,15 @@ class RunSpec(Spec):
             after: the script that is done, such as `preprocessing.audio_logmel`.
         """
         return self.script_of("scores") if after == "main.py" else "main.py"
+
+
+class AudioRun(RunSpec):
+    """A run on sounds, whatever its system: what the scripts that make features of clips take."""
+
+    data: AudioDataSpec
+
+
+class CaptionRun(AudioRun):
+    """A run on sounds with captions: what the scripts that write tables of clips and captions take."""
+
+    data: CaptionDataSpec

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from tasks import Commands, command, load_run
-from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.base import CaptionRun
 from utils.cli_utils import UserError
 from utils.process_utils import all_cores
 
@@ -17,7 +17,7 @@ from utils.process_utils import all_cores
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the captioned clips of the three splits, or what is missing of them."""
-    run, args = load_run(argv, _parser(), DualEncoderRun)
+    run, args = load_run(argv, _parser(), CaptionRun)
     commands = Commands.of(args, run.script_of)
     # here and not above: scipy.signal takes longer to load than --help may take
     from preprocessing.synthetic_corpus.writing import DEFAULT_SIZES, share_out, write_corpus

@@ -15,7 +15,7 @@ from models.audio_encoders.wav2vec2 import Wav2Vec2Spec
 from models.backbones.base import WaveformBackbone
 from models.core import DualEncoderModel, DualEncoderSpec
 from models.projections import Projection
-from tasks.base import RunSpec, SplitData
+from tasks.base import CaptionRun, SplitData
 from tasks.retrieval.embedding import DualEncoderEmbedder, RetrievalOutputs
 from tasks.retrieval.same_encoder import refuse_stale
 from tasks.retrieval.training import CaptionTrainingSpec
@@ -57,7 +57,7 @@ _STAGE_1 = {
 }
 
 
-class DualEncoderRun(RunSpec):
+class DualEncoderRun(CaptionRun):
     """The sections of a run that trains a dual encoder."""
 
     data: CaptionDataSpec

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
 from tasks.retrieval.embedding import DualEncoderEmbedder, not_finite
 from tasks.trained import TrainedRun
-from utils.artefact_utils import AudioSource, Clip, read_audio_embeddings
+from utils.artefact_utils import Clip, EmbeddingSource, read_audio_embeddings
 from utils.artefact_utils.foreign_embeddings import open_foreign
 from utils.cli_utils import UserError
 from utils.dataset_utils.labelled_clips import LabelledClips
@@ -162,7 +162,7 @@ def embed_vectors(
         known = foreign.keys_among(key for clip in wanted for key in _keys(clip, trained.split))
     held = [row for row, clip in enumerate(wanted) if any(key in known for key in _keys(clip, trained.split))]
     rows = held or list(range(len(wanted)))  # without any, the reader says what it looked for
-    source = AudioSource(path, None, None, repair, trained.run.data.features)
+    source = EmbeddingSource(path, None, None, repair, trained.run.data.features)
     table = read_audio_embeddings(source, [wanted[row] for row in rows], trained.split)
     width = task.data(trained.split).audio.width
     if table.vectors.shape[1] != width:

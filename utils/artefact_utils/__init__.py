@@ -2,9 +2,9 @@
 
 from utils.artefact_utils.atomic import remove_leftovers, replacing, write_json
 from utils.artefact_utils.audio_embeddings import (
-    AudioEmbeddingParts,
-    AudioEmbeddingSettings,
-    AudioSource,
+    EmbeddingParts,
+    EmbeddingSettings,
+    EmbeddingSource,
     front_end_mark,
     input_text,
     read_audio_embeddings,
@@ -47,14 +47,14 @@ from utils.artefact_utils.text_embeddings import (
 
 __all__ = [
     "TEXT_COLUMNS",
-    "AudioEmbeddingParts",
-    "AudioEmbeddingSettings",
-    "AudioSource",
     "BaselineClip",
     "BaselineLogMels",
     "Caption",
     "Clip",
     "ClipArrayReader",
+    "EmbeddingParts",
+    "EmbeddingSettings",
+    "EmbeddingSource",
     "ForeignFileError",
     "FrameTable",
     "Known",

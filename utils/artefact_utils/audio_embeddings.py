@@ -30,7 +30,7 @@ from utils.cli_utils import ArtefactError, short_repr
 ALL_LAYERS = "all"
 
 
-class AudioSource(NamedTuple):
+class EmbeddingSource(NamedTuple):
     """Where the vectors of a split come from, and what must have made them."""
 
     path: Path
@@ -58,7 +58,7 @@ class AudioTable(NamedTuple):
         return self.made_with.get("revision", "")
 
 
-class AudioEmbeddingSettings(NamedTuple):
+class EmbeddingSettings(NamedTuple):
     """What the arrays were made with; stored in the file, and compared before it is reused."""
 
     kind: Literal["vectors", "frames"]
@@ -71,10 +71,10 @@ class AudioEmbeddingSettings(NamedTuple):
     dtype: str  # of the arrays
 
 
-class AudioEmbeddingParts(ClipArrayParts):
+class EmbeddingParts(ClipArrayParts):
     """The embeddings of a split while they are written."""
 
-    def __init__(self, path: Path, settings: AudioEmbeddingSettings) -> None:
+    def __init__(self, path: Path, settings: EmbeddingSettings) -> None:
         """Open the parts beside `path`; those of other settings are ignored."""
         layers = ALL_LAYERS if settings.layers is None else str(settings.layers)
         super().__init__(path, settings._asdict() | {"layers": layers})
@@ -117,7 +117,7 @@ class _EmbeddingReader(ClipArrayReader):
         check_shape(place, 1)
 
 
-def read_audio_embeddings(source: AudioSource, clips: Sequence[Clip], split: str) -> AudioTable:
+def read_audio_embeddings(source: EmbeddingSource, clips: Sequence[Clip], split: str) -> AudioTable:
     """The vectors of the clips of a split.
 
     Args:
@@ -143,7 +143,7 @@ def read_audio_embeddings(source: AudioSource, clips: Sequence[Clip], split: str
     return AudioTable(table.checked(), kept, _of(clips, left_out), "fid", reader.attributes)
 
 
-def _read_foreign(source: AudioSource, clips: Sequence[Clip], split: str) -> AudioTable:
+def _read_foreign(source: EmbeddingSource, clips: Sequence[Clip], split: str) -> AudioTable:
     with open_foreign(source.path, source.repair) as foreign:
         left_out = reasons_left_out(foreign.left_out, source)
         kept = np.array([clip.fid not in left_out for clip in clips])
@@ -157,7 +157,7 @@ def _read_foreign(source: AudioSource, clips: Sequence[Clip], split: str) -> Aud
 
 
 def _matching_keys(
-    foreign: ForeignVectors, clips: Sequence[Clip], split: str, source: AudioSource
+    foreign: ForeignVectors, clips: Sequence[Clip], split: str, source: EmbeddingSource
 ) -> tuple[str, list[str]]:
     """What the file calls its clips by, and the key of each clip.
 
@@ -196,7 +196,7 @@ def _matching_keys(
     return kind, keys
 
 
-def found_embeddings(source: AudioSource, kind: Literal["vectors", "frames"]) -> Path:
+def found_embeddings(source: EmbeddingSource, kind: Literal["vectors", "frames"]) -> Path:
     """The file of the encoder and the settings that are wanted, among those beside each other; else the plain name."""
 
     def exactly(found: Mapping[str, str]) -> bool:
@@ -208,7 +208,7 @@ def found_embeddings(source: AudioSource, kind: Literal["vectors", "frames"]) ->
     return found_beside(source.path, lambda found: not why_other(found, source, kind))
 
 
-def why_other(found: Mapping[str, str], source: AudioSource, kind: Literal["vectors", "frames"]) -> str | None:
+def why_other(found: Mapping[str, str], source: EmbeddingSource, kind: Literal["vectors", "frames"]) -> str | None:
     """What a file was made with otherwise than this run wants; None: nothing."""
     layers = ALL_LAYERS if source.layers is None else str(source.layers)
     problems = [
@@ -273,7 +273,7 @@ def _other_input(text: str, max_duration_s: float, front_end: str | None) -> str
     return None
 
 
-def reasons_left_out(note: str, source: AudioSource) -> dict[str, str]:
+def reasons_left_out(note: str, source: EmbeddingSource) -> dict[str, str]:
     """The reasons by fid that a file notes.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.audio_embeddings import AudioSource, found_embeddings, reasons_left_out, why_other
+from utils.artefact_utils.audio_embeddings import EmbeddingSource, found_embeddings, reasons_left_out, why_other
 from utils.artefact_utils.clip_views import ClipArrayReader, ClipViews
 from utils.artefact_utils.hdf5_arrays import ArrayPlace, check_shape
 from utils.cli_utils import ArtefactError
@@ -42,7 +42,7 @@ class _FrameReader(ClipArrayReader):
         check_shape(place, 2)
 
 
-def read_frames(source: AudioSource, fids: Sequence[str]) -> FrameTable:
+def read_frames(source: EmbeddingSource, fids: Sequence[str]) -> FrameTable:
     """Open the frames of a split.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from utils.artefact_utils import AudioSource, front_end_mark
+from utils.artefact_utils import EmbeddingSource, front_end_mark
 from utils.artefact_utils.audio_embeddings import brings_front_end
 from utils.audio_utils import FrontEnd
 from utils.cli_utils import ConfigError
@@ -153,7 +153,7 @@ class AudioDataSpec(DataSpec):
         """The clips of a split that the frozen encoder refused; absent where there are none."""
         return self.features / f"{split}_audio_embeddings_failed.csv"
 
-    def audio_source(self, split: str) -> AudioSource:
+    def audio_source(self, split: str) -> EmbeddingSource:
         """Where the vectors of a split's clips come from; only where data.audio_embeddings is set.
 
         Args:
@@ -163,8 +163,8 @@ class AudioDataSpec(DataSpec):
         wanted = self.audio_embeddings
         if wanted.file is not None:
             path = Path(str(wanted.file).replace("{split}", split))
-            return AudioSource(path, None, None, "correct data.audio_embeddings", self.features)
-        return AudioSource(
+            return EmbeddingSource(path, None, None, "correct data.audio_embeddings", self.features)
+        return EmbeddingSource(
             self.audio_vectors(split),
             wanted.model,
             wanted.layers,
@@ -175,7 +175,7 @@ class AudioDataSpec(DataSpec):
             None if brings_front_end(str(wanted.model)) else front_end_mark(self.front_end_numbers()),
         )
 
-    def frames_source(self, split: str) -> AudioSource:
+    def frames_source(self, split: str) -> EmbeddingSource:
         """Where the frames of a split's clips come from; only where data.audio_embeddings names a model.
 
         Args:

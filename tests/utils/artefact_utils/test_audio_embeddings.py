@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from utils.artefact_utils import (
-    AudioEmbeddingParts,
-    AudioEmbeddingSettings,
-    AudioSource,
     Clip,
+    EmbeddingParts,
+    EmbeddingSettings,
+    EmbeddingSource,
     front_end_mark,
     input_text,
     read_audio_embeddings,
@@ -21,7 +21,7 @@ from utils.artefact_utils import (
 from utils.cli_utils import ArtefactError
 
 INPUT = "16000 Hz, windows of at most 30 s"
-SETTINGS = AudioEmbeddingSettings("vectors", "some/model", "sha256:1", None, "mean", INPUT, "fp32", "float32")
+SETTINGS = EmbeddingSettings("vectors", "some/model", "sha256:1", None, "mean", INPUT, "fp32", "float32")
 CLIPS = [Clip(f"f{n}", f"clip {n}.wav", f"audio/val/clip {n}.wav", 1.0, 16_000, 1, f"id-{n}") for n in range(4)]
 
 
@@ -33,14 +33,14 @@ VECTORS = np.stack([vector(n) for n in range(4)])
 
 
 def write_own(path, vectors, settings=SETTINGS, left_out=None):
-    parts = AudioEmbeddingParts(path, settings)
+    parts = EmbeddingParts(path, settings)
     parts.write_part(list(vectors), ((fid, iter([array])) for fid, array in vectors.items()))
     parts.finish(list(vectors), left_out or {}, "made")
     return path
 
 
 def own(path, model="some/model", layers=None):
-    return AudioSource(path, model, layers, "write it again", path.parent / "features", 30.0)
+    return EmbeddingSource(path, model, layers, "write it again", path.parent / "features", 30.0)
 
 
 def foreign(path):
@@ -74,8 +74,8 @@ def test_the_file_says_what_made_it(tmp_path):
             "left_out": '{"f1": "silent"}',
         }
         np.testing.assert_array_equal(file["f0"], vector(0))
-    assert AudioEmbeddingParts(path, SETTINGS).left_out() == {"f1": "silent"}
-    assert AudioEmbeddingParts(path, SETTINGS._replace(layers=6)).finished() == {}
+    assert EmbeddingParts(path, SETTINGS).left_out() == {"f1": "silent"}
+    assert EmbeddingParts(path, SETTINGS._replace(layers=6)).finished() == {}
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])

@@ -16,7 +16,7 @@ from tests.utils.artefact_utils.test_logmels import NUMBERS, features
 from tests.utils.artefact_utils.test_logmels import SETTINGS as LOGMEL_SETTINGS
 from tests.utils.artefact_utils.test_logmels import write as write_logmels
 from utils.artefact_utils import (
-    AudioEmbeddingParts,
+    EmbeddingParts,
     LogMelParts,
     LogMelReader,
     UnreadableError,
@@ -207,7 +207,7 @@ def test_attributes_that_are_no_texts_are_refused_and_replaced(tmp_path, note):
         file.attrs["model"] = note
     with pytest.raises(ArtefactError, match="attribute 'model' is no text"):
         read_audio_embeddings(own(path), CLIPS[:1], "val")
-    assert AudioEmbeddingParts(path, SETTINGS).finished() == {}
+    assert EmbeddingParts(path, SETTINGS).finished() == {}
 
 
 @pytest.mark.parametrize("note", ["{", "[1]", '{"a": 1}', "[" * 100_000])
@@ -217,7 +217,7 @@ def test_notes_that_are_no_json_are_refused(tmp_path, note):
         file.attrs.create("left_out", note, dtype=h5py.string_dtype())
     with pytest.raises(ArtefactError, match="left_out is no JSON object of fid and reason"):
         read_audio_embeddings(own(path), CLIPS[:1], "val")
-    assert AudioEmbeddingParts(path, SETTINGS).left_out() in ({}, {"a": 1})
+    assert EmbeddingParts(path, SETTINGS).left_out() in ({}, {"a": 1})
 
 
 def test_compressed_and_chunked_arrays_of_floats_are_read(tmp_path):
