@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from utils.cli_utils.repairs import Product
 from utils.config_utils import Spec, UserPath
-from utils.data_utils import AudioDataSpec, CaptionDataSpec, DataSpec
+from utils.data_utils import AudioDataSpec, CaptionDataSpec, DataSpec, ImageDataSpec
 from utils.data_utils.spec import PlainName
 from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec
 from utils.model_utils import Task as TrainableTask
@@ -148,3 +148,15 @@ class CaptionRun(AudioRun):
     """A run on sounds with captions: what the scripts that write tables of clips and captions take."""
 
     data: CaptionDataSpec
+
+
+class ImageRun(RunSpec):
+    """A run on pictures with captions: what the scripts of pictures take."""
+
+    data: ImageDataSpec
+
+    scripts: ClassVar[Mapping[Product, str]] = {
+        **RunSpec.scripts,
+        "tables": "preprocessing.flickr8k_dataset",
+        "image-embeddings": "preprocessing.image_embeddings",
+    }

@@ -48,9 +48,10 @@ def find_model(model: str, key: str) -> Path | str:
         check_folder(folder, model, key)
         return folder
     if folder.is_file():
+        panns = f"; a CNN of PANNs becomes initial weights: {make('initial-weights', 'FILE')}" if "audio" in key else ""
         raise UserError(
             f"{key}: {model}: is a file, expected a folder or a name that a hub knows; name the folder that holds it "
-            f"with its config.json; a CNN of PANNs becomes initial weights: {make('initial-weights', 'FILE')}"
+            f"with its config.json{panns}"
         )
     if folder.is_absolute() or model.startswith((".", "~")):
         raise UserError(f"{key}: {model}: no such folder; correct {key}")

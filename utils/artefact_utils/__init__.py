@@ -5,12 +5,11 @@ from utils.artefact_utils.audio_embeddings import (
     EmbeddingParts,
     EmbeddingSettings,
     EmbeddingSource,
-    front_end_mark,
-    input_text,
     read_audio_embeddings,
 )
 from utils.artefact_utils.clip_views import ClipArrayReader
 from utils.artefact_utils.dcase2023 import BaselineClip, BaselineLogMels, read_baseline_clips
+from utils.artefact_utils.encoder_inputs import front_end_mark, input_text
 from utils.artefact_utils.files import UnreadableError, is_there
 from utils.artefact_utils.frames import FrameTable, read_frames
 from utils.artefact_utils.locks import one_at_a_time

@@ -1,33 +1,36 @@
-"""Clips as the output of a frozen encoder: <split>_audio_embeddings.hdf5 and <split>_audio_frames.hdf5.
+"""Clips as the output of a frozen encoder: <split>_audio_embeddings.hdf5, <split>_audio_frames.hdf5.
 
 One dataset a clip, by fid: (D,) a vector, (T, D) frames. Attributes say what made them and which clips the encoder
-refused. Vectors of another program are read by utils.artefact_utils.foreign_embeddings.
+refused. Pictures have frames alone: <split>_image_frames.hdf5. Vectors of another program are read by
+utils.artefact_utils.foreign_embeddings.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.artefact_utils.clip_arrays import ClipArrayParts, found_beside
 from utils.artefact_utils.clip_views import ClipArrayReader
+from utils.artefact_utils.encoder_inputs import other_input, without_own_front_end
 from utils.artefact_utils.foreign_embeddings import ForeignVectors, open_foreign
 from utils.artefact_utils.hdf5 import reading
 from utils.artefact_utils.hdf5_arrays import ArrayPlace, check_shape
 from utils.artefact_utils.tables import Clip
 from utils.artefact_utils.vector_tables import VectorTable
-from utils.cli_utils import ArtefactError, short_repr
+from utils.cli_utils import ArtefactError
 
 # `layers` of an encoder that is used whole.
 ALL_LAYERS = "all"
+# A picture's frames: of each patch, or one of the whole picture.
+ImagePooling = Literal["patches", "pooled"]
+IMAGE_POOLINGS = get_args(ImagePooling)
 
 
 class EmbeddingSource(NamedTuple):
@@ -41,6 +44,8 @@ class EmbeddingSource(NamedTuple):
     max_duration_s: float | None = None  # of a window; None: any input will do
     precision: str = "fp32"
     front_end: str | None = None  # `front_end_mark` of what the encoder hears; None: it brings its own
+    pooling: ImagePooling | None = None  # None: as the encoder does it
+    key: str = "data.audio_embeddings"  # of the YAML, for messages
 
 
 class AudioTable(NamedTuple):
@@ -82,10 +87,10 @@ class EmbeddingParts(ClipArrayParts):
     def choices(self, attributes: Mapping[str, str]) -> dict[str, str]:
         """Model, layers, precision, and what the model hears, except for a front-end that it brings along."""
         chosen = {key: attributes.get(key, "") for key in ("model", "layers", "precision", "input")}
-        found = _INPUT.fullmatch(chosen["input"])
-        if found and brings_front_end(chosen["model"]):
-            chosen["input"] = chosen["input"][: found.start(4)] if found[4] else chosen["input"]
-        return chosen
+        chosen["input"] = without_own_front_end(chosen["input"], chosen["model"])
+        # of sounds the encoder says how it pools, and an improved way replaces the file
+        pooling = attributes.get("pooling", "")
+        return chosen | ({"pooling": pooling} if pooling in IMAGE_POOLINGS else {})
 
     def left_out(self) -> dict[str, str]:
         """Return the clips that the encoder refused, from the assembled file's attribute: fid -> reason."""
@@ -211,66 +216,24 @@ def found_embeddings(source: EmbeddingSource, kind: Literal["vectors", "frames"]
 def why_other(found: Mapping[str, str], source: EmbeddingSource, kind: Literal["vectors", "frames"]) -> str | None:
     """What a file was made with otherwise than this run wants; None: nothing."""
     layers = ALL_LAYERS if source.layers is None else str(source.layers)
+    wanted = {"kind": kind, "model": str(source.model), "layers": layers}
+    if source.pooling is not None:
+        wanted["pooling"] = source.pooling
     problems = [
-        f"{key} is {found.get(key, 'not noted')}, this run wants {wanted}"
-        for key, wanted in (("kind", kind), ("model", str(source.model)), ("layers", layers))
-        if found.get(key) != wanted
+        f"{key} is {found.get(key, 'not noted')}, this run wants {value}"
+        for key, value in wanted.items()
+        if found.get(key) != value
     ]
     problem = next(iter(problems), None)
     if problem is None and source.max_duration_s is not None:
-        problem = _other_input(found.get("input", ""), source.max_duration_s, source.front_end)
+        problem = other_input(found.get("input", ""), source.max_duration_s, source.front_end)
     # a CPU computes in fp32, also where the YAML names fp16 or bf16
     if problem is None and found.get("precision") not in (source.precision, "fp32"):
         precision = found.get("precision", "not noted")
         problem = (
-            f"precision is {precision}, this run wants {source.precision} (or set "
-            f"data.audio_embeddings.precision={precision})"
+            f"precision is {precision}, this run wants {source.precision} (or set {source.key}.precision={precision})"
         )
     return problem
-
-
-def brings_front_end(model: str) -> bool:
-    """Whether an encoder is an exported one, whose file holds its own front-end."""
-    return model.endswith(".json")
-
-
-def front_end_mark(numbers: Mapping[str, Any]) -> str:
-    """Return a digest of a front-end's numbers, such as [1f0a5b6c]."""
-    text = json.dumps(dict(numbers), sort_keys=True).encode()
-    return f"[{hashlib.blake2b(text, digest_size=4).hexdigest()}]"
-
-
-def input_text(sample_rate_hz: int, samples: int, bound: Literal["", "limit", "least"], front_end: str) -> str:
-    """Describe the input of an encoder for the attributes of a file.
-
-    Args:
-        sample_rate_hz: of the waves.
-        samples: of the longest window.
-        bound: whether the network itself limits the window from above or below; empty: data.max_duration_s does.
-        front_end: of a network on log-mels: its description, which ends with its mark; else empty.
-    """
-    text = f"{sample_rate_hz} Hz, windows of at most {samples / sample_rate_hz:g} s"
-    return ", ".join([text, *([f"its {bound}"] if bound else []), *([front_end] if front_end else [])])
-
-
-_INPUT = re.compile(r"(\d{1,9}) Hz, windows of at most ([0-9.e+-]{1,20}) s(, its limit|, its least)?(?:, (.*))?")
-
-
-def _other_input(text: str, max_duration_s: float, front_end: str | None) -> str | None:
-    """What the encoder heard otherwise than this run wants; None if it is the same."""
-    found = _INPUT.fullmatch(text)
-    rate = int(found[1]) if found else 0
-    if not found or not rate:
-        return f"input is {short_repr(text)}, expected sample rate and longest window"
-    longest, wanted = found[2], f"{round(max_duration_s * rate) / rate:g}"
-    alike = longest == wanted
-    if found[3]:
-        alike = max_duration_s >= float(longest) if found[3] == ", its limit" else True
-    if not alike:
-        return f"its longest window is {longest} s, this run wants data.max_duration_s of {max_duration_s:g} s"
-    if front_end is not None and found[4] and not found[4].endswith(front_end):
-        return f"front-end is {found[4]}, this run wants data.front_end {front_end}"
-    return None
 
 
 def reasons_left_out(note: str, source: EmbeddingSource) -> dict[str, str]:

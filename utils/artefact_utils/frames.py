@@ -1,4 +1,7 @@
-"""Clips (or pictures) as the frames of a frozen encoder: <split>_audio_frames.hdf5, one dataset (T, D) by id."""
+"""Clips as the frames of a frozen encoder, one dataset (T, D) by id.
+
+They are <split>_audio_frames.hdf5, and of pictures <split>_image_frames.hdf5.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ class FrameTable(NamedTuple):
     held: NDArray[np.bool_]  # (N,) False: the encoder refused the clip
     left_out: dict[str, str]  # id -> reason
     made_with: Mapping[str, str]  # attributes of the file: model, revision, layers, input, ...
+    repair: str  # what writes the file again, for messages
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -58,7 +62,7 @@ def read_frames(source: EmbeddingSource, fids: Sequence[str]) -> FrameTable:
     left_out = reasons_left_out(reader.attributes.get("left_out", ""), source)
     held = np.array([fid not in left_out for fid in fids])
     if not held.any():
-        raise ArtefactError(f"{reader.path}: the encoder refused every clip; use another encoder")
+        raise ArtefactError(f"{reader.path}: the encoder refused every clip; name another one: {source.key}")
     views = reader.views([fid for fid in fids if fid not in left_out])
     first = views.places[0]
     for place in views.places:
@@ -67,4 +71,5 @@ def read_frames(source: EmbeddingSource, fids: Sequence[str]) -> FrameTable:
                 f"{reader.path}: the frames of {place.name!r} have {place.shape[1]} dimensions, those of "
                 f"{first.name!r} {first.shape[1]}, expected one dimension for all; write it again: {source.repair}"
             )
-    return FrameTable(reader.path, views, held, {f: left_out[f] for f in fids if f in left_out}, reader.attributes)
+    reasons = {fid: left_out[fid] for fid in fids if fid in left_out}
+    return FrameTable(reader.path, views, held, reasons, reader.attributes, source.repair)

@@ -16,11 +16,15 @@ Product = Literal[
     "log-mels",
     "audio-embeddings",  # --frames, --pickle: as frames, as lists of pairs
     "text-embeddings",
+    "image-embeddings",
+    "language-model",  # of a run's captions, small
     "taken-over-features",  # of the DCASE 2023 baseline
     "initial-weights",
     "exported-encoder",
     "training",  # --resume, --fresh
     "scores",
+    "captions",  # that a run generates
+    "caption-metrics",
 ]
 
 _PLACEHOLDER = re.compile(r"<make ([a-z-]+)((?: [^ <>]+)*)>")

@@ -9,6 +9,7 @@ from utils.data_utils.clip_features import (
     WaveNeeds,
 )
 from utils.data_utils.duplicates import describe_tables
+from utils.data_utils.image_spec import ImageDataSpec, ImageEmbeddingsSpec
 from utils.data_utils.loading import AudioBatches, TrainLoader, audio_loader
 from utils.data_utils.products import making, say_what_is_there
 from utils.data_utils.sampling import ClipBatch, PairBatch, PairSampler, SamplingSpec
@@ -33,6 +34,8 @@ __all__ = [
     "ClipBatch",
     "ClipFeatures",
     "DataSpec",
+    "ImageDataSpec",
+    "ImageEmbeddingsSpec",
     "Inputs",
     "PairBatch",
     "PairSampler",

@@ -137,6 +137,7 @@ class FrameFeatures(_MappedFeatures):
             max_duration_s: of a window; where no clip is longer, none is cut.
         """
         super().__init__(table.views, clips, table.path, padding=0.0)
+        self._repair = table.repair
         longest = max(range(len(clips)), key=lambda row: clips[row].duration_s)
         duration_s, frames = clips[longest].duration_s, int(self.lengths[longest])
         # how many frames a second an encoder makes is known from its longest clip alone
@@ -146,7 +147,7 @@ class FrameFeatures(_MappedFeatures):
     def _broken(self, clip: Clip) -> ArtefactError:
         return ArtefactError(
             f"{self._path}: the frames of clip {clip.fid} ({clip.fname}) hold NaN or infinite values; remove the file "
-            f"and write it again: {make('audio-embeddings', '--frames')}"
+            f"and write it again: {self._repair}"
         )
 
 

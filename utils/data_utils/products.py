@@ -17,19 +17,25 @@ from utils.artefact_utils import (
 )
 from utils.artefact_utils.clip_arrays import ClipArrayParts
 from utils.cli_utils.repairs import make
+from utils.data_utils.image_spec import ImageDataSpec
 from utils.data_utils.spec import AudioDataSpec, CaptionDataSpec
 
+FAILED_COLUMNS = ["fid", "fname", "reason"]  # of the clips or pictures that an encoder refused
+_REJECTED = known_table(["kind", "name", "reason"])
 
-def products_of(data: AudioDataSpec) -> dict[Path, Known]:
+
+def products_of(data: AudioDataSpec | ImageDataSpec) -> dict[Path, Known]:
     """Every file of stage 1, and how one of this project is known."""
-    failed = known_table(["fid", "fname", "reason"])
+    if isinstance(data, ImageDataSpec):
+        return _image_products(data)
+    failed = known_table(FAILED_COLUMNS)
     products: dict[Path, Known] = {
         data.audio_info: known_pickle,
         data.duplicates: known_table(["recording", "split", "path", "fid"]),
     }
     for split in data.splits.names():
         products |= {
-            data.rejected(split): known_table(["kind", "name", "reason"]),
+            data.rejected(split): _REJECTED,
             data.logmels(split): known_hdf5,
             data.logmels_failed(split): failed,
             data.audio_vectors(split): known_hdf5,
@@ -37,6 +43,21 @@ def products_of(data: AudioDataSpec) -> dict[Path, Known]:
             data.audio_failed(split): failed,
         }
     return products | (_caption_products(data) if isinstance(data, CaptionDataSpec) else {})
+
+
+def _image_products(data: ImageDataSpec) -> dict[Path, Known]:
+    products: dict[Path, Known] = {
+        data.clip_info: known_pickle,
+        data.duplicates: known_table(["recording", "split", "path", "fid"]),
+    }
+    for split in data.splits.names():
+        products |= {
+            data.rejected(split): _REJECTED,
+            data.text_table(split): known_table(TEXT_COLUMNS),
+            data.image_frames(split): known_hdf5,
+            data.image_failed(split): known_table(FAILED_COLUMNS),
+        }
+    return products
 
 
 def _caption_products(data: CaptionDataSpec) -> dict[Path, Known]:
@@ -55,7 +76,7 @@ def say_what_is_there(parts: ClipArrayParts, split: str) -> None:
 
 
 @contextlib.contextmanager
-def making(data: AudioDataSpec, what: str) -> Iterator[None]:
+def making(data: AudioDataSpec | ImageDataSpec, what: str) -> Iterator[None]:
     """The block in which a script writes files of stage 1.
 
     Args:
@@ -72,7 +93,7 @@ def making(data: AudioDataSpec, what: str) -> Iterator[None]:
         yield
 
 
-def refuse_foreign_products(data: AudioDataSpec) -> None:
+def refuse_foreign_products(data: AudioDataSpec | ImageDataSpec) -> None:
     """Make sure that no script of stage 1 would replace a file that this project did not write.
 
     Check all files of stage 1, not only those of one script: tables of this project beside log-mels of another program
@@ -81,10 +102,9 @@ def refuse_foreign_products(data: AudioDataSpec) -> None:
     Raises:
         ForeignFileError: there is one, such as of the DCASE 2023 baseline, whose scripts use the same names.
     """
-    takeover = make("taken-over-features", "--from", str(data.features), "--set", "data.features=DIR")
-    repair = (
-        "name another folder with --set data.features=DIR (files of the DCASE 2023 baseline are taken over: "
-        f"{takeover})"
-    )
+    repair = "name another folder with --set data.features=DIR"
+    if isinstance(data, AudioDataSpec):
+        takeover = make("taken-over-features", "--from", str(data.features), "--set", "data.features=DIR")
+        repair += f" (files of the DCASE 2023 baseline are taken over: {takeover})"
     for path, known in products_of(data).items():
         refuse_foreign(path, known, repair)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from utils.artefact_utils import EmbeddingSource, front_end_mark
-from utils.artefact_utils.audio_embeddings import brings_front_end
+from utils.artefact_utils.encoder_inputs import brings_front_end
 from utils.audio_utils import FrontEnd
 from utils.cli_utils import ConfigError
 from utils.cli_utils.repairs import make
@@ -127,6 +127,11 @@ class AudioDataSpec(DataSpec):
     def audio_info(self) -> Path:
         """Which clips there are."""
         return self.features / "audio_info.pkl"
+
+    @property
+    def clip_info(self) -> Path:
+        """`audio_info`, by the name that it has for pictures too."""
+        return self.audio_info
 
     @property
     def duplicates(self) -> Path:
