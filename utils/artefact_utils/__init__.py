@@ -7,6 +7,7 @@ from utils.artefact_utils.audio_embeddings import (
     EmbeddingSource,
     read_audio_embeddings,
 )
+from utils.artefact_utils.captions import CAPTION_COLUMNS, CaptionRow, read_captions, write_captions
 from utils.artefact_utils.clip_views import ClipArrayReader
 from utils.artefact_utils.dcase2023 import BaselineClip, BaselineLogMels, read_baseline_clips
 from utils.artefact_utils.encoder_inputs import front_end_mark, input_text
@@ -45,10 +46,12 @@ from utils.artefact_utils.text_embeddings import (
 )
 
 __all__ = [
+    "CAPTION_COLUMNS",
     "TEXT_COLUMNS",
     "BaselineClip",
     "BaselineLogMels",
     "Caption",
+    "CaptionRow",
     "Clip",
     "ClipArrayReader",
     "EmbeddingParts",
@@ -75,6 +78,7 @@ __all__ = [
     "place_of_text_embeddings",
     "read_audio_embeddings",
     "read_baseline_clips",
+    "read_captions",
     "read_clips",
     "read_frames",
     "read_pairs",
@@ -86,6 +90,7 @@ __all__ = [
     "replacing",
     "text_embeddings_beside",
     "write_audio_info",
+    "write_captions",
     "write_json",
     "write_pairs",
     "write_rows",
