@@ -1,4 +1,4 @@
-"""Retrieval metrics: arrays in, numbers out; no files, no names of clips.
+"""Metrics: arrays in, numbers out; no files, no names of clips. Those of retrieval, and `captions`.
 
 scores      where scores come from, in blocks of queries: embeddings, or a matrix in memory or on disk
 ranking     scores -> the rank of every relevant item, and each query's best candidates
@@ -13,5 +13,6 @@ ensembles   weighted means of several systems' scores
 intervals   confidence intervals by jackknife and bootstrap over clips
 comparison  two systems on the same queries: difference, confidence interval, p-value
 protocols   the metrics of each year of the DCASE challenge
+captions    metrics of generated captions
 checks      validation of ranks, shared by all metrics
 """

@@ -1,0 +1,9 @@
+"""Metrics of generated captions: texts in, numbers out; no files, no names of clips.
+
+Each metric gives `Statistics`: what each clip adds to sums from which the metric follows. The value, its bootstrap
+interval and the paired difference of two systems come from these alone.
+
+statistics  sums over clips -> value, confidence interval, difference of two systems
+tokens      captions -> words, the same for all metrics of n-grams
+cider       CIDEr-D
+"""
