@@ -2,6 +2,7 @@
 
 from utils.data_utils.audio_clips import AudioClips, AudioInput, Batch
 from utils.data_utils.captioned_clips import CaptionedClips, Inputs, Tables, read_tables
+from utils.data_utils.captioned_frames import CaptionedFrames, FramesData
 from utils.data_utils.clip_features import (
     ClipFeatures,
     VectorFeatures,
@@ -31,9 +32,11 @@ __all__ = [
     "Batch",
     "CaptionDataSpec",
     "CaptionedClips",
+    "CaptionedFrames",
     "ClipBatch",
     "ClipFeatures",
     "DataSpec",
+    "FramesData",
     "ImageDataSpec",
     "ImageEmbeddingsSpec",
     "Inputs",

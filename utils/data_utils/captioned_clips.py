@@ -83,7 +83,7 @@ class CaptionedClips(AudioClips):
         self._pairs = None if data.pairs is None else read_pairs(data.pairs_file(split))
         clips, self.captions = read_tables(data, split) if self._pairs is None else self._pairs[:2]
         repair = make("tables") if self._pairs is None else make("audio-embeddings", "--pickle")
-        self.clip_of_caption = _rows_of_clips(self.captions, clips, split, repair)
+        self.clip_of_caption = rows_of_clips(self.captions, clips, split, repair)
         super().__init__(data, split, inputs.audio, inputs.waves, clips)
         self.texts = self._open_texts(data, inputs.tokenizer)
         self._pairs = None  # the features hold its vectors
@@ -153,7 +153,7 @@ class CaptionedClips(AudioClips):
         return [*super()._tables(), *([self.texts.table] if isinstance(self.texts, VectorTexts) else [])]
 
 
-def _rows_of_clips(captions: Sequence[Caption], clips: Sequence[Clip], split: str, repair: str) -> Ints:
+def rows_of_clips(captions: Sequence[Caption], clips: Sequence[Clip], split: str, repair: str) -> Ints:
     """(M,) the row of the clip of each caption.
 
     Raises:

@@ -101,6 +101,8 @@ class ClipSampler(_WindowSampler, Sampler[ClipBatch]):
 class PairSampler(_WindowSampler, Sampler[PairBatch]):
     """Batches of caption-clip pairs; equal clips of a batch have equal windows."""
 
+    least = 2  # pairs of a batch: one alone has nothing to contrast with
+
     def __init__(
         self, clip_of_caption: Ints, lengths: Ints, max_length: int, batch_size: int, seed: int, sampling: SamplingSpec
     ) -> None:
@@ -121,7 +123,7 @@ class PairSampler(_WindowSampler, Sampler[PairBatch]):
 
     def __len__(self) -> int:
         items = len(self._clip_of_caption) if self._sampling.by == "caption" else len(self._clips)
-        return max(1, min(-(-items // self._batch_size), items // 2))  # a pair alone has nothing to contrast with
+        return max(1, min(-(-items // self._batch_size), items // self.least))
 
     def __iter__(self) -> Iterator[PairBatch]:
         rng = self._rng()

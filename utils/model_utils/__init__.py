@@ -15,11 +15,12 @@ from utils.model_utils.frozen_weights import SavedWeights
 from utils.model_utils.loop import Fit, Report
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
 from utils.model_utils.random_states import seed_everything
-from utils.model_utils.task_protocol import Loader, Task
+from utils.model_utils.task_protocol import WEIGHT, Loader, Task
 from utils.model_utils.training_spec import Selection, TrainingSpec
 from utils.model_utils.trials import TrialCheckpoint, find_trial, read_history
 
 __all__ = [
+    "WEIGHT",
     "CheckpointFacts",
     "DivergedError",
     "Fit",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from utils.cli_utils import UserError
 from utils.model_utils.devices import Precision
+from utils.model_utils.task_protocol import WEIGHT
 
 # Reading a number from a GPU waits for all that it was given to do; once in so many steps is not felt.
 CHECK_EVERY = 50
@@ -41,7 +42,7 @@ class FiniteCheck:
         self._norms: dict[int, Tensor] = {}
         self._done = 0  # steps that were checked
         self._totals: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
+        self._weights: dict[str, float] = {}
 
     def is_due(self, step: int) -> bool:
         """Whether `check` is to be called after this step, counted from 1."""
@@ -51,7 +52,8 @@ class FiniteCheck:
         """Count a step.
 
         Args:
-            losses: by name, each 0-dimensional and without its graph; `loss` is the one that is minimised.
+            losses: by name, each 0-dimensional and without its graph; `loss` is the one that is minimised, and WEIGHT
+                is what the step counts in the means.
             norm: of the gradients, 0-dimensional, where it is known.
         """
         if norm is not None:
@@ -64,7 +66,7 @@ class FiniteCheck:
         Args:
             scale: what fp16 multiplies the loss by; 1 elsewhere.
         Returns:
-            The mean of the finite values of each loss, by name; NaN where there is none.
+            The weighted mean of the finite values of each loss, by name; NaN where there is none.
         Raises:
             DivergedError: `loss` or a norm was not; with fp16, the scale has become so small that none will be again.
         """
@@ -86,13 +88,16 @@ class FiniteCheck:
         self._done += len(self._losses)
         self._losses.clear()
         self._norms.clear()
-        return {name: self._totals[name] / count if count else math.nan for name, count in self._counts.items()}
+        return {name: self._totals[name] / weight if weight else math.nan for name, weight in self._weights.items()}
 
     def _count(self, losses: Mapping[str, float]) -> None:
+        step = losses.get(WEIGHT, 1.0)
         for name, value in losses.items():
-            finite = math.isfinite(value)
-            self._totals[name] = self._totals.get(name, 0.0) + (value if finite else 0.0)
-            self._counts[name] = self._counts.get(name, 0) + finite
+            if name == WEIGHT:
+                continue
+            weight = step if math.isfinite(value) else 0.0
+            self._totals[name] = self._totals.get(name, 0.0) + (weight * value if weight else 0.0)
+            self._weights[name] = self._weights.get(name, 0.0) + weight
 
     def _check_step(self, step: int, loss: float, norm: float) -> None:
         for what, value in (("loss", loss), ("norm of the gradient", norm)):

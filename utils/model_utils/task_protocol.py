@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+# Key of `Task.losses`; without it every batch counts the same.
+WEIGHT = "weight"
+
 
 class Loader(Protocol):
     """Training batches, drawn anew for every epoch."""
@@ -33,7 +36,8 @@ class Task(Protocol):
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The batch's losses, 0-dimensional, with the same names every time.
 
-        `loss` is minimised; each one is averaged over the epoch and reported as `train_<name>`.
+        `loss` is minimised; each one is averaged over the epoch and reported as `train_<name>`. An entry WEIGHT is no
+        loss: it says how many items, such as tokens, the others are means over, and an epoch's mean weights them so.
         """
 
     def outputs(self, split: str) -> Any:

@@ -122,3 +122,15 @@ def test_embeddings_that_are_not_finite_end_the_trial_as_diverged(prepared):
         DivergedError, match=r"^epoch 1: the embedding of \S+ holds (inf|nan): training has diverged; low"
     ):
         reports_of(fit)
+
+
+def test_batches_count_by_their_weight():
+    """A mean over tokens is one over all tokens of the epoch, not one over batches; a loss that fp16 skips has none."""
+    check = FiniteCheck(epoch=1, steps=3, precision="fp16", clips=False)
+    for loss, tokens in ((2.0, 10.0), (4.0, 30.0), (math.inf, 5.0)):
+        check.add({"loss": torch.tensor(loss), "weight": torch.tensor(tokens), "other": torch.tensor(1.0)}, None)
+    assert check.check(1.0) == {"loss": (2 * 10 + 4 * 30) / 40, "other": 1.0}
+    plain = FiniteCheck(epoch=1, steps=2, precision="fp32", clips=False)
+    for loss in (2.0, 4.0):
+        plain.add({"loss": torch.tensor(loss)}, None)
+    assert plain.check(1.0) == {"loss": 3.0}
