@@ -1,5 +1,6 @@
 """Tables and progress bars on the terminal; plots as PNG; HTML pages with charts, players and images."""
 
+from utils.report_utils.caption_pages import CaptionedClip, caption_page
 from utils.report_utils.charts import BarChart
 from utils.report_utils.pages import (
     Block,
@@ -22,6 +23,7 @@ from utils.report_utils.terminal import print_table, progress_bar
 __all__ = [
     "BarChart",
     "Block",
+    "CaptionedClip",
     "Card",
     "Content",
     "Details",
@@ -35,6 +37,7 @@ __all__ = [
     "Player",
     "Table",
     "Thumbnail",
+    "caption_page",
     "plot_confusion",
     "plot_curves",
     "print_table",
