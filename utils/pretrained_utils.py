@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from utils.cli_utils import UserError
 from utils.cli_utils.repairs import make
-from utils.model_packages import packaged_folder, packaged_weights, sha256, split_package
+from utils.gguf_models import GGUF_MODELS, converted_folder
+from utils.model_packages import (
+    MODEL_PACKAGES,
+    packaged_digest,
+    packaged_folder,
+    packaged_weights,
+    sha256,
+    split_package,
+)
 from utils.pretrained_folders import check_folder, weight_files
 
 if TYPE_CHECKING:
@@ -34,13 +42,13 @@ def find_model(model: str, key: str) -> Path | str:
         key: of the YAML, for messages.
     Raises:
         UserError: no such package or folder, a file, a folder without config.json or one that `check_folder` refuses,
-            or weights in a package that are not the known ones.
+            weights in a package that are not the known ones, or a package that cannot be converted.
     """
     if package := split_package(model):
         name, variant = package
         if variant:
             raise UserError(f"{key}: {model}: {name} has no variants; say package:{name}")
-        return packaged_folder(name, key)
+        return converted_folder(name, key) if name in GGUF_MODELS else packaged_folder(name, key)
     folder = Path(model).expanduser()
     if folder.is_dir():
         if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
@@ -208,7 +216,9 @@ def model_revision(model: str) -> str:
     """Return a string that changes with the weights of a model: their digest, or, for a model on a hub, its name."""
     if package := split_package(model):
         name, variant = package
-        return ":".join(["sha256", sha256(packaged_weights(name, "model")), *([variant] if variant else [])])
+        # what was converted is named after this digest, so that the package need not be hashed, or even there, any more
+        known = MODEL_PACKAGES[name].sha256 if name in GGUF_MODELS else packaged_digest(packaged_weights(name, "model"))
+        return ":".join(["sha256", known, *([variant] if variant else [])])
     path = Path(model).expanduser()
     if path.is_file():
         return "sha256:" + sha256(path)

