@@ -160,6 +160,57 @@ def write_clip(folder: Path, legacy_eos: bool = False, seed: int = 0) -> Path:
     return folder
 
 
+VISION = {
+    "hidden_size": WIDTH,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 32,
+    "patch_size": 8,
+}
+
+
+def write_clip_vision(folder: Path, projected: bool = True, seed: int = 0, **settings: object) -> Path:
+    """The vision network of a CLIP: pictures of 32 x 32, 16 patches, two layers.
+
+    Args:
+        folder: to be made.
+        projected: with the projection to 12 dimensions.
+        seed: of the weights.
+        settings: further ones of CLIPVisionConfig.
+    """
+    from transformers import CLIPVisionConfig, CLIPVisionModel, CLIPVisionModelWithProjection
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    config = CLIPVisionConfig(**VISION | {"projection_dim": 12, "initializer_factor": 3.0} | settings)
+    _save(CLIPVisionModelWithProjection if projected else CLIPVisionModel, config, folder, seed)
+    side = config.image_size
+    sizes = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
+    CLIPImageProcessorPil(**sizes).save_pretrained(folder)
+    return folder
+
+
+def write_siglip_vision(folder: Path, seed: int = 0) -> Path:
+    """The vision network of a SigLIP, of the size of `write_clip_vision`."""
+    from transformers import SiglipVisionConfig, SiglipVisionModel
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    _save(SiglipVisionModel, SiglipVisionConfig(**VISION), folder, seed)
+    SiglipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+def write_dinov2(folder: Path, seed: int = 0) -> Path:
+    """A DINOv2 of the size of `write_clip_vision`, whose pictures are cut out of larger ones."""
+    from transformers import Dinov2Config, Dinov2Model
+    from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
+
+    _save(Dinov2Model, Dinov2Config(**VISION | {"image_size": 48, "initializer_range": 0.2}), folder, seed)
+    sizes = {"size": {"shortest_edge": 40}, "crop_size": {"height": 32, "width": 32}}
+    BitImageProcessorPil(**sizes).save_pretrained(folder)
+    return folder
+
+
 def write_bert(folder: Path, seed: int = 0, positions: int = 64) -> Path:
     """A BERT of two layers with a tokenizer that knows `tests.tiny.WORDS` and spells other words."""
     from transformers import BertConfig, BertModel, BertTokenizer

@@ -1,4 +1,4 @@
-"""Feature extractors of pretrained models: read the settings in the model's folder."""
+"""Feature extractors and image processors of pretrained models: read the settings in the model's folder."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from utils.cli_utils import UserError
 from utils.config_utils import read_json
 from utils.pretrained_utils import find_model, local_only, reason_of
 
+_SECTIONS = ("feature_extractor", "audio_processor", "image_processor")  # of processor_config.json
+
 
 def read_extractor(kind: Any, model: str, key: str, absent: Mapping[str, Any] | None = None) -> Any:
-    """Build a feature extractor of transformers with the settings of preprocessor_config.json.
+    """Build a feature extractor or image processor of transformers with the settings of preprocessor_config.json.
 
     Not with its own `from_pretrained`, which reads JSON of any size and depth.
 
@@ -61,7 +63,7 @@ def _settings(model: str, key: str) -> dict[str, Any] | None:
                 continue
             settings = read_json(Path(path))
             if name == "processor_config.json":  # only newer models have the extractor's settings in this file
-                settings = settings.get("feature_extractor") or settings.get("audio_processor")
+                settings = next((settings[part] for part in _SECTIONS if settings.get(part)), None)
             if settings is not None:
                 return dict(settings)
     except (OSError, ValueError, AttributeError, TypeError) as error:  # ValueError: not JSON, or not UTF-8

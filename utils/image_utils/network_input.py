@@ -10,6 +10,8 @@ from PIL import Image
 from utils.image_utils.decoding import Picture
 
 _FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}  # Pillow's numbers
+# Times the shortest side: a strip of 1 x 60 000 000 pixels, its shortest side brought to 224, would fill the memory.
+_LONGEST = 8
 
 
 class ImageInput(NamedTuple):
@@ -31,14 +33,12 @@ class ImageInput(NamedTuple):
         Returns:
             (height, width, 3) uint8.
         """
+        if isinstance(self.resized, int):
+            picture = _without_far_ends(picture)
         rows, columns = self._resized_size(*picture.shape[:2])
         top, left = (rows - self.height) // 2, (columns - self.width) // 2
-        # Only what is cut out is computed: resized whole, a picture of 1 x 60 000 000 would fill the memory.
-        y, x = picture.shape[0] / rows, picture.shape[1] / columns
-        right, bottom = (left + self.width) * x, (top + self.height) * y
-        box = (left * x, top * y, min(right, picture.shape[1]), min(bottom, picture.shape[0]))  # but for rounding
-        resized = Image.fromarray(picture).resize((self.width, self.height), Image.Resampling(self.resample), box)
-        return np.asarray(resized)
+        resized = Image.fromarray(picture).resize((columns, rows), Image.Resampling(self.resample))
+        return np.asarray(resized.crop((left, top, left + self.width, top + self.height)))
 
     def _resized_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the resized picture before its centre is cut out."""
@@ -56,3 +56,10 @@ class ImageInput(NamedTuple):
             f"{self.height} x {self.width} pixels of the centre, {what}, {_FILTERS[self.resample]}, "
             f"scale {self.scale:.6g}, mean {mean}, std {std}"
         )
+
+
+def _without_far_ends(picture: Picture) -> Picture:
+    """The middle of a strip, far more of it than the centre that is cut out later."""
+    longest = _LONGEST * min(picture.shape[:2])
+    top, left = (max(0, (size - longest) // 2) for size in picture.shape[:2])
+    return picture[top : top + longest, left : left + longest]
