@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from utils.artefact_utils import Clip
-from utils.audio_utils import AudioError, header_duration_s, log_mel, why_refused
+from utils.audio_utils import AudioError, header_duration_s, log_mel, read_wave, why_refused
 from utils.cli_utils import UserError
 from utils.data_utils import AudioDataSpec, WaveNeeds
 from utils.data_utils.decoding import clip_batches, decoded_batches
@@ -114,9 +114,13 @@ def features_of_sounds(
     clips = [Clip(str(row), path.name, str(path), header_duration_s(path), 0, 0, "") for row, path in enumerate(paths)]
     clips.sort(key=lambda clip: -clip.duration_s)
     batches = clip_batches(clips, _BATCH_CLIPS, _BATCH_WINDOWS * max_duration_s)
-    for batch in decoded_batches(batches, Path(), sound.sample_rate_hz, workers, sound.prepared):
-        waves = {int(clip.fid): wave for clip, wave in batch if not isinstance(wave, AudioError)}
-        refused = {int(clip.fid): str(wave) for clip, wave in batch if isinstance(wave, AudioError)}
+
+    def decode(clip: Clip) -> Array:
+        return sound.prepared(read_wave(Path(clip.path), sound.sample_rate_hz))
+
+    for batch in decoded_batches(batches, decode, workers):
+        waves = {int(clip.fid): wave for clip, wave in batch if not isinstance(wave, str)}
+        refused = {int(clip.fid): wave for clip, wave in batch if isinstance(wave, str)}
         # one by one: in a batch, the last bits of a vector would depend on the other files
         features = [sound.features([wave])[0] for wave in waves.values()]
         yield SoundBatch(list(waves), features, refused)

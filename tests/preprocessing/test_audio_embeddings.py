@@ -22,6 +22,7 @@ from utils.artefact_utils import (
     read_text_table,
 )
 from utils.audio_utils import FrontEnd, read_wave
+from utils.data_utils import embedding_files
 
 
 @pytest.fixture
@@ -220,7 +221,7 @@ def test_frames_in_float16_with_their_disk_need_told_before(corpus, capsys, monk
 @pytest.mark.parametrize("kind", ["frames", "embeddings"])
 def test_the_estimate_covers_what_is_written(corpus, monkeypatch, kind):
     needs = []
-    monkeypatch.setattr(audio_embeddings, "check_free_disk", lambda folder, need, key: needs.append(need))
+    monkeypatch.setattr(embedding_files, "check_free_disk", lambda folder, need, key: needs.append(need))
     corpus.run(*(["--frames"] if kind == "frames" else []), "--checkpoint-every", "100")
     written = sum(corpus.path(split, kind).stat().st_size for split in SPLITS)
     assert written + corpus.path(kind=kind).stat().st_size < needs[0] * 1.15

@@ -1,19 +1,21 @@
-"""Clips decoded ahead of the network that hears them: by threads, in batches, few of them at a time."""
+"""Clips decoded ahead of the network that takes them: by threads, in batches, few of them at a time."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.artefact_utils import Clip
-from utils.audio_utils import AudioError, read_wave
+from utils.audio_utils import AudioError
+from utils.image_utils import ImageError
 
 Array = NDArray[np.float32]
+Item = TypeVar("Item")  # a wave, a picture
 
 # Batches that are decoded while one is computed.
 _AHEAD = 1
@@ -40,39 +42,31 @@ def clip_batches(clips: Sequence[Clip], batch_size: int, budget_s: float) -> Ite
 
 
 def decoded_batches(
-    batches: Iterable[list[Clip]],
-    root: Path,
-    sample_rate_hz: int,
-    workers: int,
-    prepare: Callable[[Array], Array] | None = None,
-) -> Iterator[list[tuple[Clip, Array | AudioError]]]:
-    """Each batch with the wave of each clip, or why it has none; the next batch is decoded in the meantime.
+    batches: Iterable[list[Clip]], decode: Callable[[Clip], Item], workers: int
+) -> Iterator[list[tuple[Clip, Item | str]]]:
+    """Each batch with the wave or picture of each clip, or why it has none; the next one is decoded in the meantime.
 
     Args:
         batches: of clips.
-        root: the folder that their paths start from.
-        sample_rate_hz: of the waves.
+        decode: read a clip, in a thread; an AudioError or ImageError that it raises is why there is none.
         workers: threads.
-        prepare: what to make of a wave, in the same thread; an AudioError that it raises is why there is none.
     """
-    waiting: deque[list[tuple[Clip, Future[Array | AudioError]]]] = deque()
+    waiting: deque[list[tuple[Clip, Future[Item | str]]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for batch in batches:
-                jobs = [(clip, pool.submit(_decoded, root / clip.path, sample_rate_hz, prepare)) for clip in batch]
-                waiting.append(jobs)
+                waiting.append([(clip, pool.submit(_decoded, clip, decode)) for clip in batch])
                 if len(waiting) > _AHEAD:
-                    yield [(clip, wave.result()) for clip, wave in waiting.popleft()]
+                    yield [(clip, item.result()) for clip, item in waiting.popleft()]
             while waiting:
-                yield [(clip, wave.result()) for clip, wave in waiting.popleft()]
+                yield [(clip, item.result()) for clip, item in waiting.popleft()]
         except BaseException:  # a full disk, Ctrl-C, or a reader that stops early
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _decoded(path: Path, sample_rate_hz: int, prepare: Callable[[Array], Array] | None) -> Array | AudioError:
+def _decoded(clip: Clip, decode: Callable[[Clip], Item]) -> Item | str:
     try:
-        wave = read_wave(path, sample_rate_hz)
-        return wave if prepare is None else prepare(wave)
-    except AudioError as error:
-        return error
+        return decode(clip)
+    except (AudioError, ImageError) as error:
+        return str(error)

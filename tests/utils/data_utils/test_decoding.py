@@ -7,9 +7,9 @@ import pytest
 import soundfile
 
 from utils.artefact_utils import Clip
-from utils.audio_utils import AudioError
-from utils.data_utils import decoding
+from utils.audio_utils import AudioError, read_wave
 from utils.data_utils.decoding import clip_batches, decoded_batches
+from utils.image_utils import ImageError
 
 
 def clip(number, seconds=1.0):
@@ -32,23 +32,25 @@ def root(tmp_path):
     return tmp_path
 
 
+def reader(root):
+    return lambda one: read_wave(root / one.path, 8000)
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_every_clip_comes_with_its_wave_or_its_reason(root, workers):
     batches = [[clip(0), clip(1)], [clip(2), clip(3)], [clip(4)], [clip(5)]]
-    decoded = list(decoded_batches(batches, root, 8000, workers))
+    decoded = list(decoded_batches(batches, reader(root), workers))
     assert [[c for c, _ in batch] for batch in decoded] == batches
     for found, wave in (pair for batch in decoded for pair in batch):
         if found.fid == "f2":
-            assert isinstance(wave, AudioError)
-            assert "cannot be decoded" in str(wave)
+            assert "cannot be decoded" in wave
         else:
             np.testing.assert_allclose(wave, np.full(80, 0.1 * int(found.fid[1:])), atol=1e-6)
 
 
-def test_one_batch_is_decoded_ahead_and_no_more(root, monkeypatch):
+def test_one_batch_is_decoded_ahead_and_no_more():
     started = []
-    monkeypatch.setattr(decoding, "read_wave", lambda path, rate: started.append(path.name))
-    batches = decoded_batches([[clip(n)] for n in range(6)], root, 8000, 2)
+    batches = decoded_batches([[clip(n)] for n in range(6)], lambda one: started.append(one.fid), 2)
     for number in range(4):
         next(batches)
         assert len(started) <= number + 2
@@ -57,14 +59,18 @@ def test_one_batch_is_decoded_ahead_and_no_more(root, monkeypatch):
     assert len(started) <= 5
 
 
-def test_waves_are_prepared_in_the_threads(root):
-    def prepare(wave):
+def test_clips_are_prepared_in_the_threads(root):
+    def prepared(one):
+        if one.fid == "f3":
+            raise ImageError("is no picture")
+        wave = reader(root)(one)
         if wave[0] > 0.35:
             raise AudioError("too loud")
-        return np.array([len(wave), threading.current_thread() is not threading.main_thread()])
+        return [len(wave), threading.current_thread() is not threading.main_thread()]
 
-    ((_, quiet), (_, broken), (_, loud)) = next(decoded_batches([[clip(1), clip(2), clip(4)]], root, 8000, 2, prepare))
-    assert quiet.tolist() == [80, 1]
-    assert "cannot be decoded" in str(broken)
-    assert isinstance(loud, AudioError)
-    assert str(loud) == "too loud"
+    ((_, quiet), (_, broken), (_, picture), (_, loud)) = next(
+        decoded_batches([[*map(clip, (1, 2, 3, 4))]], prepared, 2)
+    )
+    assert quiet == [80, True]
+    assert "cannot be decoded" in broken
+    assert (picture, loud) == ("is no picture", "too loud")
