@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from tasks import Commands, command, load_run
 from tasks.base import CaptionRun
 from utils.cli_utils import UserError
+from utils.dataset_utils.corpus_writing import DEFAULT_SIZES, share_out
 from utils.process_utils import all_cores
 
 
@@ -20,13 +21,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     run, args = load_run(argv, _parser(), CaptionRun)
     commands = Commands.of(args, run.script_of)
     # here and not above: scipy.signal takes longer to load than --help may take
-    from preprocessing.synthetic_corpus.writing import DEFAULT_SIZES, share_out, write_corpus
+    from preprocessing.synthetic_corpus.writing import write_corpus
 
     for name, least in (("clips", 3), ("seed", 0), ("workers", 1)):
         value = vars(args)[name]
         if value is not None and value < least:
             raise UserError(f"--{name} {value}: expected {least} or more")
-    counts = DEFAULT_SIZES if args.clips is None else share_out(args.clips)
+    counts = DEFAULT_SIZES if args.clips is None else share_out(args.clips, "clips")
     folders = run.data.splits.names()
     if len(folders) < len(counts):
         raise UserError(

@@ -14,26 +14,23 @@ at any instant goes on where it was.
 from __future__ import annotations
 
 import contextlib
-import csv
 import itertools
 import wave
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from preprocessing.synthetic_corpus import root_folder
 from preprocessing.synthetic_corpus.captions import CAPTIONS_PER_CLIP
 from preprocessing.synthetic_corpus.clips import Plan, plan_clip, render
-from preprocessing.synthetic_corpus.root_folder import PART, Record, caption_file, event_file, file_name, row_file
 from preprocessing.synthetic_corpus.synthesis import SAMPLE_RATE_HZ, Wave
-from utils.cli_utils import UserError
+from utils.dataset_utils.corpus_folder import PART, CorpusKind, Record
+from utils.dataset_utils.corpus_writing import Row, complete_corpus, writing_table
 from utils.process_utils import ordered_map
 from utils.report_utils import progress_bar
 
-DEFAULT_SIZES = (1200, 150, 200)  # training, validation, evaluation
 CAPTION_COLUMNS = ("file_name", *(f"caption_{number}" for number in range(1, CAPTIONS_PER_CLIP + 1)))
 ROW_COLUMNS = ("uniq_id", "audio", "text")
 EVENT_COLUMNS = ("file_name", "kind", "start_s", "end_s", "count")
@@ -42,7 +39,27 @@ _CHUNK = 16  # clips a task: about 0.2 s of work
 _HEADER_BYTES = 44
 _TABLE_BYTES = 1200  # of a clip, in all tables
 
-Row = Sequence[str | int]
+
+def caption_file(split: str) -> str:
+    """The captions of a split, named as Clotho names them."""
+    return f"clotho_captions_{split}.csv"
+
+
+def event_file(split: str) -> str:
+    """What is heard when, in a split."""
+    return f"{split}_events.csv"
+
+
+def row_file(split: str) -> str:
+    """The captions of a split again, one a row, as AudioCaps' TSV has them."""
+    return f"{split}.tsv"
+
+
+def _tables(splits: Iterable[str]) -> list[str]:
+    return [table for split in splits for table in (caption_file(split), event_file(split), row_file(split))]
+
+
+KIND = CorpusKind("synthetic_corpus", 3, "clips", ("dev", "val", "eval"), ".wav", str, _tables)
 
 
 class ClipRows(NamedTuple):
@@ -64,18 +81,6 @@ class _Chunk:
     stop: int
 
 
-def share_out(clips: int) -> tuple[int, int, int]:
-    """Sizes of training, validation and evaluation, in the ratio of the defaults, adding up to `clips`.
-
-    Raises:
-        UserError: too few for one clip a split.
-    """
-    if clips < len(DEFAULT_SIZES):
-        raise UserError(f"--clips {clips}: expected at least {len(DEFAULT_SIZES)}, one for each split")
-    validation, evaluation = (max(1, round(clips * size / sum(DEFAULT_SIZES))) for size in DEFAULT_SIZES[1:])
-    return clips - validation - evaluation, validation, evaluation
-
-
 def write_corpus(root: Path, sizes: Mapping[str, int], seed: int, workers: int) -> bool:
     """Write the corpus, or what is missing of it; what it needs on the disk is printed first.
 
@@ -89,19 +94,8 @@ def write_corpus(root: Path, sizes: Mapping[str, int], seed: int, workers: int) 
     Raises:
         UserError: the folder holds something else, another run writes there, or the disk has no room.
     """
-    wanted = Record(seed, dict(sizes))
-    found = root_folder.check_root(root, wanted)
-    if found == wanted.finished() and root_folder.all_there(root, wanted.sizes):
-        print(f"{root}: {wanted.summary()} are there already; the corpus is reused")
-        return False
-    there = sum(len(root_folder.clip_names(root / split)) for split in sizes)
-    root_folder.check_disk(root, wanted.clips - there, _mean_clip_bytes(wanted))
-    root.mkdir(parents=True, exist_ok=True)
-    with root_folder.only_writer(root):
-        root_folder.write_record(root, wanted)
-        _write_splits(root, wanted, workers)
-        root_folder.write_record(root, wanted.finished())
-    return True
+    wanted = Record(KIND, seed, dict(sizes))
+    return complete_corpus(root, wanted, lambda: _mean_clip_bytes(wanted), lambda: _write_splits(root, wanted, workers))
 
 
 def _write_splits(root: Path, record: Record, workers: int) -> None:
@@ -111,12 +105,12 @@ def _write_splits(root: Path, record: Record, workers: int) -> None:
     results = ordered_map(_make_clips, [chunk for those in chunks.values() for chunk in those], workers)
     for split in chunks:
         (root / split).mkdir(exist_ok=True)
-    with contextlib.closing(results), progress_bar(record.clips, "", "clip") as progress:
+    with contextlib.closing(results), progress_bar(record.count, "", "clip") as progress:
         for split, those in chunks.items():
             progress.set_description(split)
-            captions = _table(caption_file(root, split), CAPTION_COLUMNS)
-            rows = _table(row_file(root, split), ROW_COLUMNS, "\t")
-            events = _table(event_file(root, split), EVENT_COLUMNS)
+            captions = writing_table(root / caption_file(split), CAPTION_COLUMNS)
+            rows = writing_table(root / row_file(split), ROW_COLUMNS, "\t")
+            events = writing_table(root / event_file(split), EVENT_COLUMNS)
             with captions as write_captions, rows as write_rows, events as write_events:
                 for made in itertools.islice(results, len(those)):
                     write_captions(clip.captions for clip in made)
@@ -137,7 +131,7 @@ def _make_clips(chunk: _Chunk) -> list[ClipRows]:
     made = []
     for index in range(chunk.start, chunk.stop):
         plan = plan_clip(chunk.seed, chunk.split_number, index)
-        path = chunk.folder / file_name(chunk.split_number, index)
+        path = chunk.folder / KIND.file_name(chunk.split_number, index)
         if not path.exists() or path.stat().st_size != _wav_bytes(plan):
             _write_wav(path, render(plan))
         made.append(_rows(path, plan))
@@ -174,14 +168,3 @@ def _wav_bytes(plan: Plan) -> int:
 def _mean_clip_bytes(record: Record, sample: int = 200) -> float:
     """Bytes of a clip with its rows, from the plans of the first clips."""
     return float(np.mean([_wav_bytes(plan_clip(record.seed, 0, index)) for index in range(sample)])) + _TABLE_BYTES
-
-
-@contextlib.contextmanager
-def _table(path: Path, columns: Row, delimiter: str = ",") -> Iterator[Callable[[Iterable[Row]], None]]:
-    """A table that takes its name when the block ends well; what is yielded writes rows."""
-    part = path.with_name(path.name + PART)
-    with part.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
-        writer.writerow(columns)
-        yield writer.writerows
-    part.replace(path)

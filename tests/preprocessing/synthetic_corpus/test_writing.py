@@ -16,7 +16,7 @@ import soundfile
 
 from preprocessing.synthetic_corpus import writing
 from preprocessing.synthetic_corpus.clips import plan_clip, render
-from preprocessing.synthetic_corpus.writing import share_out, write_corpus
+from preprocessing.synthetic_corpus.writing import KIND, write_corpus
 from utils.cli_utils import UserError
 
 SIZES = {"development": 20, "validation": 3, "evaluation": 4}
@@ -230,14 +230,8 @@ def test_a_folder_of_somebody_else_stays_untouched(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-@pytest.mark.parametrize(
-    ("clips", "shares"), [(1550, (1200, 150, 200)), (3, (1, 1, 1)), (100_000, (77_420, 9_677, 12_903))]
-)
-def test_share_out_keeps_the_ratio(clips, shares):
-    assert share_out(clips) == shares
-    assert sum(share_out(clips)) == clips
-
-
-def test_share_out_wants_one_clip_a_split():
-    with pytest.raises(UserError, match="--clips 2: expected at least 3"):
-        share_out(2)
+def test_names_are_unique_and_tell_nothing():
+    names = {KIND.file_name(split, index) for split in range(3) for index in range(10)}
+    assert len(names) == 30
+    assert KIND.file_name(0, 123) == "dev_000123.wav"
+    assert KIND.file_name(2, 1_234_567) == "eval_1234567.wav"

@@ -1,4 +1,4 @@
-"""The corpus folder as a whole: what lies in it, whether it may be written, and whether it fits."""
+"""The folder of a generated corpus: what lies in it, whether it may be written, and whether it fits."""
 
 from __future__ import annotations
 
@@ -8,20 +8,48 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from utils.cli_utils import UserError
 from utils.config_utils import read_json
 
-# Raised when recipes, scenes or captions change: another version is another corpus.
-FORMAT_VERSION = 3
 RECORD_NAME = "corpus.json"
 PART = ".part"
-SPLIT_PREFIXES = ("dev", "val", "eval")
 
-_CLIP_NAME = re.compile(rf"({'|'.join(SPLIT_PREFIXES)})_\d{{6,}}\.wav({re.escape(PART)})?")
+
+@dataclass(frozen=True)
+class CorpusKind:
+    """What makes one kind of generated corpus different from another.
+
+    Attributes:
+        name: of its package in `preprocessing`.
+        version: raised when what is drawn or said changes: another version is another corpus.
+        noun: what it consists of, in the plural; also the option that says how many.
+        prefixes: of the file names of each split, in the order training, validation, evaluation.
+        suffix: of the file names, such as `.wav`.
+        folder: split -> the folder of its files, relative to the root.
+        tables: splits -> the names of all tables.
+    """
+
+    name: str
+    version: int
+    noun: str
+    prefixes: tuple[str, str, str]
+    suffix: str
+    folder: Callable[[str], str]
+    tables: Callable[[Iterable[str]], list[str]]
+
+    def file_name(self, split_number: int, index: int) -> str:
+        """Of a clip or picture: unique in the corpus, and no hint of what is in it."""
+        return f"{self.prefixes[split_number]}_{index:06d}{self.suffix}"
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """What matches every `file_name`, whole or still being written."""
+        return re.compile(rf"({'|'.join(self.prefixes)})_\d{{6,}}{re.escape(self.suffix)}({re.escape(PART)})?")
 
 
 @dataclass(frozen=True)
@@ -29,68 +57,61 @@ class Record:
     """What `corpus.json` says of its folder.
 
     Attributes:
-        seed: that the clips were drawn with.
-        sizes: clips of each split, by folder name.
-        complete: False from the first clip on until everything is there.
-        version: of recipes, scenes, captions and files.
+        kind: of corpus.
+        seed: that everything was drawn with.
+        sizes: clips or pictures of each split, by name.
+        complete: False from the first file on until everything is there.
     """
 
+    kind: CorpusKind
     seed: int
     sizes: dict[str, int]
     complete: bool = False
-    version: int = FORMAT_VERSION
 
     def finished(self) -> Record:
         """The same, with everything there."""
         return replace(self, complete=True)
 
     @property
-    def clips(self) -> int:
-        """Of all splits."""
+    def count(self) -> int:
+        """Clips or pictures of all splits."""
         return sum(self.sizes.values())
 
     def summary(self) -> str:
         """Such as `1550 clips (development 1200, validation 150, evaluation 200) of seed 0`."""
         sizes = ", ".join(f"{split} {size}" for split, size in self.sizes.items())
-        return f"{self.clips} clips ({sizes}) of seed {self.seed}"
+        return f"{self.count} {self.kind.noun} ({sizes}) of seed {self.seed}"
 
     def command(self) -> str:
         """The command that makes this corpus again."""
-        return f"python -m preprocessing.synthetic_corpus --clips {self.clips} --seed {self.seed}"
+        return f"python -m preprocessing.{self.kind.name} --{self.kind.noun} {self.count} --seed {self.seed}"
 
 
-def file_name(split_number: int, index: int) -> str:
-    """Of a clip: unique in the corpus, and no hint of what is heard."""
-    return f"{SPLIT_PREFIXES[split_number]}_{index:06d}.wav"
-
-
-def caption_file(root: Path, split: str) -> Path:
-    """The captions of a split, named as Clotho names them."""
-    return root / f"clotho_captions_{split}.csv"
-
-
-def event_file(root: Path, split: str) -> Path:
-    """What is heard when, in a split."""
-    return root / f"{split}_events.csv"
-
-
-def row_file(root: Path, split: str) -> Path:
-    """The captions of a split again, one a row, as AudioCaps' TSV has them."""
-    return root / f"{split}.tsv"
-
-
-def clip_names(folder: Path) -> set[str]:
-    """The whole clips of a split's folder; empty when there is no such folder."""
+def files_there(folder: Path) -> set[str]:
+    """The whole files of a folder, by name; empty when there is no such folder."""
     return {name for name in _names(folder) if not name.endswith(PART)}
 
 
-def all_there(root: Path, sizes: dict[str, int]) -> bool:
-    """Whether every clip and every table of every split exist."""
-    for number, (split, size) in enumerate(sizes.items()):
-        expected = {file_name(number, index) for index in range(size)}
-        if not all(table.is_file() for table in _tables(root, split)) or expected - clip_names(root / split):
-            return False
-    return True
+def still_to_write(root: Path, wanted: Record) -> int:
+    """How many clips or pictures are not there yet."""
+    return sum(len(missing) for missing in _missing(root, wanted))
+
+
+def all_there(root: Path, wanted: Record) -> bool:
+    """Whether every clip or picture and every table exist."""
+    return all((root / table).is_file() for table in wanted.kind.tables(wanted.sizes)) and not any(
+        _missing(root, wanted)
+    )
+
+
+def _missing(root: Path, wanted: Record) -> Iterator[set[str]]:
+    """Of each split, the names of the files that are not there."""
+    there: dict[str, set[str]] = {}
+    for number, (split, size) in enumerate(wanted.sizes.items()):
+        folder = wanted.kind.folder(split)
+        if folder not in there:
+            there[folder] = files_there(root / folder)
+        yield {wanted.kind.file_name(number, index) for index in range(size)} - there[folder]
 
 
 def check_root(root: Path, wanted: Record) -> Record | None:
@@ -108,11 +129,11 @@ def check_root(root: Path, wanted: Record) -> Record | None:
         return None
     if not root.is_dir():
         raise UserError(f"data.root: {root} is a file, expected a folder; {_elsewhere()}")
-    found = _read_record(root / RECORD_NAME)
+    found = _read_record(root / RECORD_NAME, wanted.kind)
     strangers = _strangers(root, wanted, found)
     if strangers:
         raise UserError(
-            f"data.root: {root} holds files that are not of a synthetic corpus (such as {strangers[0]}), "
+            f"data.root: {root} holds files that are not of a {_of(wanted.kind)} (such as {strangers[0]}), "
             f"expected a new or empty folder; {_elsewhere()}"
         )
     if found is not None:
@@ -123,8 +144,8 @@ def check_root(root: Path, wanted: Record) -> Record | None:
 def write_record(root: Path, record: Record) -> None:
     """Write `corpus.json`, whole or not at all."""
     content = {
-        "format": "synthetic_corpus",
-        "version": record.version,
+        "format": record.kind.name,
+        "version": record.kind.version,
         "seed": record.seed,
         "sizes": record.sizes,
         "complete": record.complete,
@@ -135,23 +156,24 @@ def write_record(root: Path, record: Record) -> None:
     part.replace(root / RECORD_NAME)
 
 
-def check_disk(root: Path, new_clips: int, clip_bytes: float) -> None:
-    """Print what the new clips will take, and make sure that it is there.
+def check_disk(root: Path, noun: str, new: int, mean_bytes: float) -> None:
+    """Print what the new clips or pictures will take, and make sure that it is there.
 
     Args:
         root: the corpus folder, which need not exist.
-        new_clips: still to write.
-        clip_bytes: mean size of one, with its captions.
+        noun: what they are, in the plural.
+        new: how many are still to be written.
+        mean_bytes: of one, with its captions.
     Raises:
         UserError: the disk has no room.
     """
     home = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    needed, free = 1.05 * new_clips * clip_bytes, shutil.disk_usage(home).free
-    print(f"{root}: {new_clips} clips to write, about {_size(needed)}; {_size(free)} are free", flush=True)
+    needed, free = 1.05 * new * mean_bytes, shutil.disk_usage(home).free
+    print(f"{root}: {new} {noun} to write, about {_size(needed)}; {_size(free)} are free", flush=True)
     if needed > free:
         raise UserError(
             f"{root}: the disk has {_size(free)} free, the corpus needs {_size(needed)} more; "
-            f"free some space, ask for fewer --clips, or {_elsewhere()}"
+            f"free some space, ask for fewer --{noun}, or {_elsewhere()}"
         )
 
 
@@ -175,29 +197,32 @@ def only_writer(root: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def _read_record(path: Path) -> Record | None:
+def _read_record(path: Path, kind: CorpusKind) -> Record | None:
     """The record, or None where there is none.
 
     Raises:
-        UserError: the file is not a record.
+        UserError: the file is not a record of this kind of corpus.
     """
     if not path.is_file():
         return None
     try:
         content = read_json(path)
+        if content["format"] != kind.name:
+            raise ValueError(content["format"])
         sizes = {str(split): int(size) for split, size in content["sizes"].items()}
-        return Record(int(content["seed"]), sizes, bool(content["complete"]), int(content["version"]))
+        kind = replace(kind, version=int(content["version"]))
+        return Record(kind, int(content["seed"]), sizes, bool(content["complete"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(
-            f"{path}: is not the record of a synthetic corpus; delete the folder {path.parent}, or {_elsewhere()}"
+            f"{path}: is not the record of a {_of(kind)}; delete the folder {path.parent}, or {_elsewhere()}"
         ) from None
 
 
 def _check_extends(root: Path, found: Record, wanted: Record) -> None:
     """Raises: UserError: what is wanted is not what was found, or more of the same."""
     problem = ""
-    if found.version != wanted.version:
-        problem = f"a corpus of format {found.version}, expected format {wanted.version}"
+    if found.kind.version != wanted.kind.version:
+        problem = f"a corpus of format {found.kind.version}, expected format {wanted.kind.version}"
     elif found.seed != wanted.seed:
         problem = f"a corpus of seed {found.seed}, expected seed {wanted.seed}"
     elif list(found.sizes) != list(wanted.sizes):
@@ -210,18 +235,19 @@ def _check_extends(root: Path, found: Record, wanted: Record) -> None:
 
 def _strangers(root: Path, wanted: Record, found: Record | None) -> list[str]:
     """Files, relative to the root, that no run of this script has written there."""
+    kind, splits = wanted.kind, list(dict.fromkeys([*wanted.sizes, *(found.sizes if found else ())]))
+    folders = dict.fromkeys(map(kind.folder, splits))
     ours = {RECORD_NAME}
-    splits = sorted({*wanted.sizes, *(found.sizes if found else ())})
     if found is not None:  # a run writes its record before anything else
-        ours |= {*splits, *(table.name for split in splits for table in _tables(root, split))}
+        ours |= {*folders, *kind.tables(splits)}
     strangers = [name for name in _names(root) if not name.startswith(".") and name.removesuffix(PART) not in ours]
-    for split in splits:
-        strangers += [f"{split}/{name}" for name in _names(root / split) if not _CLIP_NAME.fullmatch(name)]
+    for folder in folders:
+        strangers += [f"{folder}/{name}" for name in _names(root / folder) if not kind.pattern.fullmatch(name)]
     return strangers
 
 
-def _tables(root: Path, split: str) -> tuple[Path, ...]:
-    return caption_file(root, split), event_file(root, split), row_file(root, split)
+def _of(kind: CorpusKind) -> str:
+    return kind.name.replace("_", " ")
 
 
 def _names(folder: Path) -> list[str]:

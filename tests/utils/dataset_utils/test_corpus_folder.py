@@ -2,22 +2,24 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
-from preprocessing.synthetic_corpus import root_folder
-from preprocessing.synthetic_corpus.root_folder import Record, check_disk, check_root, only_writer, write_record
+from preprocessing.synthetic_corpus.writing import KIND
 from utils.cli_utils import UserError
+from utils.dataset_utils.corpus_folder import (
+    Record,
+    all_there,
+    check_disk,
+    check_root,
+    only_writer,
+    still_to_write,
+    write_record,
+)
 
 SIZES = {"development": 12, "validation": 2, "evaluation": 3}
-WANTED = Record(seed=0, sizes=SIZES)
-
-
-def test_names_are_unique_and_tell_nothing():
-    names = {root_folder.file_name(split, index) for split in range(3) for index in range(10)}
-    assert len(names) == 30
-    assert root_folder.file_name(0, 123) == "dev_000123.wav"
-    assert root_folder.file_name(2, 1_234_567) == "eval_1234567.wav"
+WANTED = Record(KIND, seed=0, sizes=SIZES)
 
 
 def test_new_and_empty_folders_are_welcome(tmp_path):
@@ -32,17 +34,17 @@ def test_the_record_comes_back(tmp_path):
     write_record(tmp_path, WANTED)
     assert check_root(tmp_path, WANTED) == WANTED
     assert "--clips 17 --seed 0" in json.loads((tmp_path / "corpus.json").read_text())["command"]
-    larger = Record(0, {**SIZES, "evaluation": 4})
+    larger = Record(KIND, 0, {**SIZES, "evaluation": 4})
     assert check_root(tmp_path, larger) == WANTED
 
 
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (Record(1, SIZES), r"holds a corpus of seed 1, expected seed 0; delete the folder \(rm -r .*data\.root="),
-        (Record(0, SIZES, version=2), r"format 2, expected format 3; delete"),
-        (Record(0, {"train": 1}), r"the splits train, expected development, validation, evaluation"),
-        (Record(0, {**SIZES, "evaluation": 9}), r"23 clips .*expected 17 clips .*only ever enlarged"),
+        (Record(KIND, 1, SIZES), r"holds a corpus of seed 1, expected seed 0; delete the folder \(rm -r .*data\.root="),
+        (Record(replace(KIND, version=2), 0, SIZES), r"format 2, expected format 3; delete"),
+        (Record(KIND, 0, {"train": 1}), r"the splits train, expected development, validation, evaluation"),
+        (Record(KIND, 0, {**SIZES, "evaluation": 9}), r"23 clips .*expected 17 clips .*only ever enlarged"),
     ],
 )
 def test_another_corpus_is_refused(tmp_path, found, message):
@@ -69,7 +71,9 @@ def test_foreign_clips_beside_ours_are_refused(tmp_path):
         check_root(tmp_path, WANTED)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"seed": 0}', '{"seed": 0, "sizes": 3}', "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"seed": 0}', '{"format": "synthetic_corpus", "sizes": 3}', "\x00"]
+)
 def test_a_broken_record_is_refused(tmp_path, text):
     (tmp_path / "corpus.json").write_text(text)
     with pytest.raises(UserError, match=r"corpus\.json: is not the record of a synthetic corpus; delete"):
@@ -85,10 +89,10 @@ def test_a_file_is_no_folder(tmp_path):
 def test_the_disk_is_checked_before_anything_is_written(tmp_path, monkeypatch, capsys):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10_000_000))
-    check_disk(tmp_path / "a" / "b", new_clips=10, clip_bytes=400_000)
+    check_disk(tmp_path / "a" / "b", "clips", new=10, mean_bytes=400_000)
     assert "10 clips to write, about 4 MB; 10 MB are free" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"has 10 MB free, the corpus needs 42\.0 GB more; free some space"):
-        check_disk(tmp_path / "a" / "b", new_clips=100_000, clip_bytes=400_000)
+        check_disk(tmp_path / "a" / "b", "clips", new=100_000, mean_bytes=400_000)
     assert not (tmp_path / "a").exists()
 
 
@@ -98,3 +102,24 @@ def test_one_writer_at_a_time(tmp_path):
     with only_writer(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_corpus_of_another_kind_is_refused(tmp_path):
+    write_record(tmp_path, Record(replace(KIND, name="synthetic_pictures"), 0, SIZES))
+    with pytest.raises(UserError, match=r"corpus\.json: is not the record of a synthetic corpus; delete"):
+        check_root(tmp_path, WANTED)
+
+
+def test_splits_may_share_a_folder(tmp_path):
+    kind = replace(KIND, folder=lambda split: "clips", tables=lambda splits: ["captions.txt"])
+    wanted = Record(kind, 0, {"train": 2, "dev": 1, "test": 1})
+    write_record(tmp_path, wanted)
+    (tmp_path / "clips").mkdir()
+    for name in ("dev_000000.wav", "dev_000001.wav", "val_000000.wav", "eval_000000.wav.part"):
+        (tmp_path / "clips" / name).touch()
+    assert check_root(tmp_path, wanted) == wanted
+    assert still_to_write(tmp_path, wanted) == 1
+    (tmp_path / "clips" / "eval_000000.wav").touch()
+    assert not all_there(tmp_path, wanted)
+    (tmp_path / "captions.txt").touch()
+    assert all_there(tmp_path, wanted)
