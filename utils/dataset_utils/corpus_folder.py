@@ -133,7 +133,7 @@ def check_root(root: Path, wanted: Record) -> Record | None:
     strangers = _strangers(root, wanted, found)
     if strangers:
         raise UserError(
-            f"data.root: {root} holds files that are not of a {_of(wanted.kind)} (such as {strangers[0]}), "
+            f"data.root: {root} holds files that are not of the corpus {wanted.kind.name} (such as {strangers[0]}), "
             f"expected a new or empty folder; {_elsewhere()}"
         )
     if found is not None:
@@ -214,7 +214,7 @@ def _read_record(path: Path, kind: CorpusKind) -> Record | None:
         return Record(kind, int(content["seed"]), sizes, bool(content["complete"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(
-            f"{path}: is not the record of a {_of(kind)}; delete the folder {path.parent}, or {_elsewhere()}"
+            f"{path}: is not the record of the corpus {kind.name}; delete the folder {path.parent}, or {_elsewhere()}"
         ) from None
 
 
@@ -244,10 +244,6 @@ def _strangers(root: Path, wanted: Record, found: Record | None) -> list[str]:
     for folder in folders:
         strangers += [f"{folder}/{name}" for name in _names(root / folder) if not kind.pattern.fullmatch(name)]
     return strangers
-
-
-def _of(kind: CorpusKind) -> str:
-    return kind.name.replace("_", " ")
 
 
 def _names(folder: Path) -> list[str]:

@@ -71,12 +71,10 @@ def test_foreign_clips_beside_ours_are_refused(tmp_path):
         check_root(tmp_path, WANTED)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", '{"seed": 0}', '{"format": "synthetic_corpus", "sizes": 3}', "\x00"]
-)
+@pytest.mark.parametrize("text", ["", "[]", '{"seed": 0}', '{"format": "synthetic_corpus", "sizes": 3}', "\x00"])
 def test_a_broken_record_is_refused(tmp_path, text):
     (tmp_path / "corpus.json").write_text(text)
-    with pytest.raises(UserError, match=r"corpus\.json: is not the record of a synthetic corpus; delete"):
+    with pytest.raises(UserError, match=r"corpus\.json: is not the record of the corpus synthetic_corpus; delete"):
         check_root(tmp_path, WANTED)
 
 
@@ -106,7 +104,7 @@ def test_one_writer_at_a_time(tmp_path):
 
 def test_a_corpus_of_another_kind_is_refused(tmp_path):
     write_record(tmp_path, Record(replace(KIND, name="synthetic_pictures"), 0, SIZES))
-    with pytest.raises(UserError, match=r"corpus\.json: is not the record of a synthetic corpus; delete"):
+    with pytest.raises(UserError, match=r"corpus\.json: is not the record of the corpus synthetic_corpus; delete"):
         check_root(tmp_path, WANTED)
 
 
