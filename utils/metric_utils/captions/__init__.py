@@ -6,4 +6,6 @@ interval and the paired difference of two systems come from these alone.
 statistics  sums over clips -> value, confidence interval, difference of two systems
 tokens      captions -> words, the same for all metrics of n-grams
 cider       CIDEr-D
+bleu        BLEU-1 to BLEU-4 of the corpus
+rouge       ROUGE-L
 """

@@ -40,6 +40,11 @@ def words_of(caption: str) -> list[str]:
     return words
 
 
+def joined_words(caption: str) -> str:
+    """Return the words of a caption with single blanks between: equal for captions that differ in spelling alone."""
+    return " ".join(words_of(caption))
+
+
 def check_captions(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
     """Check that each clip has a hypothesis and at least one reference.
 
