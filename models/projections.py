@@ -11,62 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from models.standardisation import Standardisation
 from utils.config_utils import Spec
-
-# A dimension is taken for constant if its standard deviation is below this share of the largest one: it is rounding.
-_CONSTANT = 1e-6
-# Numbers converted to double precision at a time: 32 MB, for a memory-mapped table of any size.
-_BLOCK = 2**22
-
-
-def moments(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the mean and the standard deviation of each dimension, block by block in double precision.
-
-    Two passes: the one-pass formula, mean of squares minus square of the mean, loses all digits of dimensions whose
-    mean is large beside their deviation.
-
-    Args:
-        vectors: (N, E).
-    Returns:
-        (E,) float64 each.
-    """
-    total, squares = torch.zeros((2, vectors.shape[1]), dtype=torch.float64).unbind()
-    rows = max(1, _BLOCK // max(1, vectors.shape[1]))
-    for block in vectors.split(rows):
-        total += block.double().sum(dim=0)
-    mean = total / len(vectors)
-    for block in vectors.split(rows):
-        squares += (block.double() - mean).square().sum(dim=0)
-    return mean, (squares / len(vectors)).sqrt()
-
-
-class Standardisation(nn.Module):
-    """Standardises each dimension to mean 0 and standard deviation 1, with the statistics of the training data.
-
-    The statistics are buffers, so that they are in the state dict; before `fit` this is the identity.
-
-    Args:
-        dim: E of the vectors.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("deviation", torch.ones(dim))
-
-    def fit(self, vectors: Tensor) -> None:
-        """Compute the statistics of (N, E) vectors; constant dimensions are only centred, not divided by zero."""
-        mean, deviation = moments(vectors)
-        constant = deviation <= _CONSTANT * deviation.max()
-        self.mean.copy_(mean)
-        self.deviation.copy_(deviation.masked_fill(constant, 1.0))
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """Standardise (B, E) vectors."""
-        return (vectors - self.mean) / self.deviation
 
 
 class Projection(nn.Module):
@@ -91,7 +37,7 @@ class Projection(nn.Module):
     def fit(self, vectors: Tensor) -> None:
         """Fit the standardisation, if there is one, to (N, E_audio) training vectors, each clip once."""
         if self.standardisation is not None:
-            self.standardisation.fit(vectors)
+            self.standardisation.fit([vectors])
 
     def forward(self, vectors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Project clips.

@@ -1,75 +1,13 @@
 """Projections: the arithmetic by hand, the standardisation from training data alone, what is refused."""
 
-import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from models import projections
-from models.projections import AudioProjection, AudioProjectionSpec, MLPProjection, MLPProjectionSpec, Standardisation
+from models.projections import AudioProjection, AudioProjectionSpec, MLPProjection, MLPProjectionSpec
 
 
 def vectors(n=64, dim=5, seed=0):
     return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed)) * torch.arange(1.0, dim + 1) + 7
-
-
-def test_standardisation_by_hand():
-    standardise = Standardisation(2)
-    standardise.fit(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))  # mean 2 and 5, deviation 1 and 0
-    out = standardise(torch.tensor([[4.0, 5.0], [2.0, 6.0]]))
-    assert out.tolist() == [[2.0, 0.0], [0.0, 1.0]]  # the constant dimension is only centred
-
-
-def far_vectors(rows, width=64):
-    return torch.from_numpy(np.random.default_rng(0).normal(1000, 0.5, (rows, width)).astype(np.float32))
-
-
-def test_moments_of_many_blocks_are_those_of_the_whole_table():
-    table = far_vectors(2 * projections._BLOCK // 64 + 17)
-    mean, deviation = projections.moments(table)
-    whole = table.numpy().astype(np.float64)
-    np.testing.assert_allclose(mean, whole.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(deviation, whole.std(0), rtol=1e-12)
-
-
-class LargestDouble(TorchDispatchMode):
-    """Notes the most numbers that one tensor in double precision holds."""
-
-    largest = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        made = func(*args, **(kwargs or {}))
-        if isinstance(made, torch.Tensor) and made.dtype == torch.float64:
-            self.largest = max(self.largest, made.numel())
-        return made
-
-
-def test_a_large_table_is_taken_to_double_precision_block_by_block(monkeypatch):
-    monkeypatch.setattr(projections, "_BLOCK", 640)
-    with LargestDouble() as seen:
-        Standardisation(64).fit(far_vectors(1000))
-    assert seen.largest == 640
-
-
-def test_standardised_training_vectors_have_mean_0_and_deviation_1():
-    standardise = Standardisation(5)
-    standardise.fit(vectors())
-    out = standardise(vectors())
-    torch.testing.assert_close(out.mean(0), torch.zeros(5), atol=1e-5, rtol=0)
-    torch.testing.assert_close(out.std(0, correction=0), torch.ones(5), atol=1e-5, rtol=0)
-
-
-def test_nothing_changes_before_the_fit():
-    assert torch.equal(Standardisation(5)(vectors()), vectors())
-
-
-def test_large_means_cost_no_precision():
-    """Float32 sums over many rows of a large mean would be off by far more."""
-    table = torch.full((100_000, 1), 1000.0)
-    table[::2] += 0.5
-    standardise = Standardisation(1)
-    standardise.fit(table)
-    assert standardise.deviation.item() == pytest.approx(0.25, rel=1e-5)
 
 
 def test_linear_projection_is_one_matrix_product():

@@ -1,0 +1,35 @@
+"""What the tests of adapters share: one of each kind, clips of several lengths, and padding full of rubbish."""
+
+import torch
+
+from models.adapters import Adapter, AdapterSpec
+from utils.config_utils import parse
+
+IN_DIM, HIDDEN, SCALE = 5, 6, 0.25
+# More than one setting where the arithmetic of lengths differs.
+SETTINGS = {
+    "conv1d": {"name": "Conv1dAdapter", "hidden_dim": 16},
+    "conv1d-long-kernel": {"name": "Conv1dAdapter", "hidden_dim": 16, "kernel_size": 6, "strides": [3, 1]},
+    "mean": {"name": "MeanPoolingAdapter", "tokens": 4, "hidden_dim": 16},
+    "mean-linear": {"name": "MeanPoolingAdapter", "tokens": 3, "hidden_dim": None},
+}
+
+
+def build(key: str, seed: int = 0, **keys: object) -> Adapter:
+    torch.manual_seed(seed)
+    spec: AdapterSpec = parse(SETTINGS[key] | keys, AdapterSpec, "adapter")
+    return spec.build(IN_DIM, HIDDEN, SCALE).eval()
+
+
+def clips(lengths: list[int], seed: int = 0) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(length, IN_DIM, generator=generator) + 1 for length in lengths]
+
+
+def batch(frames: list[torch.Tensor], filling: float = 0.0, extra: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Padded frames and their lengths; `extra` frames of padding after the longest clip."""
+    lengths = torch.tensor([len(clip) for clip in frames])
+    padded = torch.full((len(frames), int(lengths.max()) + extra, IN_DIM), filling)
+    for row, clip in zip(padded, frames, strict=True):
+        row[: len(clip)] = clip
+    return padded, lengths
