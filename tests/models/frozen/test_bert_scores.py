@@ -1,0 +1,56 @@
+"""BERTScore of a tiny network: equal to its definition, and one line for networks that do not serve."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from models.frozen.bert_scores import load_bert_scorer
+from tests import tiny
+from utils.cli_utils import UserError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "encoder"
+    tiny.write_sentence_encoder(folder)
+    return folder
+
+
+def by_definition(folder, one, two):
+    """F1 of the cosines of the tokens' vectors, each with its best match.
+
+    Start and end may be matched, as in the authors' code, but do not count themselves.
+    """
+    tokenizer, network = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
+    with torch.no_grad():
+        states = [network(**tokenizer(t, return_tensors="pt"), output_hidden_states=True) for t in (one, two)]
+    vectors = [torch.nn.functional.normalize(s.hidden_states[1][0], dim=-1) for s in states]
+    cosines = vectors[0] @ vectors[1].T
+    precision, recall = (cosines.max(dim=n).values[1:-1].mean() for n in (1, 0))
+    return float(2 * precision * recall / (precision + recall))
+
+
+def test_scores_are_those_of_the_definition(folder):
+    scorer = load_bert_scorer(str(folder), 1, "--bert-model", torch.device("cpu"))
+    hypotheses = ["a dog barks", "rain", "a dog barks loudly in the rain"]
+    references = [["a dog barks", "rain"], ["a dog", "water falls"], ["a car"]]
+    found = scorer.f1(hypotheses, references)
+    wanted = [max(by_definition(folder, h, r) for r in of) for h, of in zip(hypotheses, references, strict=True)]
+    assert found == pytest.approx(wanted, abs=1e-5)
+    assert found[0] == pytest.approx(1, abs=1e-5)
+    alone = [scorer.f1([h], [r])[0] for h, r in zip(hypotheses, references, strict=True)]
+    assert np.allclose(found, alone, atol=1e-6)
+    assert scorer.f1([], []).shape == (0,)
+
+
+def test_a_long_caption_is_truncated(folder):
+    scorer = load_bert_scorer(str(folder), 1, "--bert-model", torch.device("cpu"))
+    assert np.isfinite(scorer.f1(["dog " * 2000], [["a dog"]])).all()
+
+
+def test_networks_that_do_not_serve(folder, tmp_path):
+    with pytest.raises(UserError, match=r"--bert-model: .* has \d+ layers, found 40; choose one from 1 to"):
+        load_bert_scorer(str(folder), 40, "--bert-model", torch.device("cpu"))
+    with pytest.raises(UserError, match="--bert-model"):
+        load_bert_scorer(str(tmp_path / "none"), 1, "--bert-model", torch.device("cpu"))
