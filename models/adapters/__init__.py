@@ -11,10 +11,22 @@ from typing import Annotated
 
 from pydantic import Field
 
+from models.adapters.adaptive_segments import AdaptiveSegmentsAdapterSpec
+from models.adapters.attention_pooling import AttentionPoolingAdapterSpec
 from models.adapters.base import Adapter, TrainingClips
+from models.adapters.concatenation import ConcatenationAdapterSpec
 from models.adapters.conv1d import Conv1dAdapterSpec
 from models.adapters.mean_pooling import MeanPoolingAdapterSpec
+from models.adapters.perceiver import PerceiverAdapterSpec
 
-AdapterSpec = Annotated[Conv1dAdapterSpec | MeanPoolingAdapterSpec, Field(discriminator="name")]
+AdapterSpec = Annotated[
+    Conv1dAdapterSpec
+    | MeanPoolingAdapterSpec
+    | AdaptiveSegmentsAdapterSpec
+    | ConcatenationAdapterSpec
+    | PerceiverAdapterSpec
+    | AttentionPoolingAdapterSpec,
+    Field(discriminator="name"),
+]
 
 __all__ = ["Adapter", "AdapterSpec", "TrainingClips"]

@@ -12,6 +12,10 @@ SETTINGS = {
     "conv1d-long-kernel": {"name": "Conv1dAdapter", "hidden_dim": 16, "kernel_size": 6, "strides": [3, 1]},
     "mean": {"name": "MeanPoolingAdapter", "tokens": 4, "hidden_dim": 16},
     "mean-linear": {"name": "MeanPoolingAdapter", "tokens": 3, "hidden_dim": None},
+    "adaptive": {"name": "AdaptiveSegmentsAdapter", "tokens": 4, "hidden_dim": 16},
+    "concatenation": {"name": "ConcatenationAdapter", "frames_per_token": 3, "hidden_dim": 16},
+    "perceiver": {"name": "PerceiverAdapter", "tokens": 3, "width": 16, "layer_count": 2, "heads": 2},
+    "attention": {"name": "AttentionPoolingAdapter", "tokens": 3, "hidden_dim": 16},
 }
 
 
