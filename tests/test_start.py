@@ -11,7 +11,8 @@ from tests import tiny
 
 ROOT = Path(__file__).parents[1]
 FILES = [path for folder in ("preprocessing", "postprocessing") for path in sorted((ROOT / folder).glob("[!_]*.py"))]
-SCRIPTS = ["main", "preprocessing.synthetic_corpus.__main__", *(f"{path.parent.name}.{path.stem}" for path in FILES)]
+CORPORA = ["preprocessing.synthetic_corpus.__main__", "preprocessing.synthetic_pictures.__main__"]
+SCRIPTS = ["main", *CORPORA, *(f"{path.parent.name}.{path.stem}" for path in FILES)]
 # Each takes a tenth of a second to several seconds; --help has three, of which torch and pydantic need two.
 HEAVY = ["pandas", "scipy", "librosa", "sklearn", "ray", "transformers", "sentence_transformers", "matplotlib", "rich"]
 

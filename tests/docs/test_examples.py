@@ -41,7 +41,7 @@ def test_every_command_and_option_exists(name, command, monkeypatch):
         module = words[1] if words[0] == "-m" else "main"
         if module in ("NAME", "pytest"):
             return
-        module += ".__main__" * (module == "preprocessing.synthetic_corpus")
+        module += ".__main__" * (module in ("preprocessing.synthetic_corpus", "preprocessing.synthetic_pictures"))
         options = {word for word in words if re.match(r"--\w", word)}
         assert options <= options_of(module, monkeypatch).keys() if options else importlib.util.find_spec(module)
     elif words[0] != "-c":  # `python preprocessing/x.py` is how the baseline is called

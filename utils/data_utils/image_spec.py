@@ -13,6 +13,7 @@ from utils.cli_utils.repairs import make
 from utils.config_utils import Spec
 from utils.data_utils.spec import DataSpec
 
+_EXTRACTED = "extracted_images"
 IMAGE_EMBEDDINGS_KEY = "data.image_embeddings"  # of the YAML, for messages
 
 
@@ -45,6 +46,24 @@ class ImageDataSpec(DataSpec):
     def duplicates(self) -> Path:
         """The pictures that are, or nearly are, in more than one split; absent where there are none."""
         return self.features / "similar_images.csv"
+
+    @property
+    def extracted(self) -> Path:
+        """The pictures of a data set that comes in parquet files."""
+        return self.features / _EXTRACTED
+
+    def picture(self, path: str) -> Path:
+        """The file of a picture.
+
+        Args:
+            path: as the tables spell it: below data.root, or below data.features where it was extracted.
+        """
+        return (self.features if path.startswith(f"{_EXTRACTED}/") else self.root) / path
+
+    def picture_path(self, file: Path) -> str:
+        """The path of a picture as the tables spell it, so that `picture` finds it again."""
+        home = self.features if self.extracted in file.parents else self.root
+        return file.relative_to(home).as_posix()
 
     def text_table(self, split: str) -> Path:
         """The captions of a split."""

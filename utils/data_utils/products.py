@@ -20,6 +20,7 @@ from utils.cli_utils.repairs import make
 from utils.data_utils.image_spec import ImageDataSpec
 from utils.data_utils.spec import AudioDataSpec, CaptionDataSpec
 
+SIMILAR_COLUMNS = ["pair", "split", "path", "fid"]  # of pictures that are nearly the same
 FAILED_COLUMNS = ["fid", "fname", "reason"]  # of the clips or pictures that an encoder refused
 _REJECTED = known_table(["kind", "name", "reason"])
 
@@ -48,7 +49,7 @@ def products_of(data: AudioDataSpec | ImageDataSpec) -> dict[Path, Known]:
 def _image_products(data: ImageDataSpec) -> dict[Path, Known]:
     products: dict[Path, Known] = {
         data.clip_info: known_pickle,
-        data.duplicates: known_table(["recording", "split", "path", "fid"]),
+        data.duplicates: known_table(SIMILAR_COLUMNS),
     }
     for split in data.splits.names():
         products |= {
