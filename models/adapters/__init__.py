@@ -16,6 +16,7 @@ from models.adapters.attention_pooling import AttentionPoolingAdapterSpec
 from models.adapters.base import Adapter, TrainingClips
 from models.adapters.concatenation import ConcatenationAdapterSpec
 from models.adapters.conv1d import Conv1dAdapterSpec
+from models.adapters.least_squares import LeastSquaresAdapterSpec
 from models.adapters.mean_pooling import MeanPoolingAdapterSpec
 from models.adapters.perceiver import PerceiverAdapterSpec
 
@@ -25,7 +26,8 @@ AdapterSpec = Annotated[
     | AdaptiveSegmentsAdapterSpec
     | ConcatenationAdapterSpec
     | PerceiverAdapterSpec
-    | AttentionPoolingAdapterSpec,
+    | AttentionPoolingAdapterSpec
+    | LeastSquaresAdapterSpec,
     Field(discriminator="name"),
 ]
 

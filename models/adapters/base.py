@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.adapters.layers import TokenLayers
-from models.pooling import inside
+from models.pooling import inside, masked_mean
 from models.standardisation import Standardisation
 from utils.config_utils import Spec
 
@@ -52,7 +52,14 @@ class FramePreparation(nn.Module):
             self.standardisation.fit(batch.own_frames() for batch in clips)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Prepare (B, T, D) frames, as float32.
+        """Standardise (B, T, D) frames, and in training add the noise; arguments as of `standardised`."""
+        frames = self.standardised(frames)
+        if self.training and self.noise:
+            frames = frames + self.noise * torch.randn_like(frames)
+        return frames
+
+    def standardised(self, frames: Tensor) -> Tensor:
+        """Standardise (B, T, D) frames, as float32.
 
         Raises:
             ValueError: frames of another width.
@@ -60,11 +67,7 @@ class FramePreparation(nn.Module):
         if frames.dim() != 3 or frames.shape[2] != self.in_dim:
             raise ValueError(f"frames are {tuple(frames.shape)}, expected (B, T, {self.in_dim})")
         frames = frames.float()
-        if self.standardisation is not None:
-            frames = self.standardisation(frames)
-        if self.training and self.noise:
-            frames = frames + self.noise * torch.randn_like(frames)
-        return frames
+        return frames if self.standardisation is None else self.standardisation(frames)
 
 
 class Adapter(nn.Module):
@@ -115,16 +118,28 @@ class Adapter(nn.Module):
     @property
     def fitted_on(self) -> Literal["nothing", "frames", "captions"]:
         """What `fit` reads: nothing, so that it need not be called; the frames alone; or the captions too."""
+        if self.layers.fits_captions:
+            return "captions"
         return "nothing" if self.preparation.standardisation is None else "frames"
 
     @torch.no_grad()
     def fit(self, clips: Iterable[TrainingClips]) -> None:
-        """Compute what is computed from the training clips rather than learned: the statistics of the frames.
+        """Compute what the training clips give without training: statistics of the frames, then a closed-form map.
 
         Args:
-            clips: batches of all training clips, each clip once; not read if nothing is computed from it.
+            clips: batches of all training clips; iterated once for each of the two, so that it cannot be a generator.
+        Raises:
+            ValueError: there are no clips, or they have no captions and the map needs them.
         """
         self.preparation.fit(clips)
+        if self.layers.fits_captions:
+            self.layers.fit(self._pair(batch) for batch in clips)
+
+    def _pair(self, batch: TrainingClips) -> tuple[Tensor, Tensor]:
+        if batch.captions is None:
+            raise ValueError("the clips have no captions, which the least-squares map is computed from")
+        frames = self.preparation.standardised(batch.frames)
+        return masked_mean(frames, batch.lengths), batch.captions
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Make the input tokens of the LLM.

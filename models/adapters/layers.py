@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 
 class TokenLayers(nn.Module, ABC):
-    """Layers that make a clip's frames into vectors of the LLM's hidden size; the clip's own come first."""
+    """Layers that make a clip's frames into vectors of the LLM's hidden size; the clip's own come first.
+
+    Attributes:
+        fits_captions: whether `fit` has to be called with the training clips.
+    """
+
+    fits_captions: bool = False
+
+    def fit(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Compute weights in closed form; only of layers that say so.
+
+        Args:
+            pairs: batches of (B, D) mean frames of the clips, and (B, H) means of their captions' token embeddings.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def counts(self, frames: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import torch
 
-from models.adapters import Adapter, AdapterSpec
+from models.adapters import Adapter, AdapterSpec, TrainingClips
 from utils.config_utils import parse
 
 IN_DIM, HIDDEN, SCALE = 5, 6, 0.25
@@ -15,6 +15,8 @@ SETTINGS = {
     "adaptive": {"name": "AdaptiveSegmentsAdapter", "tokens": 4, "hidden_dim": 16},
     "concatenation": {"name": "ConcatenationAdapter", "frames_per_token": 3, "hidden_dim": 16},
     "perceiver": {"name": "PerceiverAdapter", "tokens": 3, "width": 16, "layer_count": 2, "heads": 2},
+    "mean-ridge": {"name": "MeanPoolingAdapter", "tokens": 3, "hidden_dim": None, "ridge": 0.5},
+    "least-squares": {"name": "LeastSquaresAdapter", "tokens": 2, "ridge": 0.5},
     "attention": {"name": "AttentionPoolingAdapter", "tokens": 3, "hidden_dim": 16},
 }
 
@@ -22,7 +24,10 @@ SETTINGS = {
 def build(key: str, seed: int = 0, **keys: object) -> Adapter:
     torch.manual_seed(seed)
     spec: AdapterSpec = parse(SETTINGS[key] | keys, AdapterSpec, "adapter")
-    return spec.build(IN_DIM, HIDDEN, SCALE).eval()
+    adapter = spec.build(IN_DIM, HIDDEN, SCALE).eval()
+    if adapter.fitted_on == "captions":
+        adapter.fit([TrainingClips(*batch(clips([7] * 20, seed)), torch.randn(20, HIDDEN))])
+    return adapter
 
 
 def clips(lengths: list[int], seed: int = 0) -> list[torch.Tensor]:
