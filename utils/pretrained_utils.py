@@ -29,6 +29,7 @@ from utils.model_packages import (
 from utils.pretrained_folders import check_folder, weight_files
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PretrainedConfig, PreTrainedModel
 
 _HUB_TIMEOUT_S = 5.0
@@ -137,8 +138,9 @@ def load_pretrained(
     key: str,
     may_be_missing: Collection[str] = (),
     config: PretrainedConfig | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Any:
-    """Load a pretrained network in eval mode, float32, on the CPU; every weight must be in its files.
+    """Load a pretrained network in eval mode, on the CPU; every weight must be in its files.
 
     Args:
         network: a class of transformers with `from_pretrained`.
@@ -146,6 +148,7 @@ def load_pretrained(
         key: of the YAML, for messages.
         may_be_missing: names between the dots of keys that a checkpoint may lack.
         config: replaces the model's config.json.
+        dtype: of the weights; None: float32.
     Raises:
         UserError: no such model, broken files, a configuration with more weights than the files can have, or weights
             that are missing, of another shape, or NaN.
@@ -163,7 +166,7 @@ def load_pretrained(
             _check_size(loader, config, source, f"{key}: {model}")
         loaded, info = loader.from_pretrained(
             str(source),
-            dtype=torch.float32,
+            dtype=dtype or torch.float32,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # also reported below, in place of an error of many lines
             trust_remote_code=False,

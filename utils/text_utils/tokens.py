@@ -86,7 +86,7 @@ def load_tokenizer(model: str, key: str, positions: int, vocabulary: int, max_to
         UserError: no such model, no usable tokenizer files, a tokenizer that does not fit the network or cannot pad,
             or more tokens than the model takes.
     """
-    tokenizer = _load(model, key)
+    tokenizer = read_tokenizer(model, key)
     check_tokenizer(tokenizer, vocabulary, model, key)
     if tokenizer.pad_token_id is None:
         raise UserError(
@@ -110,9 +110,11 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocabulary: int, model: 
     """
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise UserError(f"{key}: {model}: holds no tokenizer files; get the model's files again")
-    if len(tokenizer) > vocabulary:
+    # ids need not be without gaps
+    count = max(len(tokenizer), 1 + max(tokenizer.get_vocab().values()))
+    if count > vocabulary:
         raise UserError(
-            f"{key}: {model}: its tokenizer has {len(tokenizer)} tokens, its network knows {vocabulary}; "
+            f"{key}: {model}: its tokenizer has {count} tokens, its network knows {vocabulary}; "
             "take tokenizer and weights from one model"
         )
 
@@ -125,7 +127,12 @@ def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> li
     return [len(ids) for ids in tokenizer(list(texts), padding=False, truncation=False, verbose=False)["input_ids"]]
 
 
-def _load(model: str, key: str) -> PreTrainedTokenizerBase:
+def read_tokenizer(model: str, key: str) -> PreTrainedTokenizerBase:
+    """Read the tokenizer files of a pretrained model.
+
+    Raises:
+        UserError: no such model, or no usable tokenizer files.
+    """
     source = find_model(model, key)
     from transformers import AutoTokenizer
 
