@@ -105,6 +105,11 @@ class DataSpec(Spec):
             raise ValueError("holds data.root, which is only read; name a folder beside it")
         return features
 
+    @property
+    def language_model(self) -> Path:
+        """The folder of the language model that is made of the training captions."""
+        return self.features / "language_model"
+
     def rejected(self, split: str) -> Path:
         """What a split holds and its tables leave out, with reasons."""
         return self.features / f"{split}_rejected.csv"
