@@ -90,7 +90,7 @@ def _embedded(
     """Batches of pictures, each with its frames or the reason why it has none."""
 
     def decode(clip: Clip) -> Picture:
-        return encoder.prepare(read_image(data.root / clip.path))  # a batch that waits holds small pictures
+        return encoder.prepare(read_image(data.picture(clip.path)))  # a batch that waits holds small pictures
 
     batches = (clips[start : start + options.batch_size] for start in range(0, len(clips), options.batch_size))
     for batch in decoded_batches(map(list, batches), decode, options.workers):
