@@ -35,6 +35,8 @@ _ORDER = [
     "bench_epoch",
     "bench_projection",
     "bench_projection_loading",
+    "bench_captioner_step",
+    "bench_caption_generation",
     "bench_metrics_memory",
     "bench_large_retrieval_memory",
 ]
