@@ -36,6 +36,7 @@ _ORDER = [
     "bench_projection",
     "bench_projection_loading",
     "bench_captioner_step",
+    "bench_cached_frames",
     "bench_caption_generation",
     "bench_metrics_memory",
     "bench_large_retrieval_memory",

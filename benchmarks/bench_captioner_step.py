@@ -21,7 +21,8 @@ def measure() -> Result:
     captioner, clips = tiny_captioner(HIDDEN, LAYERS).train(), noise_clips(BATCH)
     optimizer = torch.optim.AdamW(captioner.adapter.parameters(), lr=1e-3)
     with torch.no_grad():
-        joined = captioner.join(*captioner.adapter(clips.frames, clips.lengths), clips.ids, clips.id_lengths)
+        tokens, counts = captioner.adapter(clips.frames, clips.lengths)
+        joined = captioner.join(tokens, counts, clips.ids, clips.id_lengths)
     # transformers shifts labels by itself, and ours are shifted: the number of targets is what has to be the same
     labels = torch.cat([torch.full((BATCH, 1), -100), joined.labels[:, :-1]], dim=1)
     embeddings = joined.embeddings.clone().requires_grad_()
@@ -34,8 +35,8 @@ def measure() -> Result:
         return float(loss.item())
 
     def ours() -> float:
-        total, tokens = captioner.losses(*clips)
-        loss = total / tokens
+        total, n_tokens = captioner.losses(*clips)
+        loss = total / n_tokens
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
