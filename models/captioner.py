@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.adapters import Adapter
 from models.frozen.hold import PartlyFrozen
 from models.frozen.language import FrozenLanguageModel
+from models.lora import LoraSpec, add_lora
 from utils.cli_utils import ConfigError
 
 IGNORED = -100  # the label of a position that predicts no token of a caption; torch's own default
@@ -36,23 +37,44 @@ class Captioner(PartlyFrozen):
         language: frozen.
         prompt: text around the input, see `FrozenLanguageModel.prompt_ids`.
         chat: the prompt is a message of the model's chat template.
+        lora: low-rank matrices that are added to the language model, and learn beside the adapter; None: none.
     Raises:
         ConfigError: the prompt does not fit the language model.
+        UserError: see `add_lora`.
     """
 
     before: Tensor
     after: Tensor
 
-    def __init__(self, adapter: Adapter, language: FrozenLanguageModel, prompt: str = "", chat: bool = False) -> None:
+    def __init__(
+        self,
+        adapter: Adapter,
+        language: FrozenLanguageModel,
+        prompt: str = "",
+        chat: bool = False,
+        lora: LoraSpec | None = None,
+    ) -> None:
         super().__init__()
         self.language = language
         self.adapter = adapter
         self.language_model = language.network
-        self.freeze_modules(self.language_model, source=language.name)
+        self._lora_dropouts: list[nn.Module] = []
+        if lora is None:
+            self.freeze_modules(self.language_model, source=language.name)
+        else:
+            self._lora_dropouts = add_lora(self.language_model, lora, language.name)
         ids = language.prompt_ids(prompt, chat=chat)
         # made from the YAML at every start: not part of a checkpoint
         self.register_buffer("before", torch.tensor(ids.before, dtype=torch.int64), persistent=False)
         self.register_buffer("after", torch.tensor(ids.after, dtype=torch.int64), persistent=False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of what learns; all else of the language model stays in eval mode."""
+        super().train(mode)
+        self.language_model.eval()
+        for dropout in self._lora_dropouts:
+            dropout.train(mode)
+        return self
 
     def input_tokens(self, frames: int) -> int:
         """Count the tokens before the caption of a clip of so many frames, prompt included."""
