@@ -53,7 +53,9 @@ def cached(folder: Path, frames: Tensor) -> CaptionedFrames:
     captions = [Caption(f"tid{n}", clip.fid, clip.path, str(n), "", clip.source_id) for n, clip in enumerate(clips)]
     write_audio_info(data.clip_info, {"development": clips}, {})
     write_text_table(data.text_table("development"), captions)
-    settings = EmbeddingSettings("frames", "noise", "none", None, "", "16000 Hz", "fp32", "float32")
+    settings = EmbeddingSettings(
+        "frames", "noise", "none", None, "", "16000 Hz, windows of at most 30 s", "fp32", "float32"
+    )
     parts = EmbeddingParts(data.frames_source("development").path, settings)
     fids = [clip.fid for clip in clips]
     parts.write_part(fids, ((fid, iter([one])) for fid, one in zip(fids, frames.numpy(), strict=True)))
