@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from models.captioner import Captioner
+from models.captioner import Captioner, Joined
 from utils.config_utils import Spec
 
 if TYPE_CHECKING:
@@ -98,28 +100,72 @@ def log_likelihood(
 ) -> LogLikelihoods:
     """Compute how likely each caption is for each clip.
 
+    The language model reads a clip's prompt and input tokens once, and goes on from there with every caption.
+
     Args:
         captioner: in eval mode, on one device.
         frames: (B, T, D) float32, padded.
         lengths: (B,) int64, frames of each clip.
         captions: C of them.
-        batch_size: pairs computed at once.
+        batch_size: pairs of clip and caption computed at once.
+    Raises:
+        ConfigError: a clip and a caption are longer than the language model's context.
     """
     tokens, counts = captioner.adapter(frames, lengths)
-    counts = counts.to(tokens.device)
     ids, id_lengths = _padded([captioner.language.caption_ids(caption) for caption in captions], tokens.device)
     order = id_lengths.argsort()  # captions of similar length together: less padding
     sums = torch.empty(len(frames), len(captions), device=tokens.device)
-    clips, rows = torch.meshgrid(torch.arange(len(frames), device=tokens.device), order, indexing="ij")
-    # caption by caption, so that a batch has captions of similar length
-    for clip, row in zip(clips.T.flatten().split(batch_size), rows.T.flatten().split(batch_size), strict=True):
-        longest = int(id_lengths[row].max())
-        joined = captioner.join(tokens[clip], counts[clip], ids[row, :longest], id_lengths[row])
-        logits, labels = captioner.caption_logits(joined)
-        found = logits.log_softmax(-1).gather(1, labels[:, None])[:, 0]
-        owner = torch.arange(len(clip), device=found.device).repeat_interleave(id_lengths[row])
-        sums[clip, row] = torch.zeros(len(clip), device=found.device).index_add(0, owner, found)
+    for clips in torch.arange(len(frames)).split(max(1, batch_size // len(captions))):
+        start = _Start.of(captioner, captioner.join(tokens[clips.to(tokens.device)], counts[clips.to(counts.device)]))
+        captioner.refuse_too_long(start.joined.mask.shape[1] + ids.shape[1] - 1)
+        for rows in order.split(batch_size):
+            longest = int(id_lengths[rows].max())
+            found = start.log_likelihoods(captioner, ids[rows, :longest], id_lengths[rows])
+            sums[clips.to(sums.device)[:, None], rows] = found
     return LogLikelihoods(sums, id_lengths)
+
+
+class _Start(NamedTuple):
+    """What captions of some clips begin with: prompt and input tokens, read by the language model once."""
+
+    joined: Joined
+    hidden: Tensor  # (B, 1, H) of the last token, from which a caption's first one is predicted
+    cache: Any  # keys and values of all tokens
+
+    @classmethod
+    def of(cls, captioner: Captioner, joined: Joined) -> _Start:
+        output = captioner.language_model.base_model(
+            inputs_embeds=joined.embeddings,
+            attention_mask=joined.mask,
+            position_ids=joined.positions,
+            use_cache=True,
+        )
+        return cls(joined, output.last_hidden_state[:, -1:], output.past_key_values)
+
+    def log_likelihoods(self, captioner: Captioner, ids: Tensor, id_lengths: Tensor) -> Tensor:
+        """(B, C) float32, of (C, L) captions."""
+        clips, captions, places = len(self.hidden), len(ids), torch.arange(ids.shape[1], device=ids.device)
+        own = (places < id_lengths[:, None]).repeat(
+            clips, 1
+        )  # (B C, L), all captions of a clip, then those of the next
+        ids = ids.repeat(clips, 1)
+        hidden = self.hidden.repeat_interleave(captions, 0)
+        if ids.shape[1] > 1:
+            cache = copy.deepcopy(self.cache)  # reading goes on from it, and adds to it
+            cache.batch_repeat_interleave(captions)
+            mask, last = (table.repeat_interleave(captions, 0) for table in (self.joined.mask, self.joined.positions))
+            output = captioner.language_model.base_model(
+                input_ids=ids[:, :-1],
+                attention_mask=torch.cat([mask, own[:, :-1].long()], dim=1),
+                position_ids=last[:, -1:] + places[1:],
+                past_key_values=cache,
+                use_cache=True,
+            )
+            hidden = torch.cat([hidden, output.last_hidden_state], dim=1)
+        logits = captioner.language_model.get_output_embeddings()(hidden[own]).float()
+        losses = F.cross_entropy(logits, ids[own], reduction="none")
+        owner = torch.arange(len(ids), device=ids.device).repeat_interleave(own.sum(1))
+        return -losses.new_zeros(len(ids)).index_add(0, owner, losses).view(clips, captions)
 
 
 def _padded(captions: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:

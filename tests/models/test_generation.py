@@ -13,6 +13,7 @@ from models.frozen.language import load_frozen_language
 from models.generation import GenerationSpec, candidates, generate, log_likelihood
 from tests.models.captioners import captioner_of, overfit, sixteen_pairs
 from tests.tiny_language import write_qwen3
+from utils.cli_utils import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,25 @@ def test_the_likelihood_is_the_sum_of_the_log_probabilities_of_a_captions_tokens
             logits = trained.language_model(inputs_embeds=whole).logits[0, -len(ids) - 1 : -1]
             expected = -F.cross_entropy(logits, ids, reduction="sum").item()
             assert found.sums[clip, number].item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_likelihoods_do_not_depend_on_the_batch(trained, batch_size):
+    pairs = sixteen_pairs(trained.language)
+    whole = log_likelihood(trained, pairs.frames, pairs.lengths, pairs.captions)
+    found = log_likelihood(trained, pairs.frames, pairs.lengths, pairs.captions, batch_size)
+    torch.testing.assert_close(found.sums, whole.sums, rtol=1e-4, atol=1e-4)
+    assert torch.equal(found.tokens, pairs.id_lengths)
+    # what a captioner has learnt it finds likeliest for its own clip
+    assert (whole.sums.argmax(1) == torch.arange(16)).float().mean() > 0.9
+    total, _ = trained.losses(pairs.frames, pairs.lengths, pairs.ids, pairs.id_lengths)
+    assert -whole.sums.diagonal().sum().item() == pytest.approx(total.item(), rel=1e-4)
+
+
+def test_the_likelihood_of_a_caption_beyond_the_context_is_refused(trained):
+    pairs = sixteen_pairs(trained.language)
+    with pytest.raises(ConfigError, match=r"a clip and its caption are 136 tokens, .* takes 128"):
+        log_likelihood(trained, pairs.frames[:1], pairs.lengths[:1], ["dog", "a " * 130])
 
 
 def test_greedy_captions_of_the_real_model_are_the_same_in_batches_of_one_two_and_eight():
