@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"interrupted; go on with: {commands.make('training', ['--resume'])}")
         return 130
     print_best(run.folder)
-    print(f"next: {commands.line(run.next_script('main.py'))}")
+    print(f"next: {commands.following(run, 'main.py')}")
     return 0
 
 

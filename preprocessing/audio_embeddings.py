@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if paired:
             for split in splits:
                 write_pickle(paired, split, job.settings, commands.line(SCRIPT, "--pickle"))
-    print(f"next: {commands.line('main.py' if args.pickle else run.next_script(SCRIPT))}")
+    print(f"next: {commands.line('main.py') if args.pickle else commands.following(run, SCRIPT)}")
 
 
 def _captioned(data: AudioDataSpec) -> CaptionDataSpec:

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{len(failures)} clips could not be decoded, the first is {failures[0][1]}: {failures[0][2]}; the others' "
             f"features are saved; leave these clips out: {make('tables')}"
         )
-    print(f"next: {commands.line(run.next_script(SCRIPT))}")
+    print(f"next: {commands.following(run, SCRIPT)}")
 
 
 def write_log_mels(

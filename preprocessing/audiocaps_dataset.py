@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     raw = {split: raw_split(data.root, split) for split in data.splits.names()}
     with making(data, "tables"):
         code = write_tables(data, raw, args.workers, strict=args.strict, made_by=commands.line(SCRIPT))
-    print(f"next: {commands.line(run.next_script(SCRIPT))}")
+    print(f"next: {commands.following(run, SCRIPT)}")
     return code
 
 

@@ -311,7 +311,8 @@ def _print_next(run: CaptionRun, commands: Commands, *, log_mels: bool, vectors:
     script = run.next_script(SCRIPT)
     while done.get(script):
         script = run.next_script(script)
-    print(f"next: {commands.line(script, *(['--check'] if script == 'main.py' else []))}")
+    options = ["--check"] if script == "main.py" else run.script_options.get(script, ())
+    print(f"next: {commands.line(script, *options)}")
 
 
 if __name__ == "__main__":

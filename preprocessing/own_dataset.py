@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     raw = clips.split(keys, _shares_of(run, own.shares), own.seed)
     with commands.completing(), making(data, "tables"):
         code = write_tables(data, raw, args.workers, strict=args.strict, made_by=commands.line(SCRIPT))
-    print(f"next: {commands.line(run.next_script(SCRIPT))}")
+    print(f"next: {commands.following(run, SCRIPT)}")
     return code
 
 

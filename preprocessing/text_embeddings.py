@@ -56,7 +56,7 @@ def embed_captions(argv: Sequence[str] | None, script: str, description: str, *,
             f"the captions' space is that of the sentence encoder {model}, not CLIP's; for CLIP, where a hub or a "
             f"folder has it: --set data.text_embeddings.model={CLIP}"
         )
-    print(f"next: {commands.line(run.next_script(script))}")
+    print(f"next: {commands.following(run, script)}")
 
 
 if __name__ == "__main__":

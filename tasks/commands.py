@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tasks.base import RunSpec
 from tasks.runs import DEFAULT_CONF, SYSTEMS, add_conf_arguments, read_run
 from utils.cli_utils import Command, UserError, command_line
 from utils.cli_utils import command as plain_command
@@ -51,6 +52,16 @@ class Commands(NamedTuple):
     def line(self, script: str, *arguments: str) -> str:
         """The command line that runs a script on the same run."""
         return command_line(script, *self.conf, *arguments)
+
+    def following(self, run: RunSpec, after: str) -> str:
+        """The command line that a user of a run types next.
+
+        Args:
+            run: the settings.
+            after: the script that is done.
+        """
+        script = run.next_script(after)
+        return self.line(script, *run.script_options.get(script, ()))
 
     def make(self, product: Product, options: Sequence[str] = ()) -> str:
         """The command line that makes a product of the same run."""

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 
 from tasks.base import RunSpec, Task
+from tasks.captioning.run import CaptioningRun, ImageCaptioningRun
 from tasks.retrieval.clap_projection import ClapProjectionRun
 from tasks.retrieval.retrieval import RetrievalRun
 from utils.cli_utils import ConfigError
@@ -29,7 +30,7 @@ DEFAULT_CONF = Path("conf.yaml")
 _SHARED_KEYS = ("task", "experiment", "output_root", "search", "ray", "training.select_on")
 
 # The table of systems: `task:` in the YAML chooses. A new system is named here, and nowhere else.
-SYSTEMS: tuple[type[RunSpec], ...] = (RetrievalRun, ClapProjectionRun)
+SYSTEMS: tuple[type[RunSpec], ...] = (RetrievalRun, ClapProjectionRun, CaptioningRun, ImageCaptioningRun)
 _RUN: Any = Annotated[functools.reduce(operator.or_, SYSTEMS), Field(discriminator="task")]
 
 R = TypeVar("R", bound=RunSpec)

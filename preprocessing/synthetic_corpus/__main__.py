@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sizes = dict(zip(folders, counts, strict=True))
     if write_corpus(run.data.root, sizes, args.seed, args.workers):
         print(f"{run.data.root}: wrote {sum(counts)} clips with five captions each")
-    print(f"next: {commands.line(run.next_script('preprocessing.synthetic_corpus'))}")
+    print(f"next: {commands.following(run, 'preprocessing.synthetic_corpus')}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,13 +7,13 @@ the encoder of a query with that of the run's vectors.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal
 
 from models.frozen.audio import audio_revision
+from models.frozen.changes import refuse_stale as refuse_stale_encoder
 from models.sounds import SoundInput
 from tasks.base import SplitData
-from utils.cli_utils import ArtefactError, UserError
+from utils.cli_utils import UserError
 from utils.cli_utils.repairs import Product, make
 from utils.data_utils import CaptionDataSpec, CaptionedClips
 from utils.pretrained_utils import model_revision
@@ -34,14 +34,9 @@ def refuse_stale(splits: Iterable[SplitData], data: CaptionDataSpec) -> None:
         ("audio", audio, audio_revision),
         ("text", data.text_embeddings.model, model_revision),
     ):
-        if not made[kind] or model is None or not Path(model).expanduser().exists():
-            continue
-        revision = revision_of(model)
-        if stale := made[kind] - {revision}:
-            raise ArtefactError(
-                f"{model}: is now {revision}, but the {kind} vectors in {data.features} were made when it was "
-                f"{min(stale)}; make them again: {make(_PRODUCTS[kind])}"
-            )
+        if model is not None:
+            what = f"{kind} vectors in {data.features}"
+            refuse_stale_encoder(model, made[kind], revision_of, what, make(_PRODUCTS[kind]))
 
 
 def refuse_changed(splits: Iterable[SplitData], kind: Literal["audio", "text"], model: str, revision: str) -> None:

@@ -52,14 +52,15 @@ def literals_of(annotation: Any) -> list[str]:
 
 def keys_of(spec: type[Spec], path: str = "") -> dict[Key, list[FieldInfo]]:
     """The keys of a Spec and of the Specs in it; `name` says which Spec it is, and is no key of its own."""
-    tags = literals_of(spec.model_fields["name"].annotation) if "name" in spec.model_fields else [None]
+    named = literals_of(spec.model_fields["name"].annotation) if "name" in spec.model_fields else []
+    tags = named or [None]
     found: dict[Key, list[FieldInfo]] = {}
     for name, field in spec.model_fields.items():
         at = f"{path}.{name}".lstrip(".")
         inner = sections_of(field.annotation)
         if get_origin(field.annotation) is dict:
             at += ".KEY"
-        if name != "name" and (not inner or (not field.is_required() and field.default is None)):
+        if (name != "name" or not named) and (not inner or (not field.is_required() and field.default is None)):
             found |= {Key(at, tag): [field] for tag in tags}
         for one in inner:
             merge(found, keys_of(one, at))

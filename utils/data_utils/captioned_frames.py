@@ -71,6 +71,7 @@ class CaptionedFrames(Dataset[Batch]):
         empty: how many captions were left out because they have no words.
         revisions: frames -> which state of the frozen encoder made them.
         made_with: the attributes of the frames' file: model, revision, layers, ...
+        repair: what makes the frames again, for messages.
     """
 
     def __init__(self, data: FramesData, split: str, caption_ids: Callable[[str], list[int]]) -> None:
@@ -91,6 +92,7 @@ class CaptionedFrames(Dataset[Batch]):
         table = read_frames(source, [clip.fid for clip in clips])
         self.left_out = table.left_out
         self.made_with = table.made_with
+        self.repair = source.repair
         self.revisions = {"frames": table.made_with.get("revision", "")}
         worded = np.array([bool(caption.raw_text.strip()) for caption in captions])
         self.empty = int(np.sum(~worded))
@@ -149,6 +151,13 @@ class CaptionedFrames(Dataset[Batch]):
     def tokens(self) -> int:
         """Tokens of all captions."""
         return int(self._tokens.lengths.sum())
+
+    def tokens_of_clips(self) -> tuple[Tensor, Tensor]:
+        """The clip (K,) int64 and the id (K,) int64 of every token of all captions, without ends of sequences."""
+        clips = np.repeat(self.clip_of_caption, self._tokens.lengths)
+        inner = np.ones(len(clips), np.bool_)
+        inner[np.cumsum(self._tokens.lengths) - 1] = False
+        return torch.from_numpy(clips[inner]), self._tokens.flat[torch.from_numpy(inner)].long()
 
     def __len__(self) -> int:
         return len(self.captions)

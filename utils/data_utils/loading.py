@@ -55,11 +55,13 @@ class TrainLoader:
             sampler: what is drawn from it.
             workers: processes that load batches; 0: this process.
         """
+        self.epoch = 0  # that the next iteration draws
         self._sampler = sampler
         self._loader = _loader(split, workers, sampler)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration draws."""
+        self.epoch = epoch
         self._sampler.set_epoch(epoch)
 
     def __len__(self) -> int:

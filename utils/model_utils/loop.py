@@ -212,6 +212,8 @@ class Fit:
         """The losses, and the norm of the gradients where clipping or the caller needs it."""
         with autocast(self.device, self.training.precision):
             losses = self._task.losses(batch)
+        if not self._learning:  # a model in closed form: its losses are measured
+            return {name: loss.detach() for name, loss in losses.items()}, None
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(losses["loss"]).backward()
         norm: Tensor | None = None

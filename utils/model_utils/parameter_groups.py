@@ -73,7 +73,8 @@ def parameter_groups(
         decay = weight_decay if spec.weight_decay is None else spec.weight_decay
         rate = {} if spec.lr is None else {"lr": spec.lr}
         groups += [{**group, **rate, "name": key} for group in decay_groups(members[key], decay)]
-    return groups
+    # a model in closed form learns nothing; torch.optim refuses no groups, but not an empty one
+    return groups or [{"params": [], "weight_decay": 0.0}]
 
 
 def learning_rates(groups: Iterable[Mapping[str, Any]]) -> dict[str, float]:

@@ -1,0 +1,201 @@
+"""The runs of captioning: sounds (`captioning`) and pictures (`captioning_images`) differ in their data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from models.adapters import AdapterSpec
+from models.frozen.audio import audio_revision
+from models.frozen.changes import refuse_stale
+from models.generation import GenerationSpec
+from tasks.base import CaptionRun, ImageRun, RunSpec, SplitData
+from utils.cli_utils.repairs import Product
+from utils.config_utils import Spec
+from utils.data_utils import CaptionDataSpec, ImageDataSpec, SamplingSpec, describe_tables
+from utils.data_utils.spec import AudioEmbeddingsSpec
+from utils.model_utils import TrainingSpec, seed_everything
+from utils.pretrained_utils import model_revision
+
+if TYPE_CHECKING:
+    from tasks.captioning.task import CaptioningTask
+
+LANGUAGE_MODEL_KEY = "model.language_model.name"  # of the YAML, for messages
+
+# Metrics of the sample of validation clips that are captioned.
+_OF_SAMPLE = ("CIDEr-D", "use_of_input")
+# The scripts of stage 1 by their place in it: raw data, tables, frames, a language model of the run's own captions.
+_STAGE_1 = {
+    "preprocessing.synthetic_corpus": 0,
+    "preprocessing.synthetic_pictures": 0,
+    "preprocessing.clotho_dataset": 1,
+    "preprocessing.audiocaps_dataset": 1,
+    "preprocessing.own_dataset": 1,
+    "preprocessing.flickr8k_dataset": 1,
+    "preprocessing.audio_embeddings": 2,
+    "preprocessing.image_embeddings": 2,
+    "preprocessing.caption_language_model": 3,
+}
+
+
+class CaptioningDataSpec(CaptionDataSpec):
+    """The `data:` block of sounds: frames of the frozen encoder `audio_embeddings.model`, and captions."""
+
+    audio_embeddings: AudioEmbeddingsSpec
+
+    @model_validator(mode="after")
+    def _has_frames(self) -> Self:
+        if self.audio_embeddings.file is not None:
+            raise ValueError(
+                "audio_embeddings: found a file of another program, which has one vector a clip; captions are made "
+                "from frames: name the encoder, {model: NAME}"
+            )
+        if self.pairs is not None:
+            raise ValueError("pairs: holds one vector a clip; captions are made from frames: remove it")
+        return self
+
+
+class LanguageModelSpec(Spec):
+    """The `model.language_model:` block: the frozen causal language model that writes the captions."""
+
+    name: str = Field(min_length=1)  # package:smollm2, a folder, or a name at a hub
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of its weights and arithmetic
+    prompt: str = ""  # the text around the input, which stands at {input}; without {input}: before the text
+    chat: bool = False  # the prompt is a message of the model's chat template
+
+
+class CaptionerSpec(Spec):
+    """The `model:` block."""
+
+    adapter: AdapterSpec
+    language_model: LanguageModelSpec
+
+
+class CaptioningTrainingSpec(TrainingSpec):
+    """The `training:` block; `batch_size` counts captions, or clips with `sampling.by: clip`."""
+
+    sampling: SamplingSpec = SamplingSpec()
+    select_on: str = "val_loss"
+    sample_clips: int = Field(32, ge=0, le=10_000)  # validation clips that are captioned to be measured; 0: none
+    sample_every: int = Field(1, ge=1, le=100_000)  # epochs from one sample to the next
+
+    higher_is_better: ClassVar[Mapping[str, bool]] = {"val_loss": False} | dict.fromkeys(_OF_SAMPLE, True)
+
+
+class CaptioningRunBase(RunSpec):
+    """The sections of both runs."""
+
+    data: CaptioningDataSpec | ImageDataSpec
+    model: CaptionerSpec
+    generation: GenerationSpec = GenerationSpec()
+    training: CaptioningTrainingSpec = CaptioningTrainingSpec()
+
+    free_in_stage_3: ClassVar[Sequence[str]] = ("generation",)
+
+    @model_validator(mode="after")
+    def _sampled_metrics_are_measured_every_epoch(self) -> Self:
+        training = self.training
+        watched = {"training.select_on": training.select_on, "training.early_stop_watch": training.early_stop_watch}
+        watched["lr_scheduler.watch"] = self.lr_scheduler.watch
+        if self.ray.stopper is not None:
+            watched["ray.stopper.watch"] = self.ray.stopper.watch
+        for key, metric in watched.items():
+            if metric in _OF_SAMPLE and (training.sample_clips < 2 or training.sample_every > 1):
+                raise ValueError(
+                    f"{key}: {metric} is measured on a sample of validation clips; found training.sample_clips: "
+                    f"{training.sample_clips} and sample_every: {training.sample_every}, expected at least 2 clips and "
+                    "every epoch"
+                )
+        return self
+
+    def build(self, split: str = "train") -> CaptioningTask:
+        """The task, with freshly seeded weights; `split` is opened at once, the others when they are needed."""
+        from tasks.captioning.task import CaptioningTask
+
+        seed_everything(self.training.seed)
+        return CaptioningTask(self, split)
+
+    def check_splits(self, splits: Sequence[SplitData], *, thorough: bool) -> list[str]:
+        """Compare the frames with the encoder that `data:` names.
+
+        Raises:
+            ArtefactError: the encoder on this machine has changed since it made them.
+        """
+        source = self.data.frames_source(splits[0].name)
+        revision_of = model_revision if isinstance(self.data, ImageDataSpec) else audio_revision
+        refuse_stale(
+            str(source.model), [split.revisions["frames"] for split in splits], revision_of, "frames", source.repair
+        )
+        return []
+
+    def next_script(self, after: str) -> str:
+        """The script that a user of these settings runs after one of stage 1 or after `main.py`."""
+        if after == "main.py":
+            return self.script_of("captions")
+        frames: Product = "image-embeddings" if isinstance(self.data, ImageDataSpec) else "audio-embeddings"
+        own_model = Path(self.model.language_model.name).expanduser().absolute() == self.own_language_model.absolute()
+        needed = [
+            None,
+            self.script_of("tables"),
+            self.script_of(frames),
+            self.script_of("language-model") if own_model else None,
+        ]
+        # what makes files that this run does not read comes after the tables
+        return next((script for script in needed[_STAGE_1.get(after, 1) + 1 :] if script), "main.py")
+
+    @property
+    def own_language_model(self) -> Path:
+        """The folder of the language model that stage 1 makes of the run's own captions."""
+        return self.data.features / "language_model"
+
+
+_SCRIPTS: dict[Product, str] = {
+    "language-model": "preprocessing.caption_language_model",
+    "training": "main.py",
+    "scores": "postprocessing.captions",
+    "captions": "postprocessing.captions",
+    "caption-metrics": "postprocessing.caption_metrics",
+}
+
+
+class CaptioningRun(CaptioningRunBase, CaptionRun):
+    """tasks/captioning.yaml."""
+
+    task: Literal["captioning"]
+    data: CaptioningDataSpec
+
+    scripts: ClassVar[Mapping[Product, str]] = {
+        "tables": "preprocessing.clotho_dataset",
+        "audio-embeddings": "preprocessing.audio_embeddings",
+        "exported-encoder": "postprocessing.export",
+        "initial-weights": "preprocessing.cnn14_transfer",
+        "log-mels": "preprocessing.audio_logmel",
+        "text-embeddings": "preprocessing.sbert_embeddings",
+        "taken-over-features": "preprocessing.dcase2023_takeover",
+        **_SCRIPTS,
+    }
+    script_options: ClassVar[Mapping[str, Sequence[str]]] = {"preprocessing.audio_embeddings": ["--frames"]}
+
+    def script_of(self, product: Product) -> str:
+        """The script that makes a product for a run of these settings."""
+        if product == "tables" and self.data.own_dataset is not None:
+            return "preprocessing.own_dataset"
+        return self.scripts[product]
+
+    def check_splits(self, splits: Sequence[SplitData], *, thorough: bool) -> list[str]:
+        """Also look for recordings in two splits, if `thorough`."""
+        lines = super().check_splits(splits, thorough=thorough)
+        shared = describe_tables(self.data) if thorough else ""
+        return [*lines, *([shared] if shared else [])]
+
+
+class ImageCaptioningRun(CaptioningRunBase, ImageRun):
+    """tasks/captioning_images.yaml."""
+
+    task: Literal["captioning_images"]
+    data: ImageDataSpec
+
+    scripts: ClassVar[Mapping[Product, str]] = {**ImageRun.scripts, **_SCRIPTS}
