@@ -32,6 +32,7 @@ _ORDER = [
     "bench_info_nce",
     "bench_retrieval_metrics",
     "bench_large_retrieval",
+    "bench_caption_metrics",
     "bench_epoch",
     "bench_projection",
     "bench_projection_loading",

@@ -1,38 +1,51 @@
-"""BERTScore by a frozen text network: package, folder or name, and the layer that is compared."""
+"""BERTScore by a frozen text network: package, folder or name, and the layer that is compared.
+
+Only the matching is that of the package `bert-score`. Its own loader would take weights that are missing at random, a
+T5 for every path with "t5" in it, and a tokenizer without a limit, which overflows.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.frozen.hold import freeze
 from utils.cli_utils import UserError
-from utils.pretrained_utils import find_model, local_only, read_config
+from utils.pretrained_utils import load_pretrained, read_config
 from utils.text_utils.tokens import load_tokenizer
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_BATCH = 64
 _LONGEST = 512  # tokens, where neither network nor tokenizer has a limit: longer captions are truncated
 
 
 class BertScorer:
-    """F1 of the greedy matching of tokens by the cosine of their vectors, of the package `bert-score`.
+    """F1 of the greedy matching of tokens by the cosine of their vectors, without weights of rare words.
 
     Args:
         model: as the user names it.
         layers: number of transformer layers that a caption goes through.
-        scorer: a `bert_score.BERTScorer`.
+        network: of so many layers, frozen, on the device to run on.
+        tokenizer: with a limit of length and a token to pad with.
     """
 
-    def __init__(self, model: str, layers: int, scorer: Any) -> None:
+    def __init__(self, model: str, layers: int, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         self.model = model
         self.layers = layers
-        self._scorer = scorer
+        self._network = network
+        self._tokenizer = tokenizer
 
     def f1(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> NDArray[np.float64]:
         """Compute (N,) the F1 of each hypothesis with the reference that it matches best; higher is better, up to 1.
+
+        Equal captions are embedded once.
 
         Args:
             hypotheses: (N,) texts, none empty: an empty one has no tokens to match.
@@ -40,7 +53,23 @@ class BertScorer:
         """
         if not hypotheses:
             return np.zeros(0)
-        return np.asarray(self._scorer.score(list(hypotheses), [list(r) for r in references])[2].double().numpy())
+        from bert_score.utils import bert_cos_score_idf
+
+        weights: defaultdict[int | None, float] = defaultdict(lambda: 1.0)
+        weights.update({self._tokenizer.sep_token_id: 0.0, self._tokenizer.cls_token_id: 0.0})
+        numbers = [len(of_clip) for of_clip in references]
+        pairs = [(h, r) for h, of_clip in zip(hypotheses, references, strict=True) for r in of_clip]
+        scores: Any = bert_cos_score_idf(
+            self._network,
+            [reference for _, reference in pairs],
+            [hypothesis for hypothesis, _ in pairs],
+            self._tokenizer,
+            weights,
+            batch_size=_BATCH,
+            device=self._network.device,
+        )
+        first = np.cumsum([0, *numbers[:-1]], dtype=np.int64)  # of each clip's pairs
+        return np.maximum.reduceat(scores[:, 2].double().numpy(), first)
 
 
 def load_bert_scorer(model: str, layers: int, key: str, device: torch.device) -> BertScorer:
@@ -52,28 +81,27 @@ def load_bert_scorer(model: str, layers: int, key: str, device: torch.device) ->
         key: the option that names it, for messages.
         device: to run on.
     Raises:
-        UserError: no such model, one that takes no text, or one of fewer layers.
+        UserError: no such model, one whose weights are incomplete, one that takes no text or is no encoder, or one of
+            fewer layers.
     """
-    source = find_model(model, key)
-    config = read_config(str(source), key).get_text_config()
+    config = read_config(model, key).get_text_config()
     deepest = getattr(config, "num_hidden_layers", 0)
     if not 1 <= layers <= deepest:
         raise UserError(f"{key}: {model} has {deepest} layers, found {layers}; choose one from 1 to {deepest}")
-    vocabulary = getattr(config, "vocab_size", 0)
-    load_tokenizer(str(source), key, vocabulary, vocabulary)  # for its messages: it refuses what takes no text
-    if not isinstance(source, Path) and local_only(source):  # bert-score loads without a choice of its own
-        raise UserError(f"{key}: {model}: is not a folder, and no hub answers; name a folder or package:NAME")
-    import transformers.utils.logging as transformers_logging
-    from bert_score import BERTScorer
+    from transformers import MODEL_MAPPING
 
-    level = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # it reports a pooler that is not used
-    transformers_logging.disable_progress_bar()
-    try:
-        scorer = BERTScorer(model_type=str(source), num_layers=layers, device=str(device), use_fast_tokenizer=True)
-    finally:
-        transformers_logging.set_verbosity(level)
-    # without a limit in its files a tokenizer has one of 10^30, which overflows in the tokenizers library
-    limit = min(scorer._tokenizer.model_max_length, getattr(config, "max_position_embeddings", _LONGEST) or _LONGEST)
-    scorer._tokenizer.model_max_length = int(limit)
-    return BertScorer(model, layers, scorer)
+    if config.is_encoder_decoder or type(config) not in MODEL_MAPPING:
+        raise UserError(
+            f"{key}: {model}: its type is {config.model_type}, expected an encoder of text, such as bert or roberta; "
+            "name another model"
+        )
+    vocabulary = getattr(config, "vocab_size", 0)
+    tokenizer = load_tokenizer(model, key, vocabulary, vocabulary).pretrained
+    # Two of RoBERTa's positions are for padding: its tokenizer, which says 512, decides where it has a limit.
+    longest = getattr(config, "max_position_embeddings", 0) or _LONGEST
+    tokenizer.model_max_length = int(min(tokenizer.model_max_length, longest))
+    config.num_hidden_layers = layers
+    kind: Any = MODEL_MAPPING[type(config)]
+    network = load_pretrained(kind, model, key, may_be_missing=("pooler",), config=config)
+    freeze(network)
+    return BertScorer(model, layers, network.to(device), tokenizer)

@@ -41,6 +41,11 @@ class Tokenizer:
         self._tokenizer = tokenizer
 
     @property
+    def pretrained(self) -> PreTrainedTokenizerBase:
+        """The tokenizer of transformers."""
+        return self._tokenizer
+
+    @property
     def eos_token_id(self) -> int | None:
         """The token that ends a caption; None: there is none."""
         return self._tokenizer.eos_token_id

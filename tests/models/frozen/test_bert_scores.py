@@ -1,12 +1,16 @@
 """BERTScore of a tiny network: equal to its definition, and one line for networks that do not serve."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
 from models.frozen.bert_scores import load_bert_scorer
 from tests import tiny
+from tests.tiny_models import write_bert
 from utils.cli_utils import UserError
 
 
@@ -47,6 +51,36 @@ def test_scores_are_those_of_the_definition(folder):
 def test_a_long_caption_is_truncated(folder):
     scorer = load_bert_scorer(str(folder), 1, "--bert-model", torch.device("cpu"))
     assert np.isfinite(scorer.f1(["dog " * 2000], [["a dog"]])).all()
+
+
+def test_scores_are_those_of_the_package(folder, tmp_path):
+    from bert_score import BERTScorer
+
+    hypotheses = ["a dog barks", "rain", "a dog barks", "water falls"]
+    references = [["a dog", "rain falls", "a dog barks loudly"], ["rain falls"], ["a car", "rain"], ["a dog", "a car"]]
+    expected = BERTScorer(model_type=str(folder), num_layers=1, device="cpu").score(hypotheses, references)[2].numpy()
+    scorer = load_bert_scorer(str(folder), 1, "--bert-model", torch.device("cpu"))
+    assert scorer.f1(hypotheses, references) == pytest.approx(expected, abs=1e-6)
+    within = write_bert(tmp_path / "t5-like" / "scibert")  # names by which the package loads something else
+    assert load_bert_scorer(str(within), 2, "--bert-model", torch.device("cpu")).f1(["rain"], [["rain"]])[0] > 0.999
+
+
+def test_a_tokenizer_without_a_limit(tmp_path):
+    folder = write_bert(tmp_path / "bert", positions=16)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    del settings["model_max_length"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    scorer = load_bert_scorer(str(folder), 2, "--bert-model", torch.device("cpu"))
+    assert np.isfinite(scorer.f1(["dog " * 100], [["a dog"]])).all()
+
+
+def test_weights_that_are_missing_are_not_drawn_at_random(tmp_path):
+    folder = write_bert(tmp_path / "bert")
+    weights = load_file(folder / "model.safetensors")
+    del weights["encoder.layer.0.output.dense.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"the checkpoint misses 1 weights of a BertModel: encoder\.layer\.0\.output"):
+        load_bert_scorer(str(folder), 2, "--bert-model", torch.device("cpu"))
 
 
 def test_networks_that_do_not_serve(folder, tmp_path):

@@ -12,7 +12,7 @@ from utils.metric_utils.checks import Indices
 
 
 def most_frequent_caption(captions: Sequence[str]) -> str:
-    """Return the caption that occurs most often, compared by its words; of equals the one that comes first.
+    """Return the caption that occurs most often, compared by its words; of equals the first by alphabet.
 
     Raises:
         ValueError: there is none with a word.
@@ -25,7 +25,7 @@ def most_frequent_caption(captions: Sequence[str]) -> str:
             spelled.setdefault(words, caption)
     if not counts:
         raise ValueError("no caption has a word; expected at least one")
-    return spelled[counts.most_common(1)[0][0]]
+    return spelled[min(counts, key=lambda words: (-counts[words], words))]
 
 
 def other_clips(clips: int, seed: int = 0) -> Indices:

@@ -18,6 +18,7 @@ Source: Vedantam, Zitnick and Parikh, CVPR 2015, and the evaluation code of COCO
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -32,12 +33,17 @@ _CONTRACTION = re.compile(r"(.+?)(n't|'(?:s|m|d|re|ve|ll))")
 
 def words_of(caption: str) -> list[str]:
     """Split a caption into words; [] for one without any, such as "..."."""
+    return list(_words(caption))
+
+
+@functools.lru_cache(maxsize=2**15)  # every metric splits the same captions
+def _words(caption: str) -> tuple[str, ...]:
     text = unicodedata.normalize("NFC", caption).translate(_ALIKE).lower()
     words: list[str] = []
     for word in _WORD.findall(text):
         split = _CONTRACTION.fullmatch(word) if "'" in word else None
         words.extend(split.groups() if split else (word,))
-    return words
+    return tuple(words)
 
 
 def joined_words(caption: str) -> str:
