@@ -97,9 +97,10 @@ def load_bert_scorer(model: str, layers: int, key: str, device: torch.device) ->
         )
     vocabulary = getattr(config, "vocab_size", 0)
     tokenizer = load_tokenizer(model, key, vocabulary, vocabulary).pretrained
-    # Two of RoBERTa's positions are for padding: its tokenizer, which says 512, decides where it has a limit.
     longest = getattr(config, "max_position_embeddings", 0) or _LONGEST
-    tokenizer.model_max_length = int(min(tokenizer.model_max_length, longest))
+    if tokenizer.model_max_length > longest:
+        # RoBERTa counts positions from behind that of padding: two of them are for no token
+        tokenizer.model_max_length = longest - 2
     config.num_hidden_layers = layers
     kind: Any = MODEL_MAPPING[type(config)]
     network = load_pretrained(kind, model, key, may_be_missing=("pooler",), config=config)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, RobertaConfig, RobertaModel, RobertaTokenizer
 
 from models.frozen.bert_scores import load_bert_scorer
 from tests import tiny
@@ -72,6 +72,17 @@ def test_a_tokenizer_without_a_limit(tmp_path):
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     scorer = load_bert_scorer(str(folder), 2, "--bert-model", torch.device("cpu"))
     assert np.isfinite(scorer.f1(["dog " * 100], [["a dog"]])).all()
+
+
+def test_a_roberta_without_a_limit_uses_no_position_that_it_lacks(tmp_path):
+    letters = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "Ġ", *"abcdefghijklmnopqrstuvwxyz"]
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = RobertaConfig(vocab_size=len(letters), max_position_embeddings=20, pad_token_id=1, **sizes)
+    RobertaModel(config).save_pretrained(tmp_path)
+    RobertaTokenizer(vocab={letter: n for n, letter in enumerate(letters)}, merges=[]).save_pretrained(tmp_path)
+    scorer = load_bert_scorer(str(tmp_path), 1, "--bert-model", torch.device("cpu"))
+    same, other, _ = scorer.f1(["a dog", "a dog", "dog " * 100], [["a cat", "a dog"], ["rain"], ["rain"]])
+    assert other < same == pytest.approx(1, abs=1e-5)
 
 
 def test_weights_that_are_missing_are_not_drawn_at_random(tmp_path):
