@@ -12,6 +12,7 @@ from models.adapters import AdapterSpec
 from models.frozen.audio import audio_revision
 from models.frozen.changes import refuse_stale
 from models.generation import GenerationSpec
+from models.lora import LoraSpec
 from tasks.base import CaptionRun, ImageRun, RunSpec, SplitData
 from utils.cli_utils.repairs import Product
 from utils.config_utils import Spec
@@ -72,6 +73,7 @@ class CaptionerSpec(Spec):
 
     adapter: AdapterSpec
     language_model: LanguageModelSpec
+    lora: LoraSpec | None = None  # low-rank matrices that learn inside the language model; null: the adapter alone
 
 
 class CaptioningTrainingSpec(TrainingSpec):

@@ -52,7 +52,7 @@ class CaptioningTask:
         )
         opened = self._open(split)
         adapter = run.model.adapter.build(opened.frames.width, self.language.hidden_size, self.language.embedding_scale)
-        self.captioner = Captioner(adapter, self.language, wanted.prompt, wanted.chat)
+        self.captioner = Captioner(adapter, self.language, wanted.prompt, wanted.chat, run.model.lora)
         self._refuse_too_long(opened)
         if opened.name == run.data.splits.train and adapter.fitted_on != "nothing":
             adapter.fit(ClipsToFit(opened, self.language, run.training.batch_size))
