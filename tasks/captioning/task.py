@@ -15,8 +15,8 @@ from models.frozen.language import FrozenLanguageModel, load_frozen_language
 from models.generation import candidates, generate
 from tasks.captioning.fitting import ClipsToFit
 from tasks.captioning.run import LANGUAGE_MODEL_KEY, CaptioningRunBase
-from tasks.captioning.sample import Sample, measure
-from utils.cli_utils import ArtefactError, ConfigError
+from tasks.captioning.sample import Measured, Sample, measure
+from utils.cli_utils import ArtefactError, ConfigError, printable
 from utils.data_utils import CaptionedFrames, TrainLoader
 from utils.data_utils.captioned_frames import FramesBatch
 from utils.data_utils.sampling import Ints
@@ -122,8 +122,12 @@ class CaptioningTask:
 
     def _is_due(self, split: str) -> bool:
         training = self._run.training
-        epoch = 0 if self._loader is None else self._loader.epoch
-        return split == "val" and training.sample_clips > 0 and epoch % training.sample_every == 0
+        return split == "val" and training.sample_clips > 0 and self._epoch % training.sample_every == 0
+
+    @property
+    def _epoch(self) -> int:
+        """Of training; 0 where there is none."""
+        return 0 if self._loader is None else self._loader.epoch
 
     def _sample(self, data: CaptionedFrames) -> Sample:
         """Caption clips that are evenly spaced in the split, the same ones every time."""
@@ -162,14 +166,24 @@ class CaptioningTask:
         if outputs.sample is None:
             return {"val_loss": loss}
         measured = measure(outputs.sample)
-        if measured.same_caption is not None and not self._is_collapsed:
+        if measured.metrics:
             print(
-                f"all {len(outputs.sample.hypotheses)} clips of the sample get one caption, whatever the input: "
-                f"{measured.same_caption!r}",
+                f"epoch {self._epoch}: {len(outputs.sample.hypotheses)} validation clips, "
+                + ", ".join(f"{name} {value:.3f}" for name, value in measured.metrics.items()),
                 flush=True,
             )
-        self._is_collapsed = measured.same_caption is not None
+        self._say_collapse(measured, len(outputs.sample.hypotheses))
         return {"val_loss": loss, **measured.metrics}
+
+    def _say_collapse(self, measured: Measured, clips: int) -> None:
+        """Print one line when a run begins to say the same of all clips."""
+        collapsed = measured.same_caption is not None
+        if collapsed and not self._is_collapsed:
+            print(
+                f"all {clips} of them get one caption, whatever the input: '{printable(str(measured.same_caption))}'",
+                flush=True,
+            )
+        self._is_collapsed = collapsed
 
     @property
     def _device(self) -> torch.device:
