@@ -1,5 +1,6 @@
 """What the tests of adapters share: one of each kind, clips of several lengths, and padding full of rubbish."""
 
+import pytest
 import torch
 
 from models.adapters import Adapter, AdapterSpec, TrainingClips
@@ -19,6 +20,8 @@ SETTINGS = {
     "least-squares": {"name": "LeastSquaresAdapter", "tokens": 2, "ridge": 0.5},
     "attention": {"name": "AttentionPoolingAdapter", "tokens": 3, "hidden_dim": 16},
 }
+
+every_adapter = pytest.mark.parametrize("key", SETTINGS)
 
 
 def build(key: str, seed: int = 0, **keys: object) -> Adapter:

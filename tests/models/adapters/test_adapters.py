@@ -6,11 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.adapters import AdapterSpec, TrainingClips
-from tests.models.adapters.adapters import HIDDEN, IN_DIM, SCALE, SETTINGS, batch, build, clips
+from tests.models.adapters.adapters import HIDDEN, IN_DIM, SCALE, SETTINGS, batch, build, clips, every_adapter
 from utils.cli_utils import ConfigError
 from utils.config_utils import parse, to_mapping
 
-every_adapter = pytest.mark.parametrize("key", SETTINGS)
 every_prompt = pytest.mark.parametrize("prompt_tokens", [0, 2])
 
 
