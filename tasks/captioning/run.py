@@ -85,6 +85,7 @@ class CaptioningTrainingSpec(TrainingSpec):
     sample_every: int = Field(1, ge=1, le=100_000)  # epochs from one sample to the next
 
     higher_is_better: ClassVar[Mapping[str, bool]] = {"val_loss": False} | dict.fromkeys(_OF_SAMPLE, True)
+    also_printed: ClassVar[Sequence[str]] = _OF_SAMPLE
 
 
 class CaptioningRunBase(RunSpec):

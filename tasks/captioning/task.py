@@ -166,12 +166,6 @@ class CaptioningTask:
         if outputs.sample is None:
             return {"val_loss": loss}
         measured = measure(outputs.sample)
-        if measured.metrics:
-            print(
-                f"epoch {self._epoch}: {len(outputs.sample.hypotheses)} validation clips, "
-                + ", ".join(f"{name} {value:.3f}" for name, value in measured.metrics.items()),
-                flush=True,
-            )
         self._say_collapse(measured, len(outputs.sample.hypotheses))
         return {"val_loss": loss, **measured.metrics}
 

@@ -7,7 +7,7 @@ import pytest
 from postprocessing import captions
 from tasks.captioning.task import CaptioningTask
 from tests.children import KilledAt, in_child
-from tests.tasks.captioning.conftest import _copied, _corpora, made, sounds  # noqa: F401 - fixtures
+from tests.tasks.captioning.conftest import _corpora, made, sounds  # noqa: F401 - fixtures
 from tests.training import write_trial
 from utils.artefact_utils import read_captions
 

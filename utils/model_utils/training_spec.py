@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, field_validator
@@ -36,6 +36,8 @@ class TrainingSpec(Spec):
 
     # A metric of validation that a run can be chosen by -> whether higher is better.
     higher_is_better: ClassVar[Mapping[str, bool]] = {}
+    # Metrics that the line of an epoch shows beside select_on, where they were measured.
+    also_printed: ClassVar[Sequence[str]] = ()
 
     @field_validator("select_on", "early_stop_watch")
     @classmethod
