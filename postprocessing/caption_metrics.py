@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     conf, args = load_run(argv, parser, RunSpec)
     if not isinstance(conf, CaptionedRun):
         raise ConfigError(f"{args.conf}: task is {conf.task}, whose data has no captions; name another --conf")
-    captions = _captions_of(args, conf)
+    captions = _captions_of(args.file, CheckpointChoice.of(args), conf)
     from tasks.captioning.measures import load_measure  # it loads scipy and the packages of metrics
 
     rows, data = captions.matched.rows, captions.run.data
@@ -101,10 +101,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"wrote {_write_page(captions, results, args.shown)}: open it in a browser")
 
 
-def _captions_of(args: argparse.Namespace, conf: CaptionedRun) -> Captions:
+def _captions_of(file: Path | None, choice: CheckpointChoice, conf: CaptionedRun) -> Captions:
     """Read the captions that a command line means."""
-    choice = CheckpointChoice.of(args)
-    if args.file is None:
+    if file is None:
         trained = find_trained_run(conf, choice, type(conf))
         with trained.commands.completing():
             path = trained.trial.folder / f"{trained.split}_captions.csv"
@@ -113,13 +112,14 @@ def _captions_of(args: argparse.Namespace, conf: CaptionedRun) -> Captions:
             return Captions(
                 path, trained.checkpoint, trained.run, trained.split, trained.trial.folder, matched, trained
             )
-    given = [f"--{name}" for name in ("run", "trial", "checkpoint") if vars(args)[name] is not None]
+    chosen = {"--run": choice.experiment, "--trial": choice.trial, "--checkpoint": choice.checkpoint}
+    given = [name for name, value in chosen.items() if value is not None]
     if given:
-        raise UserError(f"{args.file}: does not go with {', '.join(given)}; leave one of them out")
+        raise UserError(f"{file}: does not go with {', '.join(given)}; leave one of them out")
     split = split_name(conf, choice.split)
-    matched = _matched(args.file, "name a file of captions", conf, split)
-    folder = conf.output_root / FOREIGN / args.file.name
-    return Captions(args.file, str(args.file), conf, split, folder, matched, None)
+    matched = _matched(file, "name a file of captions", conf, split)
+    folder = conf.output_root / FOREIGN / file.name
+    return Captions(file, str(file), conf, split, folder, matched, None)
 
 
 def _matched(path: Path, repair: str, run: CaptionedRun, split: str) -> MatchedCaptions:
