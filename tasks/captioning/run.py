@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
+from pydantic.fields import FieldInfo
 
 from models.adapters import AdapterSpec
 from models.frozen.audio import audio_revision
@@ -42,6 +43,12 @@ _STAGE_1 = {
 }
 
 
+# Name of an adapter -> its keys.
+_ADAPTERS: dict[str, Mapping[str, FieldInfo]] = {
+    get_args(spec.model_fields["name"].annotation)[0]: spec.model_fields for spec in get_args(get_args(AdapterSpec)[0])
+}
+
+
 class CaptioningDataSpec(CaptionDataSpec):
     """The `data:` block of sounds: frames of the frozen encoder `audio_embeddings.model`, and captions."""
 
@@ -74,6 +81,21 @@ class CaptionerSpec(Spec):
     adapter: AdapterSpec
     language_model: LanguageModelSpec
     lora: LoraSpec | None = None  # low-rank matrices that learn inside the language model; null: the adapter alone
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ignore_keys_of_other_adapters(cls, given: Any) -> Any:
+        """Let a search go over `adapter.name`: keys that all have stay, those of another adapter do not count."""
+        adapter = given.get("adapter") if isinstance(given, dict) else None
+        if not isinstance(adapter, dict) or str(adapter.get("name")) not in _ADAPTERS:
+            return given  # refused below
+        own, of_any = _ADAPTERS[str(adapter["name"])], {key for fields in _ADAPTERS.values() for key in fields}
+
+        def counts(key: str, value: object) -> bool:
+            # a number of this adapter may be optional in the one that the YAML names: null is then its default
+            return value is not None or type(None) in get_args(own[key].annotation) if key in own else key not in of_any
+
+        return given | {"adapter": {key: value for key, value in adapter.items() if counts(key, value)}}
 
 
 class CaptioningTrainingSpec(TrainingSpec):

@@ -6,6 +6,7 @@ import pytest
 
 from postprocessing import captions, xmodal_scores
 from tasks import check_run, parse_run
+from tasks.runs import check_search
 from tests import tiny, tiny_language, tiny_models
 from tests.tasks.captioning import corpora
 from tests.training import fit_of, reports_of, write_trial
@@ -26,6 +27,18 @@ from utils.cli_utils import ArtefactError, ConfigError, UserError
 def test_bad_keys_are_named(sounds, setting, message):
     with pytest.raises(ConfigError, match=message):
         sounds.run(setting)
+
+
+def test_a_search_goes_over_all_adapters(sounds):
+    """Keys of the others do not count; a key of none is a mistake."""
+    names = ["MeanPoolingAdapter", "PerceiverAdapter", "Conv1dAdapter", "LeastSquaresAdapter"]
+    run = sounds.run(f"search={{model.adapter.name: {{grid: [{', '.join(names)}]}}}}")
+    check_search(run)
+    for name in names:
+        adapter = sounds.run(f"model.adapter.name={name}").model.adapter
+        assert (adapter.name, adapter.standardise) == (name, True)
+    with pytest.raises(ConfigError, match=r"model\.adapter\.hiddn_dim: unknown key"):
+        sounds.run("model.adapter.hiddn_dim=3")
 
 
 def test_a_metric_of_the_sample_needs_one_every_epoch(sounds):
