@@ -161,15 +161,19 @@ class CaptioningRunBase(RunSpec):
         if after == "main.py":
             return self.script_of("captions")
         frames: Product = "image-embeddings" if isinstance(self.data, ImageDataSpec) else "audio-embeddings"
-        own_model = Path(self.model.language_model.name).expanduser().absolute() == self.own_language_model.absolute()
         needed = [
             None,
             self.script_of("tables"),
             self.script_of(frames),
-            self.script_of("language-model") if own_model else None,
+            self.script_of("language-model") if self.makes_language_model else None,
         ]
         # what makes files that this run does not read comes after the tables
         return next((script for script in needed[_STAGE_1.get(after, 1) + 1 :] if script), "main.py")
+
+    @property
+    def makes_language_model(self) -> bool:
+        """Whether the run's language model is the one that stage 1 makes."""
+        return Path(self.model.language_model.name).expanduser().absolute() == self.own_language_model.absolute()
 
     @property
     def own_language_model(self) -> Path:

@@ -17,6 +17,7 @@ from tasks.captioning.fitting import ClipsToFit
 from tasks.captioning.run import LANGUAGE_MODEL_KEY, CaptioningRunBase
 from tasks.captioning.sample import Measured, Sample, measure
 from utils.cli_utils import ArtefactError, ConfigError, printable
+from utils.cli_utils.repairs import make
 from utils.data_utils import CaptionedFrames, TrainLoader
 from utils.data_utils.captioned_frames import FramesBatch
 from utils.data_utils.sampling import Ints
@@ -47,6 +48,10 @@ class CaptioningTask:
         self._loader: TrainLoader | None = None
         self._is_collapsed = False
         wanted = run.model.language_model
+        if run.makes_language_model and not run.own_language_model.is_dir():
+            raise ArtefactError(
+                f"{LANGUAGE_MODEL_KEY}: {wanted.name}: no such folder; write it: {make('language-model')}"
+            )
         self.language: FrozenLanguageModel = load_frozen_language(
             wanted.name, LANGUAGE_MODEL_KEY, getattr(torch, wanted.dtype)
         )

@@ -109,6 +109,11 @@ def test_a_language_model_without_weights_is_refused(made):
         made.run().build()
 
 
+def test_a_language_model_that_stage_1_makes_is_missing(made):
+    with pytest.raises(ArtefactError, match=r"language_model: no such folder; write it: <make language-model>"):
+        made.run(f"model.language_model.name={made.folder}/features/language_model").build()
+
+
 @pytest.mark.parametrize(("seed", "size"), [(1, 32), (0, 48)], ids=["other weights", "another hidden size"])
 def test_a_checkpoint_is_refused_with_another_language_model(made, capsys, seed, size):
     write_trial(made.run())
