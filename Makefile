@@ -4,11 +4,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo demo-clap test check bench clean help
+.PHONY: demo demo-clap demo-captioning demo-captioning-images test check bench clean help
 
 help:
 	@echo "make demo   the three moves on the embedded corpus, a few minutes on 2 cores"
 	@echo "make demo-clap  the same for a frozen pretrained encoder, projected into text space; about 3 minutes after make demo"
+	@echo "make demo-captioning, make demo-captioning-images  sounds and pictures described in a sentence; 5 minutes each"
 	@echo "make test   all tests;  make check   ruff, mypy, import-linter"
 	@echo "make bench  speed and memory, each beside a plain reference"
 
@@ -71,6 +72,33 @@ demo-clap: .venv/models
 	@echo "look:    runs/demo-clap/evaluation_error_analysis.html in a browser, runs/demo-clap/learning_curves.png"
 	@echo "compare: $(PY) -m postprocessing.compare runs/demo runs/demo-clap"
 	@echo "next:    your own recordings: README.md, Your own data"
+
+SOUNDS := --conf tasks/captioning.yaml
+PICTURES := --conf tasks/captioning_images.yaml
+
+demo-captioning: .venv/models
+	$(PY) -m preprocessing.synthetic_corpus $(SOUNDS)
+	$(PY) -m preprocessing.clotho_dataset $(SOUNDS)
+	$(PY) -m preprocessing.audio_embeddings $(SOUNDS) --frames
+	$(PY) -m preprocessing.caption_language_model $(SOUNDS)
+	$(PY) main.py $(SOUNDS) --resume
+	$(PY) -m postprocessing.captions $(SOUNDS)
+	@echo "next:    with SmolLM2 in place of the small language model, hours on 2 cores:"
+	@echo "         $(PY) main.py $(SOUNDS) --set model.language_model.name=package:smollm2 --set model.language_model.prompt= --set experiment=smollm2-captioning"
+	@echo "look:    runs/demo-captioning/evaluation_captions.html in a browser, after the metrics:"
+	$(PY) -m postprocessing.caption_metrics $(SOUNDS)
+
+demo-captioning-images: .venv/models
+	$(PY) -m preprocessing.synthetic_pictures $(PICTURES)
+	$(PY) -m preprocessing.flickr8k_dataset $(PICTURES)
+	$(PY) -m preprocessing.image_embeddings $(PICTURES)
+	$(PY) -m preprocessing.caption_language_model $(PICTURES)
+	$(PY) main.py $(PICTURES) --resume
+	$(PY) -m postprocessing.captions $(PICTURES)
+	@echo "next:    with SmolLM2 in place of the small language model, hours on 2 cores:"
+	@echo "         $(PY) main.py $(PICTURES) --set model.language_model.name=package:smollm2 --set model.language_model.prompt= --set experiment=smollm2-captioning-images"
+	@echo "look:    runs/demo-captioning-images/test_captions.html in a browser, after the metrics:"
+	$(PY) -m postprocessing.caption_metrics $(PICTURES)
 
 test: .venv/dev
 	$(PY) -m pytest -n auto --maxprocesses 4

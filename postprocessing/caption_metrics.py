@@ -23,7 +23,7 @@ from tasks.trained import CheckpointChoice, TrainedRun, add_checkpoint_arguments
 from utils.artefact_utils import read_captions, read_clips, read_text_table, write_json
 from utils.cli_utils import ConfigError, UserError, positive, printable
 from utils.cli_utils.repairs import make
-from utils.data_utils.caption_rows import MatchedCaptions, match_captions, one_line
+from utils.data_utils.caption_rows import MatchedCaptions, describe_some, match_captions, one_line
 from utils.metric_utils.captions.baselines import most_frequent_caption
 from utils.metric_utils.captions.embeddings import SIMILARITY
 from utils.metric_utils.captions.statistics import Difference
@@ -99,6 +99,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_json(metrics, results.as_json(made_from))
     print(f"wrote {captions.publish(metrics)}")
     print(f"wrote {_write_page(captions, results, args.shown)}: open it in a browser")
+    known = captions.matched.clips
+    names = [known[row.id].fname if row.id in known else row.id for row in rows]
+    print("what the model says, and what people say:", *describe_some(names, rows), sep="\n")
 
 
 def _captions_of(file: Path | None, choice: CheckpointChoice, conf: CaptionedRun) -> Captions:

@@ -21,9 +21,10 @@ from tasks import TrainedRun, command, load_encoder, open_trained_run
 from tasks.captioning.run import CaptioningRun, CaptioningRunBase
 from utils.artefact_utils import CaptionRow, write_captions
 from utils.artefact_utils.caption_parts import CaptionParts
-from utils.cli_utils import UserError, positive, printable
+from utils.cli_utils import UserError, positive
 from utils.config_utils import to_mapping
 from utils.data_utils import CaptionedFrames
+from utils.data_utils.caption_rows import describe_some
 from utils.data_utils.captioned_frames import FramesBatch
 from utils.model_utils import autocast, choose_device
 from utils.model_utils.checkpoints import FACTS_FILE
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from tasks.captioning.task import CaptioningTask
 
 SCRIPT = "postprocessing.captions"
-_SHOWN = 3
 # The captions of each clip of a batch -> the number of the chosen one of each.
 Choose = Callable[[FramesBatch, list[list[str]]], list[int]]
 
@@ -130,7 +130,7 @@ def caption_split(trained: TrainedRun[CaptioningRunBase], options: Options) -> P
     parts.remove()
     seconds = time.perf_counter() - started
     print(f"{trained.checkpoint}: captioned {len(rows)} clips of '{trained.split}' in {seconds:.0f} s")
-    _show(data, rows)
+    print(*describe_some([clip.fname for clip in data.clips], rows), sep="\n")
     return path
 
 
@@ -173,13 +173,6 @@ def _made_with(trained: TrainedRun[CaptioningRunBase], data: CaptionedFrames, op
     reranked = None if options.rerank is None else [str(options.rerank.absolute()), options.candidates]
     generation = to_mapping(trained.run)["generation"]
     return {"checkpoint": facts, "data": data.digest(), "generation": generation, "rerank": reranked}
-
-
-def _show(data: CaptionedFrames, rows: Sequence[CaptionRow]) -> None:
-    """Print a few clips, evenly spaced, with what the model and what people say of them."""
-    for number in sorted({n * (len(rows) - 1) // max(1, _SHOWN - 1) for n in range(_SHOWN)}):
-        row = rows[number]
-        print(printable(f"{data.clips[number].fname}: '{row.hypothesis}'; people: '{row.references[0]}'"))
 
 
 if __name__ == "__main__":

@@ -134,3 +134,18 @@ def _check_references(path: Path, row: CaptionRow) -> None:
         raise ArtefactError(
             f"{path}: clip '{printable(row.id)}' has the reference '{printable(empty)}', which has no word; remove it"
         )
+
+
+def describe_some(names: Sequence[str], rows: Sequence[CaptionRow], count: int = 3) -> list[str]:
+    """Say of a few clips what a system says of them, and what people say.
+
+    Args:
+        names: of the clips.
+        rows: their captions, in the same order.
+        count: lines at most; the clips are evenly spaced.
+    """
+    places = sorted({number * (len(rows) - 1) // max(1, count - 1) for number in range(count)})
+    return [
+        printable(f"{names[place]}: '{rows[place].hypothesis}'; people: '{rows[place].references[0]}'")
+        for place in places
+    ]
