@@ -97,7 +97,7 @@ demo-captioning-images: .venv/models
 	$(PY) -m postprocessing.captions $(PICTURES)
 	@echo "next:    with SmolLM2 in place of the small language model, hours on 2 cores:"
 	@echo "         $(PY) main.py $(PICTURES) --set model.language_model.name=package:smollm2 --set model.language_model.prompt= --set experiment=smollm2-captioning-images"
-	@echo "look:    runs/demo-captioning-images/test_captions.html in a browser, after the metrics:"
+	@echo "look:    runs/demo-captioning-images/evaluation_captions.html in a browser, after the metrics:"
 	$(PY) -m postprocessing.caption_metrics $(PICTURES)
 
 test: .venv/dev
