@@ -145,9 +145,8 @@ class _Start(NamedTuple):
     def log_likelihoods(self, captioner: Captioner, ids: Tensor, id_lengths: Tensor) -> Tensor:
         """(B, C) float32, of (C, L) captions."""
         clips, captions, places = len(self.hidden), len(ids), torch.arange(ids.shape[1], device=ids.device)
-        own = (places < id_lengths[:, None]).repeat(
-            clips, 1
-        )  # (B C, L), all captions of a clip, then those of the next
+        # (B C, L): all captions of a clip, then those of the next
+        own = (places < id_lengths[:, None]).repeat(clips, 1)
         ids = ids.repeat(clips, 1)
         hidden = self.hidden.repeat_interleave(captions, 0)
         if ids.shape[1] > 1:

@@ -23,6 +23,7 @@ from tasks.trained import CheckpointChoice, TrainedRun, add_checkpoint_arguments
 from utils.artefact_utils import read_captions, read_clips, read_text_table, write_json
 from utils.cli_utils import ConfigError, UserError, positive, printable
 from utils.cli_utils.repairs import make
+from utils.data_utils import ImageDataSpec
 from utils.data_utils.caption_rows import MatchedCaptions, describe_some, match_captions, one_line
 from utils.metric_utils.captions.baselines import most_frequent_caption
 from utils.metric_utils.captions.embeddings import SIMILARITY
@@ -183,11 +184,12 @@ def _difference(found: Difference | None) -> str:
 def _write_page(captions: Captions, results: CaptionResults, shown: int) -> Path:
     """Write the page into the folder of the trial and, of the best trial, of the experiment; return the public path."""
     cider, similarity = (results.statistics[MODEL][key].values[:, 0].tolist() for key in ("CIDEr-D", SIMILARITY))
-    clips, root = captions.matched.clips, captions.run.data.root
+    clips, data = captions.matched.clips, captions.run.data
+    file_of = data.picture if isinstance(data, ImageDataSpec) else data.root.joinpath
     examples = [
         CaptionedClip(
             clips[row.id].fname if row.id in clips else row.id,
-            root / clips[row.id].path if row.id in clips else None,
+            file_of(clips[row.id].path) if row.id in clips else None,
             row.references,
             row.hypothesis,
             cider[number],
@@ -197,7 +199,7 @@ def _write_page(captions: Captions, results: CaptionResults, shown: int) -> Path
     ]
     collapse: list[Content] = [] if results.collapse is None else [Note(results.collapse)]
     metrics: list[Content] = [Table(_COLUMNS, _rows(results), texts=len(_COLUMNS)), Note(_NOTE), *collapse]
-    title, pictures = f"Captions of '{captions.split}'", isinstance(captions.run, ImageRun)
+    title, pictures = f"Captions of '{captions.split}'", isinstance(data, ImageDataSpec)
     page = caption_page(title, captions.label, metrics, examples, shown, pictures=pictures)
     path = captions.folder / f"{captions.split}_captions.html"
     page.write(path)

@@ -154,6 +154,7 @@ def _reranking(run: Path, trained: TrainedRun[CaptioningRunBase], data: Captione
     root = trained.run.data.root
 
     def choose(batch: FramesBatch, found: list[list[str]]) -> list[int]:
+        """Choose one caption of each clip; see `Choose`."""
         sounds = encoder.encode_audio([root / data.clips[clip].path for clip in batch.clips])
         # an empty caption says nothing; one that is chosen after all is the only one
         texts = [caption or " " for captions in found for caption in captions]

@@ -19,8 +19,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from models.caption_language_model import (
     Perplexity,
     SmallModelSettings,
@@ -37,7 +35,6 @@ from utils.cli_utils import ConfigError, UserError, positive
 from utils.cli_utils.repairs import make
 from utils.config_utils import read_json
 from utils.data_utils import CaptionDataSpec, ImageDataSpec, making
-from utils.process_utils import all_cores
 from utils.report_utils import progress_bar
 
 SCRIPT = "preprocessing.caption_language_model"
@@ -132,7 +129,6 @@ def _write(
     """Train beside the folder's place, then rename."""
     for leftover in folder.parent.glob(f".{folder.name}.partial-*"):  # of killed processes: only one is at work
         shutil.rmtree(leftover)
-    torch.set_num_threads(all_cores())
     tokenizer = word_tokenizer([text for captions in training for text in captions], settings.vocabulary)
     documents, validation = (caption_documents(tokenizer, clips) for clips in (training, held_out))
     network = new_language_model(tokenizer, settings)

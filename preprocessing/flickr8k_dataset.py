@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(splits) != 3:
         raise UserError(f"data.splits: expected three different splits, found {', '.join(splits)}")
     with making(data, "tables"):
-        found = _parquet(data, splits) if find_shards(data.root) else _folder(data, splits)
+        shards = find_shards(data.root)
+        found = _parquet(data, shards, splits) if shards else _folder(data, splits)
         split_of = found.split_of or _shared_out(found.files, splits, args.seed, args.workers)
         raw = _sorted_out(found, split_of, splits)
         code = write_picture_tables(data, raw, args.workers, strict=args.strict, made_by=commands.line(SCRIPT))
@@ -94,9 +95,8 @@ def _folder(data: ImageDataSpec, splits: Sequence[str]) -> _Found:
     return _Found(files, captions, [*strange, *refused], split_of)
 
 
-def _parquet(data: ImageDataSpec, splits: Sequence[str]) -> _Found:
+def _parquet(data: ImageDataSpec, shards: dict[str, list[Path]], splits: Sequence[str]) -> _Found:
     """Extract the pictures of parquet files; one split alone is split by content."""
-    shards = find_shards(data.root)
     roles = {split: role_of(split) for split in shards}
     if len(shards) > 1 and sorted(role for role in roles.values() if role is not None) != [0, 1, 2]:
         raise UserError(

@@ -4,7 +4,6 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,13 +31,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs a GPU where there is none."""
     if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():
         pytest.skip("torch finds no CUDA device here")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Take back what a test sets: OpenMP's threads do not survive a fork, and a forked test would wait for them."""
-    yield
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -55,9 +55,7 @@ class LeastSquaresAdapterSpec(CommonAdapterSpec):
     """The `adapter:` block of the closed-form map; with `prompt_tokens`, those alone learn."""
 
     name: Literal["LeastSquaresAdapter"]
-    tokens: int = Field(
-        1, ge=1, le=1024
-    )  # segments of equal length, each mapped; a shorter clip has one for each frame
+    tokens: int = Field(1, ge=1, le=1024)  # segments of equal length; a shorter clip has a token for each frame
     ridge: float = Field(0.1, gt=0, le=1e6)  # penalty of large weights, in units of the mean variance of a dimension
 
     def layers(self, in_dim: int, hidden_size: int) -> LeastSquaresLayers:

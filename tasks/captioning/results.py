@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from utils.metric_utils.captions.baselines import distinct_share, shuffled_inputs, vocabulary_size
+from utils.metric_utils.captions.baselines import collapse_of, distinct_share, shuffled_inputs, vocabulary_size
 from utils.metric_utils.captions.statistics import (
     Difference,
     Statistics,
@@ -20,8 +19,6 @@ from utils.metric_utils.intervals import Interval
 MODEL, MOST_FREQUENT, SHUFFLED = "model", "most_frequent_caption", "shuffled_inputs"
 # hypotheses, references of each clip -> metrics, sums over clips
 Measure = Callable[[Sequence[str], Sequence[Sequence[str]]], Mapping[str, Statistics]]
-# captions of one text for so many of all clips are reported as a collapse
-_COLLAPSED = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +50,12 @@ class CaptionResults:
     @property
     def collapse(self) -> str | None:
         """One line if the model says nearly the same of every clip; None if it does not."""
-        caption, count = Counter(self.hypotheses).most_common(1)[0]
-        total = len(self.hypotheses)
-        if total < 2 or count < _COLLAPSED * total:
+        found = collapse_of(self.hypotheses)
+        if found is None:
             return None
-        return f"collapsed: {count} of {total} clips have one and the same caption, '{caption}'"
+        return (
+            f"collapsed: {found.clips} of {len(self.hypotheses)} clips have one and the same caption, '{found.caption}'"
+        )
 
     def as_json(self, made_from: Mapping[str, Any]) -> dict[str, Any]:
         """The same, as the file of results holds it.

@@ -25,8 +25,6 @@ from utils.pretrained_utils import model_revision
 if TYPE_CHECKING:
     from tasks.captioning.task import CaptioningTask
 
-LANGUAGE_MODEL_KEY = "model.language_model.name"  # of the YAML, for messages
-
 # Metrics of the sample of validation clips that are captioned.
 _OF_SAMPLE = ("CIDEr-D", "use_of_input")
 # The scripts of stage 1 by their place in it: raw data, tables, frames, a language model of the run's own captions.
@@ -173,12 +171,7 @@ class CaptioningRunBase(RunSpec):
     @property
     def makes_language_model(self) -> bool:
         """Whether the run's language model is the one that stage 1 makes."""
-        return Path(self.model.language_model.name).expanduser().absolute() == self.own_language_model.absolute()
-
-    @property
-    def own_language_model(self) -> Path:
-        """The folder of the language model that stage 1 makes of the run's own captions."""
-        return self.data.features / "language_model"
+        return Path(self.model.language_model.name).expanduser().absolute() == self.data.language_model.absolute()
 
 
 _SCRIPTS: dict[Product, str] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from utils.metric_utils.captions.baselines import shuffled_inputs
+from utils.metric_utils.captions.baselines import Collapse, collapse_of, shuffled_inputs
 from utils.metric_utils.captions.cider import CIDER_D, cider_d
 
 
@@ -19,7 +19,7 @@ class Measured(NamedTuple):
     """How good the captions of a sample are."""
 
     metrics: dict[str, float]
-    same_caption: str | None  # the caption of all clips, where people said different things of them
+    collapse: Collapse | None  # nearly all clips have one caption; None: they do not
 
 
 def measure(sample: Sample) -> Measured:
@@ -39,5 +39,4 @@ def measure(sample: Sample) -> Measured:
         return Measured({}, None)
     found = cider_d(sample.hypotheses, sample.references).value
     chance = cider_d(shuffled_inputs(sample.hypotheses), sample.references).value
-    alike = len(set(sample.hypotheses)) == 1 and len({tuple(texts) for texts in sample.references}) > 1
-    return Measured({CIDER_D: found, "use_of_input": found - chance}, sample.hypotheses[0] if alike else None)
+    return Measured({CIDER_D: found, "use_of_input": found - chance}, collapse_of(sample.hypotheses))

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from models.captioner import Captioner
-from models.frozen.language import FrozenLanguageModel, load_frozen_language
+from models.frozen.language import LANGUAGE_MODEL_KEY, FrozenLanguageModel, load_frozen_language
 from models.generation import candidates, generate
 from tasks.captioning.fitting import ClipsToFit
-from tasks.captioning.run import LANGUAGE_MODEL_KEY, CaptioningRunBase
+from tasks.captioning.run import CaptioningRunBase
 from tasks.captioning.sample import Measured, Sample, measure
 from utils.cli_utils import ArtefactError, ConfigError, printable
 from utils.cli_utils.repairs import make
@@ -48,7 +48,7 @@ class CaptioningTask:
         self._loader: TrainLoader | None = None
         self._is_collapsed = False
         wanted = run.model.language_model
-        if run.makes_language_model and not run.own_language_model.is_dir():
+        if run.makes_language_model and not run.data.language_model.is_dir():
             raise ArtefactError(
                 f"{LANGUAGE_MODEL_KEY}: {wanted.name}: no such folder; write it: {make('language-model')}"
             )
@@ -175,14 +175,15 @@ class CaptioningTask:
         return {"val_loss": loss, **measured.metrics}
 
     def _say_collapse(self, measured: Measured, clips: int) -> None:
-        """Print one line when a run begins to say the same of all clips."""
-        collapsed = measured.same_caption is not None
-        if collapsed and not self._is_collapsed:
+        """Print one line when a run begins to say the same of nearly all clips."""
+        found = measured.collapse
+        if found is not None and not self._is_collapsed:
             print(
-                f"all {clips} of them get one caption, whatever the input: '{printable(str(measured.same_caption))}'",
+                f"collapsed: {found.clips} of {clips} clips of the sample get one caption, whatever the input: "
+                f"'{printable(found.caption)}'",
                 flush=True,
             )
-        self._is_collapsed = collapsed
+        self._is_collapsed = found is not None
 
     @property
     def _device(self) -> torch.device:

@@ -82,7 +82,6 @@ def test_it_writes_a_model_that_every_loader_opens(prepared, capsys, monkeypatch
 
     from utils.pretrained_utils import find_model
 
-    monkeypatch.setattr(caption_language_model, "all_cores", lambda: 1)
     run(prepared)
     folder = prepared / "features" / "language_model"
     printed = capsys.readouterr().out

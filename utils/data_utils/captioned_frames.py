@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from utils.artefact_utils import Caption, Clip, EmbeddingSource, read_clips, read_frames, read_text_table
+from utils.artefact_utils import Clip, EmbeddingSource, read_clips, read_frames, read_text_table
 from utils.cli_utils import ArtefactError
 from utils.cli_utils.repairs import make
 from utils.data_utils.audio_clips import Batch
+from utils.data_utils.caption_rows import one_line
 from utils.data_utils.captioned_clips import rows_of_clips
 from utils.data_utils.clip_features import FrameFeatures
 from utils.data_utils.duplicates import duplicates_of_others
@@ -105,7 +106,7 @@ class CaptionedFrames(Dataset[Batch]):
         self.clip_of_caption: Ints = (np.cumsum(captioned) - 1)[rows[used]]
         views = read_frames(source, [clip.fid for clip in self.clips]) if len(self.clips) < len(clips) else table
         self.frames = FrameFeatures(views, self.clips, math.inf)
-        self._tokens = _Tokens([caption_ids(text_of(caption)) for caption in self.captions])
+        self._tokens = _Tokens([caption_ids(one_line(caption)) for caption in self.captions])
 
     def _say_what_is_left_out(self, held: Bools, alone: Bools, worded: Bools, captioned: Bools) -> None:
         """Print how many clips and captions are left out, and why.
@@ -139,7 +140,7 @@ class CaptionedFrames(Dataset[Batch]):
         """The captions of each clip."""
         found: list[list[str]] = [[] for _ in self.clips]
         for caption, clip in zip(self.captions, self.clip_of_caption, strict=True):
-            found[clip].append(text_of(caption))
+            found[clip].append(one_line(caption))
         return found
 
     @property
@@ -267,8 +268,3 @@ def _not_elsewhere(data: FramesData, split: str, clips: Sequence[Clip]) -> Bools
         return np.ones(len(clips), np.bool_)
     others = duplicates_of_others(data, clips)
     return np.array([clip.fid not in others for clip in clips])
-
-
-def text_of(caption: Caption) -> str:
-    """What people wrote, on one line and without outer blanks: what is learnt, and compared with."""
-    return " ".join(caption.raw_text.split())

@@ -12,20 +12,18 @@ from typing import NamedTuple
 from utils.artefact_utils import (
     Caption,
     Clip,
-    UnreadableError,
-    load_pickle,
-    read_clips,
     remove_table,
     write_audio_info,
     write_rows,
     write_text_table,
 )
-from utils.cli_utils import ArtefactError, UserError
+from utils.cli_utils import UserError
 from utils.data_utils.image_spec import ImageDataSpec
 from utils.data_utils.products import SIMILAR_COLUMNS
 from utils.dataset_utils.captions import match_captions
 from utils.dataset_utils.clips import Rejected, content_id, match_key
 from utils.dataset_utils.tables import RawSplit, write_rejected
+from utils.dataset_utils.unchanged import notes_of, unchanged_clips
 from utils.image_utils import ImageError, read_image
 from utils.image_utils.similarity import fingerprint, similar_pairs
 from utils.process_utils import ordered_map
@@ -72,10 +70,9 @@ def write_picture_tables(
             )
     for split, rows in captions.items():
         write_text_table(data.text_table(split), rows)
-    stats = {clip.path: _stat(data.picture(clip.path)) for clip in chain.from_iterable(clips.values())}
-    notes = {"root": str(data.root), "made_by": made_by, "decoding": _DECODING_VERSION, "stat": stats}
+    notes = notes_of(data.root, _DECODING_VERSION, chain.from_iterable(clips.values()), data.picture)
     # last, so that it never lists pictures whose captions are not written yet
-    write_audio_info(data.clip_info, clips, notes)
+    write_audio_info(data.clip_info, clips, notes | {"made_by": made_by})
     _print_summary(data, clips, captions, rejected)
     _report_similar(data, clips)
     print(f"wrote {data.clip_info}, <split>_text.csv")
@@ -84,7 +81,7 @@ def write_picture_tables(
 
 def _probe(data: ImageDataSpec, split: str, files: Sequence[Path], workers: int) -> tuple[list[Clip], list[Rejected]]:
     """Decode the pictures of a split in processes: one that is broken, or larger than the memory, harms no other."""
-    known = _known_clips(data, split)
+    known = unchanged_clips(data.clip_info, split, data.root, _DECODING_VERSION, data.picture)
     paths = [data.picture_path(file) for file in files]
     jobs = [_Job(file, path, split) for file, path in zip(files, paths, strict=True) if path not in known]
     results = ordered_map(_probe_picture, jobs, 1 if len(jobs) < 64 else workers)
@@ -112,28 +109,6 @@ def _probe_picture(job: _Job) -> Clip | Rejected:
     except (ImageError, OSError) as error:
         return Rejected("clip", name, str(error))
     return Clip(content_id(job.split, job.path, content), name, job.path, 0.0, 0, 3, name, prints)
-
-
-def _known_clips(data: ImageDataSpec, split: str) -> dict[str, Clip]:
-    """The pictures of existing tables whose size and modification time are unchanged, by path."""
-    try:
-        clips = read_clips(data.clip_info, split, "")
-        notes = load_pickle(data.clip_info, "")[1]
-    except UnreadableError:  # not ignored as a broken file is: this run would replace a file that is only locked
-        raise
-    except ArtefactError:
-        return {}
-    if notes.get("root") != str(data.root) or notes.get("decoding") != _DECODING_VERSION:
-        return {}
-    stats = notes.get("stat", {})
-    return {clip.path: clip for clip in clips if stats.get(clip.path) == _stat(data.picture(clip.path))}
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    if not path.is_file():
-        return (-1, -1)
-    stat = path.stat()
-    return (stat.st_size, stat.st_mtime_ns)
 
 
 def _report_similar(data: ImageDataSpec, clips: Mapping[str, Sequence[Clip]]) -> None:

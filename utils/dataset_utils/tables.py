@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from utils.artefact_utils import (
     Caption,
     Clip,
-    UnreadableError,
-    load_pickle,
-    read_clips,
     remove_table,
     write_audio_info,
     write_rows,
@@ -25,6 +23,7 @@ from utils.data_utils.duplicates import describe, same_recordings
 from utils.data_utils.spec import CaptionDataSpec
 from utils.dataset_utils.captions import RawCaption, match_captions
 from utils.dataset_utils.clips import Rejected, probe_clips
+from utils.dataset_utils.unchanged import notes_of, unchanged_clips
 from utils.report_utils import print_table
 
 _DUPLICATES = ["recording", "split", "path", "fid"]
@@ -118,13 +117,9 @@ def write_matched_tables(
     for split, rows in captions.items():
         write_text_table(data.text_table(split), rows)
     write_vocab_info(data.vocab_info, captions)
-    notes = {
-        "root": str(data.root),
-        "made_by": made_by,
-        "decoding": DECODING_VERSION,
-        "stat": _stats(data.root, clips),
-    }
-    write_audio_info(data.audio_info, clips, notes)
+    of_all = chain.from_iterable(clips.values())
+    notes = notes_of(data.root, DECODING_VERSION, of_all, data.root.joinpath)
+    write_audio_info(data.audio_info, clips, notes | {"made_by": made_by})
     _print_summary(data, clips, captions, rejected)
     _write_duplicates(data, clips)
     print(f"wrote {data.audio_info}, <split>_text.csv, vocab_info.pkl")
@@ -160,27 +155,12 @@ def _clips_and_captions(
 def _known_clips(data: CaptionDataSpec, split: str) -> dict[str, Clip]:
     """Return the clips in an existing audio_info.pkl that need not be decoded again, by path.
 
-    Those whose size and modification time are unchanged, and that the next stage could decode.
+    Those whose files are unchanged, and that the next stage could decode.
     """
-    try:
-        clips = read_clips(data.audio_info, split, "")
-        notes = load_pickle(data.audio_info, "")[1]
-    except UnreadableError:  # not ignored as a broken file is: this run would replace a file that is only locked
-        raise
-    except ArtefactError:
-        return {}
-    if notes.get("root") != str(data.root) or notes.get("decoding") != DECODING_VERSION:
-        return {}
-    stats = notes.get("stat", {})
     failed = _failed_since(data, split)
-    return {
-        c.path: c
-        for c in clips
-        if c.path in stats
-        and stats[c.path] == _stat(data.root / c.path)
-        and c.fid not in failed
-        and c.sample_rate_hz  # 0 in a table of another program: that clip was never decoded here
-    }
+    unchanged = unchanged_clips(data.audio_info, split, data.root, DECODING_VERSION, data.root.joinpath)
+    # a rate of 0 is in a table of another program: that clip was never decoded here
+    return {path: clip for path, clip in unchanged.items() if clip.fid not in failed and clip.sample_rate_hz}
 
 
 def _failed_since(data: CaptionDataSpec, split: str) -> set[str]:
@@ -189,17 +169,6 @@ def _failed_since(data: CaptionDataSpec, split: str) -> set[str]:
         return {cells[0] for _, cells in strict_rows(data.logmels_failed(split)) if cells}
     except ArtefactError:  # there is none
         return set()
-
-
-def _stats(root: Path, clips: Mapping[str, Sequence[Clip]]) -> dict[str, tuple[int, int]]:
-    return {clip.path: _stat(root / clip.path) for rows in clips.values() for clip in rows}
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    if not path.is_file():
-        return (-1, -1)
-    stat = path.stat()
-    return (stat.st_size, stat.st_mtime_ns)
 
 
 def _print_summary(

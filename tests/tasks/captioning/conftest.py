@@ -56,3 +56,9 @@ def made(_corpora, tmp_path, request):
 def sounds(_corpora, tmp_path):
     """Of sounds alone."""
     return _copied(_corpora, tmp_path, "sounds")
+
+
+@pytest.fixture
+def pictures(_corpora, tmp_path):
+    """Of pictures alone."""
+    return _copied(_corpora, tmp_path, "pictures")

@@ -33,7 +33,7 @@ def test_a_yaml_is_a_run_of_its_task(name):
     assert isinstance(run, CaptioningRunBase)
     assert run.task == name
     assert run.experiment == f"demo-{name.replace('_', '-')}"
-    assert run.own_language_model == run.data.features / "language_model"
+    assert run.data.language_model == run.data.features / "language_model"
 
 
 @pytest.mark.parametrize("name", YAMLS)

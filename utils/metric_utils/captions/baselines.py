@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from utils.metric_utils.captions.tokens import words_of
 from utils.metric_utils.checks import Indices
+
+_COLLAPSED = 0.9
 
 
 def most_frequent_caption(captions: Sequence[str]) -> str:
@@ -42,6 +45,19 @@ def other_clips(clips: int, seed: int = 0) -> Indices:
 def shuffled_inputs(hypotheses: Sequence[str], seed: int = 0) -> list[str]:
     """Return for each clip what the system says of another clip's input: (N,)."""
     return [hypotheses[clip] for clip in other_clips(len(hypotheses), seed)]
+
+
+class Collapse(NamedTuple):
+    """One caption for nearly all clips: the commonest failure of a captioner."""
+
+    caption: str
+    clips: int  # that have it
+
+
+def collapse_of(hypotheses: Sequence[str]) -> Collapse | None:
+    """Find out whether nine clips in ten, or more, have one and the same caption; None: they have not, or are few."""
+    caption, count = Counter(hypotheses).most_common(1)[0]
+    return Collapse(caption, count) if len(hypotheses) > 1 and count >= _COLLAPSED * len(hypotheses) else None
 
 
 def vocabulary_size(captions: Sequence[str]) -> int:

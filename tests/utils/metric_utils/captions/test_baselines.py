@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from utils.metric_utils.captions.baselines import (
+    Collapse,
+    collapse_of,
     distinct_share,
     most_frequent_caption,
     other_clips,
@@ -30,6 +32,12 @@ def test_every_clip_gets_another_one_and_each_once(clips):
 def test_shuffled_inputs():
     assert sorted(shuffled_inputs(["a", "b", "c"])) == ["a", "b", "c"]
     assert shuffled_inputs(["a"]) == ["a"]
+
+
+def test_nine_clips_in_ten_with_one_caption_are_a_collapse():
+    assert collapse_of(["a dog"] * 9 + ["rain"]) == Collapse("a dog", 9)
+    assert collapse_of(["a dog"] * 8 + ["rain"] * 2) is None
+    assert collapse_of(["a dog"]) is None  # one clip says nothing
 
 
 def test_variety():
