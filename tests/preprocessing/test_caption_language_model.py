@@ -77,7 +77,7 @@ def run(prepared, *arguments):
     )
 
 
-def test_it_writes_a_model_that_every_loader_opens(prepared, capsys, monkeypatch):
+def test_it_writes_a_model_that_every_loader_opens(prepared, capsys):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from utils.pretrained_utils import find_model
