@@ -32,6 +32,7 @@ class CaptioningOutputs(NamedTuple):
     loss: float  # cross-entropy, the sum over all tokens of all captions
     tokens: int  # how many those are
     sample: Sample | None  # captions of some clips; None: not of this split, or not in this epoch
+    input_tokens: Tensor  # (N,) int64, what the adapter makes of each clip, learned prompt tokens included
 
 
 class CaptioningTask:
@@ -123,7 +124,9 @@ class CaptioningTask:
             total, count = self._losses(to_device(batch, self._device))
             loss += total.item()
             tokens += int(count)
-        return CaptioningOutputs(loss, tokens, self._sample(data) if self._is_due(split) else None)
+        sample = self._sample(data) if self._is_due(split) else None
+        inputs = self.captioner.adapter.token_count(torch.from_numpy(data.frames.lengths))
+        return CaptioningOutputs(loss, tokens, sample, inputs)
 
     def _is_due(self, split: str) -> bool:
         training = self._run.training
@@ -164,15 +167,17 @@ class CaptioningTask:
         return candidates(self.captioner, batch.frames.to(self._device), batch.lengths, self._run.generation, count)
 
     def metrics(self, outputs: CaptioningOutputs) -> dict[str, float]:
-        """The mean loss over tokens and, of a sample, CIDEr-D and the use of the input."""
+        """The mean loss over tokens, input tokens of a clip and, of a sample, CIDEr-D and the use of the input."""
         loss = outputs.loss / outputs.tokens
         if not math.isfinite(loss):
             raise DivergedError(f"the validation loss is {loss}; lower optimizer.lr, or use training.precision=fp32")
+        tokens = outputs.input_tokens
+        found = {"val_loss": loss, "input_tokens": int(tokens.median()), "longest_input_tokens": int(tokens.max())}
         if outputs.sample is None:
-            return {"val_loss": loss}
+            return found
         measured = measure(outputs.sample)
         self._say_collapse(measured, len(outputs.sample.hypotheses))
-        return {"val_loss": loss, **measured.metrics}
+        return {**found, **measured.metrics}
 
     def _say_collapse(self, measured: Measured, clips: int) -> None:
         """Print one line when a run begins to say the same of nearly all clips."""

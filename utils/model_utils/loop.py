@@ -170,6 +170,8 @@ class Fit:
         metrics = {"epoch": float(self.epoch), **learning_rates(self._optimizer.param_groups)}
         metrics.update({f"train_{name}": mean for name, mean in self.train_epoch().items()})
         metrics["train_s"] = time.perf_counter() - started
+        metrics["step_s"] = metrics["train_s"] / len(self._loader)
+        metrics["trainable_parameters"] = sum(parameter.numel() for parameter in self._learning)
         metrics.update(self._measure("val"))
         for split in self.training.extra_passes:
             extra = self._measure(split)

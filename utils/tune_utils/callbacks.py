@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,10 @@ from utils.model_utils.trials import PARAMS_FILE, TrialEnd, read_end, read_rows,
 from utils.tune_utils.draws import EPOCHS, Draw, epochs_of, settings_of
 from utils.tune_utils.early_stopping import EarlyStopping
 from utils.tune_utils.interrupts import Interrupts
-from utils.tune_utils.overview import how_ended
+from utils.tune_utils.overview import ERROR_FILE, how_ended, reason_of
 from utils.tune_utils.results import Results
 from utils.tune_utils.spec import Experiment
 from utils.tune_utils.time_left import TimeLeft, in_words
-
-ERROR_FILE = "error.txt"
 
 
 class Recorder:
@@ -125,8 +122,7 @@ class Recorder:
 
     def fail(self, name: str, traceback: str) -> None:
         """Write the traceback of a trial that failed, such as for lack of memory; it is not marked as ended."""
-        line = next((line.strip() for line in reversed(traceback.splitlines()) if line.strip()), "no reason is known")
-        self.failed[name] = re.sub(r"^[\w.]*(Error|Exception): ", "", line)
+        self.failed[name] = reason_of(traceback)
         (self._experiment.folder / name).mkdir(exist_ok=True)
         (self._experiment.folder / name / ERROR_FILE).write_text(traceback, encoding="utf-8")
         self.close(name)

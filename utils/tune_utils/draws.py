@@ -13,7 +13,7 @@ from utils.artefact_utils import write_json
 from utils.cli_utils import ArtefactError, ConfigError
 from utils.cli_utils.repairs import make
 from utils.config_utils import read_json, set_key, value_at
-from utils.model_utils.trials import PARAMS_FILE
+from utils.model_utils.trials import PARAMS_FILE, trial_folders
 from utils.tune_utils.spec import Distribution, Experiment
 
 TRIALS_FILE = "trials.json"
@@ -135,7 +135,19 @@ def _draw_of_params(path: Path, draw: Draw) -> Draw:
         raise ArtefactError(f"{path}: not the settings of a trial of this search; {_repair()}") from error
 
 
-def _read_trials(path: Path, experiment: Experiment) -> dict[str, Draw]:
+def read_draws(folder: Path) -> dict[str, Draw]:
+    """Name -> draw of every trial of an experiment that was trained, here or elsewhere.
+
+    Args:
+        folder: runs/<experiment>; where it has no record of its trials, those that it holds have drawn nothing.
+    Raises:
+        ArtefactError: the record is broken.
+    """
+    path = folder / TRIALS_FILE
+    return _read_record(path) if path.is_file() else {trial.name: {} for trial in trial_folders(folder)}
+
+
+def _read_record(path: Path) -> dict[str, Draw]:
     try:
         held = read_json(path)
         trials = {str(name): dict(draw) for name, draw in held["trials"].items()}
@@ -144,9 +156,14 @@ def _read_trials(path: Path, experiment: Experiment) -> dict[str, Draw]:
         raise ArtefactError(f"{path}: not the record of the trials; {_repair()}") from error
     if version != _FORMAT_VERSION:
         raise ArtefactError(f"{path}: format version {version}, this program reads {_FORMAT_VERSION}; {_repair()}")
-    keys = {*experiment.distributions}
     if list(trials) != [f"trial_{n:05d}" for n in range(len(trials))] or not trials:
         raise ArtefactError(f"{path}: its trials are not trial_00000 and so on; {_repair()}")
+    return trials
+
+
+def _read_trials(path: Path, experiment: Experiment) -> dict[str, Draw]:
+    trials = _read_record(path)
+    keys = {*experiment.distributions}
     for name, draw in trials.items():
         if {*draw} - {_SEED} != keys - {_SEED}:
             raise ArtefactError(f"{path}: {name} draws {sorted(draw)}, the search {sorted(keys)}; {_repair()}")

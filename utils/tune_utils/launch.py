@@ -17,12 +17,12 @@ from utils.cli_utils.repairs import make
 from utils.config_utils import read_settings
 from utils.model_utils import find_trial
 from utils.model_utils.trials import ENDED_FILE, PARAMS_FILE, read_end
-from utils.tune_utils.callbacks import ERROR_FILE, Recorder, mark_end, ray_callback, summary
+from utils.tune_utils.callbacks import Recorder, mark_end, ray_callback, summary
 from utils.tune_utils.draws import Draw, epochs_of, settings_of, trials_of
 from utils.tune_utils.early_stopping import EarlyStopping, scheduler_of
 from utils.tune_utils.folder import is_over, move_aside, moved, only_one, prepare_folder, write_record
 from utils.tune_utils.interrupts import Interrupts, interrupts
-from utils.tune_utils.overview import write_overview
+from utils.tune_utils.overview import ERROR_FILE, write_overview
 from utils.tune_utils.results import Results, repair_rows
 from utils.tune_utils.running_ray import ray_settings, running_ray
 from utils.tune_utils.spec import Experiment

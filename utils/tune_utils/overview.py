@@ -1,4 +1,4 @@
-"""The trials of an experiment side by side: what each has drawn, its best value, and how it has ended."""
+"""The trials of an experiment side by side: what each has drawn, its best epoch, its costs, and how it has ended."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import csv
 import io
 import json
 import math
+import re
+import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.artefact_utils import replacing
+from utils.model_utils import Selection
 from utils.model_utils.trials import TrialEnd, read_end, read_history
 from utils.report_utils import print_table
-from utils.tune_utils.draws import Draw
+from utils.tune_utils.draws import Draw, read_draws
 from utils.tune_utils.spec import Experiment
 
 OVERVIEW_FILE = "trials.csv"
+ERROR_FILE = "error.txt"
 _SHOWN = 20  # trials in the table that is printed
 
 
@@ -24,35 +29,55 @@ class TrialSummary(NamedTuple):
 
     name: str
     draw: Draw
-    best: float  # of the metric that is chosen by; NaN: none was measured
-    best_epoch: int  # 0: none
+    best: Mapping[str, float]  # what was reported of its best epoch; empty: nothing was measured
     epochs: int
     seconds: float
+    step_s: float | None  # of a training step, the median over epochs; None: it was not reported
     ended: str
 
 
-def summaries(experiment: Experiment, trials: Mapping[str, Draw]) -> list[TrialSummary]:
-    """A line for every trial, the best first; those that have diverged or measured nothing last."""
-    found = [_summary(experiment, name, draw) for name, draw in trials.items()]
-    sign = 1 if experiment.training.mode == "min" else -1
-    return sorted(found, key=lambda line: (line.ended.startswith("diverged"), math.isnan(line.best), sign * line.best))
+def trial_summaries(folder: Path, selection: Selection, trials: Mapping[str, Draw] | None = None) -> list[TrialSummary]:
+    """A line for every trial, the best first; those that have diverged or measured nothing last.
+
+    Args:
+        folder: runs/<experiment>.
+        selection: the metric that epochs and trials are chosen by.
+        trials: name -> draw; None: as trials.json holds them.
+    Raises:
+        ArtefactError: trials.json or an ended.json is broken.
+    """
+    draws = read_draws(folder) if trials is None else trials
+    found = [_summary(folder / name, draw, selection) for name, draw in draws.items()]
+    return sorted(found, key=lambda line: (line.ended.startswith("diverged"), selection.rank(line.best)))
 
 
-def _summary(experiment: Experiment, name: str, draw: Draw) -> TrialSummary:
-    rows = read_history(experiment.folder / name)
-    metric = experiment.training.select_on
-    sign = 1 if experiment.training.mode == "min" else -1
-    measured = [row for row in rows if not math.isnan(row.get(metric, math.nan))]
-    best = min(measured, key=lambda row: sign * row[metric], default=None)  # of equal values the earlier epoch
+def _summary(trial: Path, draw: Draw, selection: Selection) -> TrialSummary:
+    rows = read_history(trial)
+    measured = [row for row in rows if not math.isnan(row.get(selection.metric, math.nan))]
+    steps = [row["step_s"] for row in rows if "step_s" in row]
     return TrialSummary(
-        name,
+        trial.name,
         draw,
-        math.nan if best is None else best[metric],
-        0 if best is None else int(best["epoch"]),
+        min(measured, key=selection.rank, default={}),  # of equal values the earlier epoch
         len(rows),
         sum(row.get("epoch_s", 0.0) for row in rows),
-        how_ended(read_end(experiment.folder / name)),
+        statistics.median(steps) if steps else None,
+        _state_of(trial),
     )
+
+
+def _state_of(trial: Path) -> str:
+    """How a trial has ended, or why it failed."""
+    end, error = read_end(trial), trial / ERROR_FILE
+    if end is None and error.is_file():
+        return f"failed: {reason_of(error.read_text(encoding='utf-8'))}"
+    return how_ended(end)
+
+
+def reason_of(traceback: str) -> str:
+    """The last line of a traceback, without the name of the exception."""
+    line = next((line.strip() for line in reversed(traceback.splitlines()) if line.strip()), "no reason is known")
+    return re.sub(r"^[\w.]*(Error|Exception): ", "", line)
 
 
 def how_ended(end: TrialEnd | None) -> str:
@@ -66,43 +91,51 @@ def how_ended(end: TrialEnd | None) -> str:
 
 def write_overview(experiment: Experiment, trials: Mapping[str, Draw]) -> None:
     """Write trials.csv; where there are several trials, print them as a table too."""
-    lines = summaries(experiment, trials)
-    keys = list(dict.fromkeys(key for line in lines for key in line.draw))
     metric = experiment.training.select_on
-    columns = ["trial", "ended", *keys, metric, "best epoch", "epochs", "seconds"]
+    lines = trial_summaries(experiment.folder, Selection(metric, experiment.training.mode), trials)
+    keys = drawn_keys(lines)
+    columns = ["trial", "ended", *keys, metric, "best epoch", "epochs", "seconds", "step_s", "trainable_parameters"]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
     for line in lines:
-        drawn = [_plain(line.draw.get(key)) for key in keys]
-        best = ["" if line.best_epoch == 0 else line.best, line.best_epoch or ""]
-        writer.writerow([line.name, line.ended, *drawn, *best, line.epochs, f"{line.seconds:.1f}"])
+        drawn = [plain_text(line.draw.get(key)) for key in keys]
+        best = [line.best.get(metric, ""), int(line.best["epoch"]) if line.best else ""]
+        step_s = "" if line.step_s is None else f"{line.step_s:.6f}"
+        costs = [f"{line.seconds:.1f}", step_s, line.best.get("trainable_parameters", "")]
+        writer.writerow([line.name, line.ended, *drawn, *best, line.epochs, *costs])
     with replacing(experiment.folder / OVERVIEW_FILE) as beside:
         beside.write_text(stream.getvalue(), encoding="utf-8", newline="")
     if len(lines) > 1:
-        rows = [_row(line, keys) for line in lines[:_SHOWN]]
-        shown = ["trial", "ended", *_short_names(keys), metric, "best at", "epochs", "s"]
+        rows = [_row(line, keys, metric) for line in lines[:_SHOWN]]
+        shown = ["trial", "ended", *short_names(keys), metric, "best at", "epochs", "s"]
         print_table(f"{len(lines)} trials, the best {metric} first", shown, rows, texts=2)
         if len(lines) > _SHOWN:
             print(f"all of them: {experiment.folder / OVERVIEW_FILE}")
 
 
-def _row(line: TrialSummary, keys: Sequence[str]) -> list[str]:
-    drawn = [_short(line.draw.get(key)) for key in keys]
-    best = ["-", "-"] if line.best_epoch == 0 else [f"{line.best:.4f}", str(line.best_epoch)]
+def drawn_keys(lines: Sequence[TrialSummary]) -> list[str]:
+    """The dotted keys that trials have drawn."""
+    return list(dict.fromkeys(key for line in lines for key in line.draw))
+
+
+def _row(line: TrialSummary, keys: Sequence[str], metric: str) -> list[str]:
+    drawn = [short_text(line.draw.get(key)) for key in keys]
+    best = [f"{line.best[metric]:.4f}", f"{line.best['epoch']:.0f}"] if line.best else ["-", "-"]
     return [line.name, line.ended, *drawn, *best, str(line.epochs), f"{line.seconds:.0f}"]
 
 
-def _short_names(keys: Sequence[str]) -> list[str]:
+def short_names(keys: Sequence[str]) -> list[str]:
     """The last part of each dotted key, or the whole where two keys end alike."""
     ends = [key.rpartition(".")[2] for key in keys]
     return [end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
 
 
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else _plain(value)
+def short_text(value: Any) -> str:
+    """A drawn value as text, numbers to four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else plain_text(value)
 
 
-def _plain(value: Any) -> str:
+def plain_text(value: Any) -> str:
     """A drawn value as text: JSON where it is more than a word or a number."""
     return "" if value is None else value if isinstance(value, str) else json.dumps(value)

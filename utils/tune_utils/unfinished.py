@@ -7,8 +7,8 @@ from typing import Any
 
 from utils.config_utils import read_settings
 from utils.model_utils.trials import PARAMS_FILE, read_end, read_rows
-from utils.tune_utils.callbacks import ERROR_FILE
 from utils.tune_utils.folder import EXPERIMENT_FILE, is_finished
+from utils.tune_utils.overview import ERROR_FILE
 
 
 def describe_unfinished(experiment: Path, trial: str | None = None) -> str | None:

@@ -102,6 +102,20 @@ def test_a_resumed_run_equals_an_uninterrupted_one(made, tmp_path):
     assert differences(whole.state({}), second.state({})) == []
 
 
+def test_what_an_adapter_costs_is_reported(sounds):
+    """A clip of T frames has ceil(T / 3) tokens and two of the prompt; 3 x 16 inputs a token, a hidden layer of 8."""
+    adapter = "{name: ConcatenationAdapter, frames_per_token: 3, hidden_dim: 8, prompt_tokens: 2}"
+    fit = fit_of(sounds.run(f"model.adapter={adapter}", "training.epochs=1"))
+    (metrics,) = reports_of(fit)
+    frames = fit._task.data("val").frames
+    tokens = sorted(-(-int(length) // 3) + 2 for length in frames.lengths)
+    assert (metrics["input_tokens"], metrics["longest_input_tokens"]) == (tokens[(len(tokens) - 1) // 2], tokens[-1])
+    width, hidden = frames.width, fit._task.language.hidden_size
+    layers = 3 * width * 8 + 8 + 8 * hidden + hidden
+    assert metrics["trainable_parameters"] == layers + hidden + 2 * hidden  # and the gain, and the learned prompt
+    assert metrics["step_s"] == metrics["train_s"] / 2  # 8 captions, 4 a batch
+
+
 def test_the_sample_shows_the_use_of_the_input(made, capsys):
     run = made.run("training.sample_every=2", "training.epochs=2")
     first, second = reports_of(fit_of(run))

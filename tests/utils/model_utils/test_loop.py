@@ -28,6 +28,8 @@ def test_train_loss_is_the_mean_over_the_batches():
     assert [r["train_loss"] for r in reports] == pytest.approx([(1 + 0.64) / 2, (0.64**2 + 0.512**2) / 2])
     assert [r["epoch"] for r in reports] == [1, 2]
     assert task.loader.epochs == [1, 2]
+    assert [r["step_s"] for r in reports] == [r["train_s"] / 2 for r in reports]
+    assert [r["trainable_parameters"] for r in reports] == [1, 1]
 
 
 class TwoLosses(StubTask):

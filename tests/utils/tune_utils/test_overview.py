@@ -6,10 +6,13 @@ import pytest
 
 from tests.utils.tune_utils.searches import search_for
 from tests.utils.tune_utils.test_callbacks import recorder_of
+from utils.artefact_utils import write_json
+from utils.cli_utils import ArtefactError
+from utils.model_utils import Selection
 from utils.model_utils.trials import TrialEnd, read_end, write_end
 from utils.tune_utils.callbacks import mark_end
 from utils.tune_utils.early_stopping import EarlyStopping
-from utils.tune_utils.overview import summaries, write_overview
+from utils.tune_utils.overview import trial_summaries, write_overview
 
 DRAWS = {f"trial_{n:05d}": {"optimizer.lr": lr} for n, lr in enumerate([1e-4, 0.123456789, 3.0, 0.5])}
 
@@ -20,7 +23,8 @@ def experiment(tmp_path):
     values = {"trial_00000": [3.0, 2.0], "trial_00001": [1.5, 1.5, 9.0], "trial_00002": [0.5, math.nan]}
     for name in DRAWS:
         (tmp_path / name).mkdir()
-        rows = [{"epoch": n, "val_loss": v, "epoch_s": 1.25} for n, v in enumerate(values.get(name, []), 1)]
+        costs = {"epoch_s": 1.25, "trainable_parameters": 12}
+        rows = [{"epoch": n, "val_loss": v, "step_s": n / 4, **costs} for n, v in enumerate(values.get(name, []), 1)]
         (tmp_path / name / "result.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
     write_end(tmp_path / "trial_00000", TrialEnd("finished", 2))
     write_end(tmp_path / "trial_00001", TrialEnd("stopped early", 3, "ASHA"))
@@ -29,13 +33,27 @@ def experiment(tmp_path):
 
 
 def test_the_best_trial_comes_first_and_those_that_count_for_nothing_last(experiment):
-    found = [(line.name, line.best_epoch, line.epochs, line.ended) for line in summaries(experiment, DRAWS)]
-    assert found == [
-        ("trial_00001", 1, 3, "stopped by ASHA"),  # of equal values the earlier epoch
-        ("trial_00000", 2, 2, "finished"),
-        ("trial_00003", 0, 0, "not finished"),
-        ("trial_00002", 1, 2, "diverged"),
+    lines = trial_summaries(experiment.folder, Selection("val_loss", "min"), DRAWS)
+    assert [(line.name, line.best.get("epoch"), line.epochs, line.step_s, line.ended) for line in lines] == [
+        ("trial_00001", 1, 3, 0.5, "stopped by ASHA"),  # of equal values the earlier epoch
+        ("trial_00000", 2, 2, 0.375, "finished"),
+        ("trial_00003", None, 0, None, "not finished"),
+        ("trial_00002", 1, 2, 0.375, "diverged"),
     ]
+
+
+def test_the_trials_of_a_folder_are_those_of_its_record(experiment):
+    """Stage 3 has the folder alone; a trial that failed says why."""
+    (experiment.folder / "trials.json").write_text("{}")
+    with pytest.raises(ArtefactError, match=r"trials\.json: not the record of the trials"):
+        trial_summaries(experiment.folder, Selection("val_loss", "min"))
+    write_json(experiment.folder / "trials.json", {"format_version": 1, "trials": DRAWS})
+    (experiment.folder / "trial_00003" / "error.txt").write_text(
+        "Traceback:\n  ...\ntorch.OutOfMemoryError: no room\n\n"
+    )
+    lines = trial_summaries(experiment.folder, Selection("val_loss", "min"))
+    assert {line.name: line.draw for line in lines} == DRAWS
+    assert [line.ended for line in lines if line.name == "trial_00003"] == ["failed: no room"]
 
 
 def test_the_table_and_the_file(experiment, capsys):
@@ -48,15 +66,18 @@ def test_the_table_and_the_file(experiment, capsys):
     assert "0.1235" in out
     with (experiment.folder / "trials.csv").open(newline="") as stream:
         rows = list(csv.reader(stream))
-    assert rows[0] == ["trial", "ended", "optimizer.lr", "val_loss", "best epoch", "epochs", "seconds"]
-    assert rows[1] == ["trial_00001", "stopped by ASHA", "0.123456789", "1.5", "1", "3", "3.8"]
-    assert rows[3] == ["trial_00003", "not finished", "0.5", "", "", "0", "0.0"]
+    costs = ["seconds", "step_s", "trainable_parameters"]
+    assert rows[0] == ["trial", "ended", "optimizer.lr", "val_loss", "best epoch", "epochs", *costs]
+    assert rows[1] == ["trial_00001", "stopped by ASHA", "0.123456789", "1.5", "1", "3", "3.8", "0.500000", "12"]
+    assert rows[3] == ["trial_00003", "not finished", "0.5", "", "", "0", "0.0", "", ""]
 
 
 def test_one_trial_needs_no_table(experiment, capsys):
     write_overview(experiment, {"trial_00000": {}})
     assert capsys.readouterr().out == ""
-    assert (experiment.folder / "trials.csv").read_text().splitlines()[1] == "trial_00000,finished,2.0,2,2,2.5"
+    assert (experiment.folder / "trials.csv").read_text().splitlines()[
+        1
+    ] == "trial_00000,finished,2.0,2,2,2.5,0.375000,12"
 
 
 def rows_of(folder, epochs):
