@@ -102,17 +102,43 @@ class Captioner(PartlyFrozen):
         Returns:
             (n, V) float32, and (n,) int64 the tokens themselves, row by row.
         """
-        hidden = self.language_model.base_model(
-            inputs_embeds=joined.embeddings,
-            attention_mask=joined.mask,
-            position_ids=joined.positions,
-            use_cache=False,
-        ).last_hidden_state
-        predicts = joined.labels != IGNORED
+        labels = joined.labels[:, self.shared_tokens :]
+        hidden = self._hidden(joined)
+        predicts = labels != IGNORED
         # Of a caption's positions alone, and as a table: logits of 150 000 tokens at every position of the prompt would
         # be most of the memory, and a batch of matrices would copy the weights of the last layer for each clip.
         logits = self.language_model.get_output_embeddings()(hidden[predicts])
-        return logits.float(), joined.labels[predicts]
+        return logits.float(), labels[predicts]
+
+    @property
+    def shared_tokens(self) -> int:
+        """How many tokens all clips begin with: of the prompt, in words and learned."""
+        return len(self.before) + self.adapter.prompt_tokens
+
+    def _hidden(self, joined: Joined) -> Tensor:
+        """The language model's last hidden states, (B, N - S, H), after the S tokens that all clips begin with.
+
+        The language model reads these S tokens once, not once a clip: a chat template and learned prompt tokens are
+        most of what it reads, and no caption begins before their end.
+        """
+        start, batch = self.shared_tokens, len(joined.mask)
+        cache, mask = None, joined.mask
+        if start:
+            longest = joined.embeddings[joined.mask.sum(1).argmax()]  # without padding
+            cache = self.language_model.base_model(inputs_embeds=longest[None, :start]).past_key_values
+            cache.batch_repeat_interleave(batch)
+            # where a shorter clip has padding, its own first S tokens come later: they are in the cache
+            own = joined.mask[:, start:] * (joined.mask.cumsum(1)[:, start:] > start)
+            mask = torch.cat([mask.new_ones(batch, start), own], dim=1)
+        output = self.language_model.base_model(
+            inputs_embeds=joined.embeddings[:, start:],
+            attention_mask=mask,
+            position_ids=joined.positions[:, start:],
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        hidden: Tensor = output.last_hidden_state
+        return hidden
 
     def join(
         self, tokens: Tensor, counts: Tensor, ids: Tensor | None = None, id_lengths: Tensor | None = None

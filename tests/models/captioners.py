@@ -26,27 +26,34 @@ class Pairs(NamedTuple):
 
 
 class FrameAdapter(nn.Module):
-    """One token a frame, through a hidden layer."""
+    """One token a frame, through a hidden layer; learned prompt tokens before them."""
 
-    def __init__(self, hidden_size: int, scale: float) -> None:
+    def __init__(self, hidden_size: int, scale: float, prompt_tokens: int = 0) -> None:
         super().__init__()
+        self.prompt_tokens = prompt_tokens
+        self.prompt = nn.Parameter(torch.randn(prompt_tokens, hidden_size) * scale) if prompt_tokens else None
         self.layers = nn.Sequential(nn.Linear(WIDTH, 64), nn.Tanh(), nn.Linear(64, hidden_size))
         self.scale = scale
 
     def token_count(self, frames: int) -> int:
-        """As many as frames."""
-        return frames
+        """As many as frames, and the prompt."""
+        return frames + self.prompt_tokens
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, H), and the lengths."""
-        return self.layers(frames) * self.scale, lengths
+        """(B, P, H), and the lengths."""
+        tokens = self.layers(frames) * self.scale
+        if self.prompt is None:
+            return tokens, lengths
+        return torch.cat([self.prompt.expand(len(frames), -1, -1), tokens], dim=1), lengths + self.prompt_tokens
 
 
-def captioner_of(folder: Path, prompt: str = "", chat: bool = False, seed: int = 0) -> Captioner:
+def captioner_of(
+    folder: Path, prompt: str = "", chat: bool = False, seed: int = 0, prompt_tokens: int = 0
+) -> Captioner:
     """A captioner with an untrained adapter."""
     language = load_frozen_language(str(folder))
     torch.manual_seed(seed)
-    adapter = FrameAdapter(language.hidden_size, language.embedding_scale)
+    adapter = FrameAdapter(language.hidden_size, language.embedding_scale, prompt_tokens)
     return Captioner(adapter, language, prompt, chat)  # type: ignore[arg-type]
 
 

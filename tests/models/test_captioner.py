@@ -230,3 +230,24 @@ def test_checkpoints_hold_the_adapter_and_of_the_language_model_its_name(caption
     frozen = frozen_names(captioner)
     assert frozen == {"language_model": captioner.language.name}
     assert all(name.startswith("adapter.") for name in weights_to_save(captioner, frozen))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "chat", "prompt_tokens"), [("rain {input} and", False, 0), ("", False, 3), ("once", True, 2)]
+)
+def test_a_beginning_that_all_clips_share_is_read_once_and_changes_no_loss_and_no_gradient(
+    qwen3, prompt, chat, prompt_tokens, monkeypatch
+):
+    captioner = captioner_of(qwen3, prompt, chat, prompt_tokens=prompt_tokens)
+    pairs = sixteen_pairs(captioner.language)  # clips of several lengths: with padding
+
+    def loss_and_gradients() -> tuple[torch.Tensor, list[torch.Tensor]]:
+        total, _ = captioner.losses(pairs.frames, pairs.lengths, pairs.ids, pairs.id_lengths)
+        return total, list(torch.autograd.grad(total, [*captioner.adapter.parameters()]))
+
+    total, gradients = loss_and_gradients()
+    assert captioner.shared_tokens > 0
+    monkeypatch.setattr(Captioner, "shared_tokens", 0)  # every clip reads all its tokens
+    expected, expected_gradients = loss_and_gradients()
+    torch.testing.assert_close(total, expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(gradients, expected_gradients, rtol=1e-3, atol=1e-4)
