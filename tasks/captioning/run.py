@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
@@ -116,6 +117,8 @@ class CaptioningRunBase(RunSpec):
     generation: GenerationSpec = GenerationSpec()
     training: CaptioningTrainingSpec = CaptioningTrainingSpec()
 
+    # after main.py, which names it where there are several trials
+    script_options: ClassVar[Mapping[str, Sequence[str]]] = {"postprocessing.caption_metrics": ["--trials"]}
     free_in_stage_3: ClassVar[Sequence[str]] = ("generation",)
 
     @model_validator(mode="after")
@@ -157,7 +160,7 @@ class CaptioningRunBase(RunSpec):
     def next_script(self, after: str) -> str:
         """The script that a user of these settings runs after one of stage 1 or after `main.py`."""
         if after == "main.py":
-            return self.script_of("captions")
+            return self.script_of("caption-metrics" if self.several_trials else "captions")
         frames: Product = "image-embeddings" if isinstance(self.data, ImageDataSpec) else "audio-embeddings"
         needed = [
             None,
@@ -167,6 +170,13 @@ class CaptioningRunBase(RunSpec):
         ]
         # what makes files that this run does not read comes after the tables
         return next((script for script in needed[_STAGE_1.get(after, 1) + 1 :] if script), "main.py")
+
+    @property
+    def several_trials(self) -> bool:
+        """Whether there is more than one trial to compare."""
+        drawn = (distribution.only() for distribution in self.search.values())
+        grid = math.prod(len(values) for name, values in drawn if name == "grid")
+        return grid * self.ray.num_samples > 1
 
     @property
     def makes_language_model(self) -> bool:
@@ -199,7 +209,10 @@ class CaptioningRun(CaptioningRunBase, CaptionRun):
         "taken-over-features": "preprocessing.dcase2023_takeover",
         **_SCRIPTS,
     }
-    script_options: ClassVar[Mapping[str, Sequence[str]]] = {"preprocessing.audio_embeddings": ["--frames"]}
+    script_options: ClassVar[Mapping[str, Sequence[str]]] = {
+        **CaptioningRunBase.script_options,
+        "preprocessing.audio_embeddings": ["--frames"],
+    }
 
     def script_of(self, product: Product) -> str:
         """The script that makes a product for a run of these settings."""

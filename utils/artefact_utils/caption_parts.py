@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.config_utils.json_files import parse_json
+from utils.artefact_utils.atomic import write_json
+from utils.artefact_utils.captions import CaptionRow, write_captions
+from utils.config_utils.json_files import parse_json, read_json
 
 
 class CaptionParts:
@@ -22,6 +24,7 @@ class CaptionParts:
     def __init__(self, table: Path, made_with: Mapping[str, Any]) -> None:
         text = json.dumps(dict(made_with), sort_keys=True)
         self._mark = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        self._table = table
         self._path = table.with_name(f"{table.stem}.parts.jsonl")
 
     def finished(self) -> dict[str, str]:
@@ -52,6 +55,40 @@ class CaptionParts:
             for held in ([{"made_with": self._mark}] if is_new else []) + [dict(captions)]:
                 stream.write(json.dumps(held) + "\n")
 
-    def remove(self) -> None:
-        """Remove the lines: the table holds what they hold."""
+    def complete(self, rows: Sequence[CaptionRow], made_with: Mapping[str, Any]) -> None:
+        """Write the table, then the note of what made it, and remove the lines: the table holds what they hold.
+
+        Args:
+            rows: of the table.
+            made_with: for `is_made_with`.
+        """
+        write_captions(self._table, rows)
+        write_json(_note_of(self._table), _note(self._table, made_with))
         self._path.unlink(missing_ok=True)
+
+
+def is_made_with(table: Path, made_with: Mapping[str, Any]) -> bool:
+    """Whether a table of captions is complete, was made with this, and has not changed since.
+
+    Args:
+        table: <split>_captions.csv.
+        made_with: as of `CaptionParts.complete`.
+    """
+    note = _note_of(table)
+    if not (table.is_file() and note.is_file()):
+        return False
+    try:
+        held = read_json(note)
+    except ValueError:  # the captions are written again, and the note with them
+        return False
+    return bool(held == _note(table, made_with))
+
+
+def _note_of(table: Path) -> Path:
+    return table.with_name(f"{table.stem}.made_with.json")
+
+
+def _note(table: Path, made_with: Mapping[str, Any]) -> dict[str, Any]:
+    with table.open("rb") as stream:
+        digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return {"format_version": 1, "made_with": dict(made_with), "blake2b": digest}

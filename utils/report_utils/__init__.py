@@ -2,6 +2,7 @@
 
 from utils.report_utils.caption_pages import CaptionedClip, caption_page
 from utils.report_utils.charts import BarChart
+from utils.report_utils.markdown import markdown_table
 from utils.report_utils.pages import (
     Block,
     Card,
@@ -38,6 +39,7 @@ __all__ = [
     "Table",
     "Thumbnail",
     "caption_page",
+    "markdown_table",
     "plot_confusion",
     "plot_curves",
     "print_table",

@@ -65,6 +65,12 @@ def test_the_scripts_in_their_order(made):
     assert steps(run, first) == [*wanted, "main.py"]
     assert steps(own, first) == [*wanted, "caption_language_model", "main.py"]
     assert run.next_script("main.py") == "postprocessing.captions"
+    grid = "search={optimizer.lr: {loguniform: [0.001, 0.1]}, model.adapter.tokens: {grid: [1, 2]}}"
+    for settings in ([grid], ["ray.num_samples=2"]):
+        run = made.run(*settings)
+        assert run.next_script("main.py") == "postprocessing.caption_metrics"
+        assert run.script_options["postprocessing.caption_metrics"] == ["--trials"]
+    assert made.run(grid.replace("[1, 2]", "[1]")).next_script("main.py") == "postprocessing.captions"
 
 
 def test_the_line_after_the_tables_asks_for_frames(sounds, capsys):
