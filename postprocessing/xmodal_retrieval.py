@@ -17,36 +17,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks import command
-from tasks.retrieval.evaluation import Judgements, evaluate_split
-from tasks.retrieval.results import AUDIO_TO_TEXT, DirectionResults, RetrievalResults, results_of
+from tasks.retrieval.evaluation import evaluate_split
+from tasks.retrieval.printing import print_results
+from tasks.retrieval.results import RetrievalResults, results_of
 from tasks.retrieval.score_choice import scores_of_command_line
 from tasks.retrieval.scores import SplitScores
 from utils.artefact_utils import write_json, write_rows
-from utils.cli_utils import printable
 from utils.metric_utils.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from utils.model_utils import read_history
-from utils.report_utils import Panel, plot_curves, print_table
+from utils.report_utils import Panel, plot_curves
 
 SCRIPT = "postprocessing.xmodal_retrieval"
 TOP = 10
-# The order of the table.
-_ROWS = (
-    "R",
-    "mAP",
-    "nDCG",
-    "hit",
-    "accuracy",
-    "batch_accuracy",
-    "median_rank",
-    "queries",
-    "candidates",
-    "accuracy_candidates",
-    "accuracy_batch",
-)
-_NOTES = {
-    "R": "recall over all of a clip's captions; with five, R@1 cannot exceed 0.2 (DCASE)",
-    "hit": "whether the best of a clip's captions is among the first k (LAION-CLAP, WavCaps)",
-}
 
 
 @command
@@ -96,7 +78,7 @@ def write_results(scores: SplitScores, results: RetrievalResults, suffix: str) -
         print(f"wrote {scores.publish(table)}")
     _plot(scores)
     write_json(metrics, results.as_json())
-    _print(scores, results)
+    print_results(scores, results)
     print(f"wrote {scores.publish(metrics)}")
 
 
@@ -125,66 +107,6 @@ def _plot(scores: SplitScores) -> None:
 
 def _lines(history: Sequence[Mapping[str, float]], keys: Sequence[str]) -> dict[str, list[float]]:
     return {key: [row[key] for row in history] for key in keys if all(key in row for row in history)}
-
-
-def _print(scores: SplitScores, results: RetrievalResults) -> None:
-    """Print a table for each direction: the metrics with intervals and chance."""
-    evaluation = results.evaluation
-    protocol = evaluation.protocol
-    if results.left_out_clips:
-        print(
-            f"{results.left_out_clips} clips and {results.left_out_captions} captions of '{scores.split}' are left out "
-            "of all numbers: the frozen encoder refused them"
-        )
-    print(f"\n'{scores.split}', {scores.label}; {protocol.name}, {protocol.leading} of text to audio leads")
-    for name, found in results.directions.items():
-        rows = [[key, *_cells(found, protocol.interval, key)] for key in sorted(found.metrics, key=_order)]
-        print_table(f"Retrieval, {name.replace('_', ' ')}", ["", "", f"95 % {protocol.interval}", "chance"], rows)
-    if evaluation.shared is not None:
-        print(evaluation.shared.describe())
-    if (backward := results.directions.get(AUDIO_TO_TEXT)) is not None:
-        for metric, note in _NOTES.items():
-            print(f"{metric}@k of audio to text: {note}")
-        if factors := backward.factor_over_chance:
-            print("over chance: " + ", ".join(f"{key} {factor:.1f} x" for key, factor in factors.items()))
-    _print_relevance(evaluation.judgements)
-
-
-def _print_relevance(judgements: Judgements) -> None:
-    """Print which entries of the relevance lists are ignored."""
-    matched = judgements.matched
-    if matched is None:
-        return
-    mean = len(matched.item_index) / len(matched.rows)
-    print(f"{judgements.file}: {len(matched.rows)} queries, {mean:.2f} relevant clips each")
-    for names, what in (
-        (matched.unmatched, "queries are no caption of the split"),
-        (matched.duplicates, "queries are listed twice or shared by captions; the first one counts"),
-        (matched.unknown_files, "relevant files are no clip of the split"),
-        (matched.without_clips, "queries have no relevant clip in the split"),
-    ):
-        if names:
-            print(f"  {len(names)} {what}, such as '{printable(names[0])}'")
-
-
-def _cells(found: DirectionResults, interval: str, key: str) -> list[str]:
-    ends = found.intervals[interval].get(key)
-    between = "" if ends is None else f"{_cell(ends.low)} - {_cell(ends.high)}"
-    return [_cell(found.metrics[key]), between, _cell(found.chance.get(key))]
-
-
-def _order(key: str) -> tuple[int, int]:
-    """R@1, R@5, ..., mAP@10, ..., hit@1, ..., median_rank, queries, candidates."""
-    name, _, k = key.partition("@")
-    return (_ROWS.index(name), int(k or 0))
-
-
-def _cell(value: float | None) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, int) or value >= 100:
-        return f"{value:.10g}"
-    return f"{value:.4f}" if value < 2 else f"{value:.2f}"
 
 
 if __name__ == "__main__":

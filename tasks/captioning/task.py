@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from models.captioner import Captioner
 from models.frozen.language import LANGUAGE_MODEL_KEY, FrozenLanguageModel, load_frozen_language
-from models.generation import candidates, generate
+from models.generation import candidates, generate, log_likelihood
 from tasks.captioning.fitting import ClipsToFit
 from tasks.captioning.run import CaptioningRunBase
 from tasks.captioning.sample import Measured, Sample, measure
@@ -139,8 +138,7 @@ class CaptioningTask:
 
     def _sample(self, data: CaptionedFrames) -> Sample:
         """Caption clips that are evenly spaced in the split, the same ones every time."""
-        count = min(self._run.training.sample_clips, len(data.clips))
-        clips = np.unique(np.linspace(0, len(data.clips) - 1, count).astype(np.int64))
+        clips = data.evenly_spaced(self._run.training.sample_clips)
         references = data.references
         return Sample(self.captions(data, clips), [references[clip] for clip in clips])
 
@@ -165,6 +163,10 @@ class CaptioningTask:
     def candidates(self, batch: FramesBatch, count: int) -> list[list[str]]:
         """Write `count` captions of each clip of a batch."""
         return candidates(self.captioner, batch.frames.to(self._device), batch.lengths, self._run.generation, count)
+
+    def log_likelihoods(self, batch: FramesBatch, captions: Sequence[str]) -> Tensor:
+        """Compute the (B, C) float32 log-probability of each caption, its end included, given each clip of a batch."""
+        return log_likelihood(self.captioner, batch.frames.to(self._device), batch.lengths, captions).sums
 
     def metrics(self, outputs: CaptioningOutputs) -> dict[str, float]:
         """The mean loss over tokens, input tokens of a clip and, of a sample, CIDEr-D and the use of the input."""

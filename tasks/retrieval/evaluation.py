@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.base import RunSpec
 from tasks.retrieval.matching import MatchedQueries, match_queries
 from tasks.retrieval.scores import SplitScores
 from utils.artefact_utils import Caption
@@ -104,12 +104,16 @@ class SharedCaptions(NamedTuple):
     is_shared: NDArray[np.bool_]  # (Q',) whether another clip has the same words
     ceiling: dict[str, float]  # R@k and mAP@k of text to audio that no system can exceed
 
-    def describe(self) -> str:
-        """One line: how many, and what they cost."""
+    def describe(self, items: str = "audio") -> str:
+        """One line: how many, and what they cost.
+
+        Args:
+            items: what the clips are, such as audio.
+        """
         reached = ", ".join(f"{key} {value:.4f}" for key, value in self.ceiling.items())
         return (
             f"{self.is_shared.sum()} of {len(self.texts)} captions are also, word for word, those of another clip; "
-            f"at most {reached} can be reached, text to audio"
+            f"at most {reached} can be reached, text to {items}"
         )
 
 
@@ -125,7 +129,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate_split(
-    scores: SplitScores, run: DualEncoderRun, protocol: Protocol, relevance: Path | None = None, top: int = 10
+    scores: SplitScores, run: RunSpec, protocol: Protocol, relevance: Path | None = None, top: int = 10
 ) -> Evaluation:
     """Rank both directions, in one pass each.
 
@@ -175,7 +179,7 @@ def _shared_captions(scores: SplitScores, judgements: Judgements, forward: Direc
     return SharedCaptions(texts, shared, ceiling_of_shared_queries(texts, judgements.item_index, forward.cutoffs))
 
 
-def judge(scores: SplitScores, run: DualEncoderRun, protocol: Protocol, relevance: Path | None) -> Judgements:
+def judge(scores: SplitScores, run: RunSpec, protocol: Protocol, relevance: Path | None) -> Judgements:
     """Which clips are relevant to which captions: each caption's own, or those of the relevance lists.
 
     Raises:

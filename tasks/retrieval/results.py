@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.base import RunSpec
 from tasks.retrieval.dual_encoder import DualEncoderRun
 from tasks.retrieval.evaluation import Direction, Evaluation
 from tasks.retrieval.scores import SplitScores
@@ -40,7 +41,7 @@ class RetrievalResults:
     Attributes:
         directions: text_to_audio, and audio_to_text where all scores are known.
         evaluation: by which protocol, and with which relevant clips.
-        left_out_clips: how many clips a frozen encoder refused.
+        left_out_clips: how many clips have no scores.
         left_out_captions: how many captions these have.
         made_from: split, checkpoint and score file.
     """
@@ -69,12 +70,14 @@ class RetrievalResults:
         }
 
 
-def results_of(evaluation: Evaluation, scores: SplitScores, run: DualEncoderRun) -> RetrievalResults:
+def results_of(evaluation: Evaluation, scores: SplitScores, run: RunSpec) -> RetrievalResults:
     """Measure both directions; audio to text also by accuracy@k, where the run's system is measured by it."""
     directions = {TEXT_TO_AUDIO: _measured(evaluation.text_to_audio)}
     if evaluation.audio_to_text is not None:
         backward = _measured(evaluation.audio_to_text)
-        directions[AUDIO_TO_TEXT] = _with_accuracy(backward, scores, run) if run.accuracy_cutoffs else backward
+        if isinstance(run, DualEncoderRun) and run.accuracy_cutoffs:
+            backward = _with_accuracy(backward, scores, run)
+        directions[AUDIO_TO_TEXT] = backward
     return RetrievalResults(
         directions,
         evaluation,

@@ -29,6 +29,8 @@ from utils.tune_utils import describe_unfinished
 Indices = NDArray[np.int64]
 
 FOREIGN = "foreign"  # results of files go to <output_root>/foreign/<name>/
+WHY_LEFT_OUT = "why_left_out"  # a note of a score file; without it, a frozen encoder refused the clips
+_REFUSED = "the frozen encoder refused them"
 _HDF5 = {".hdf5", ".h5"}
 
 
@@ -61,7 +63,8 @@ class SplitScores:
         clips: C, the columns.
         depth: length of ranked lists, which give no scores of the other clips; None: scores of all.
         tables: all clips and captions of the split, whether they have scores or not.
-        left_out: fids of the clips that a frozen encoder refused; neither they nor their captions have scores.
+        left_out: fids of clips of the tables; neither they nor their captions have scores.
+        why_left_out: in words.
         trained: the checkpoint behind the scores, where it is known.
         repair: the command that writes the scores again, for messages.
         arguments: of the command line that chose them.
@@ -79,6 +82,7 @@ class SplitScores:
     depth: int | None = None
     trained: TrainedRun[DualEncoderRun] | None = None
     left_out: frozenset[str] = frozenset()
+    why_left_out: str = _REFUSED
     repair: str = ""
     arguments: Sequence[str] = ()
     ids: Sequence[Path] = ()
@@ -214,7 +218,17 @@ def _open_stored(path: Path, run: DualEncoderRun, split: str, repair: str) -> It
         rows, columns = [captions[tid] for tid in reader.tids], [clips[fid] for fid in reader.fids]
         label = str(reader.notes.get("checkpoint", path.name))
         yield SplitScores(
-            label, split, path, path.parent, rows, columns, tables, reader, repair=repair, left_out=frozenset(left_out)
+            label,
+            split,
+            path,
+            path.parent,
+            rows,
+            columns,
+            tables,
+            reader,
+            repair=repair,
+            left_out=frozenset(left_out),
+            why_left_out=str(reader.notes.get(WHY_LEFT_OUT, _REFUSED)),
         )
 
 

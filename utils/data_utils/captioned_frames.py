@@ -210,6 +210,10 @@ class CaptionedFrames(Dataset[Batch]):
             batch = self._frames_of(rows)
             yield FramesBatch(rows, batch["frames"], batch["lengths"])
 
+    def evenly_spaced(self, count: int) -> Ints:
+        """Rows of `count` clips, or of all where there are fewer, evenly spaced in the clip table and ascending."""
+        return np.linspace(0, len(self.clips) - 1, min(count, len(self.clips))).astype(np.int64)
+
     def summary(self) -> dict[str, str]:
         """What people want to know of the split: name of a count -> the count."""
         frames = self.frames.lengths
@@ -231,7 +235,7 @@ class CaptionedFrames(Dataset[Batch]):
         digest.update("\n".join([*ids, *made_with]).encode())
         digest.update(self.frames.lengths.tobytes())
         digest.update(self._tokens.flat.numpy().tobytes())
-        for row in np.unique(np.linspace(0, len(self.clips) - 1, _IN_DIGEST).astype(np.int64)):
+        for row in self.evenly_spaced(_IN_DIGEST):
             digest.update(np.ascontiguousarray(self.frames.views[row][:]).tobytes())
         return digest.hexdigest()
 
