@@ -1,6 +1,10 @@
-"""The three moves of captioning in processes of their own, killed in training and resumed."""
+"""The three moves of captioning in processes of their own, killed in training and resumed; LoRA learns as well.
+
+Of pictures, and of an adapter that learns alone: test_captioning_search.py.
+"""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -29,7 +33,7 @@ def run(made, *command, settings=()):
 
 
 def test_three_moves(sounds):  # noqa: F811
-    settings = [f"training.epochs={EPOCHS}", "training.sample_every=5"]
+    settings = [f"training.epochs={EPOCHS}", "training.sample_every=5", "model.lora={rank: 2, dropout: 0.1}"]
     checked = run(sounds, "main.py", "--check", settings=settings)
     assert "frames a clip" in checked
     trained = sounds.run(*settings)
@@ -41,13 +45,17 @@ def test_three_moves(sounds):  # noqa: F811
     assert "resumed after epoch" in resumed
     lines = [line for line in resumed.splitlines() if f"/{EPOCHS}, train_loss" in line]
     assert [line for line in lines if ", CIDEr-D " in line and ", use_of_input " in line] == lines[-1::-5][::-1]
-    assert resumed.splitlines()[-1].endswith(f"postprocessing.captions --conf {sounds.conf} {' '.join(conf[2:])}")
+    assert resumed.splitlines()[-1].endswith(f"postprocessing.captions {shlex.join(conf)}")
 
     whole = fit_of(trained)
     whole.run(lambda metrics, save: None, {})
     held = read_checkpoint(checkpoint_folders(trial)[-1])
     state = whole.state({})
     assert held["epoch"] == EPOCHS
+    lora = [key for key in held["model"] if not key.startswith("adapter.")]
+    assert lora
+    assert all(".lora_A." in key or ".lora_B." in key for key in lora)
+    assert all(held["model"][key].any() for key in lora)  # B is zero at first
     assert differences({key: held[key] for key in state} | {"config": {}}, state) == []
 
     said = run(sounds, "-m", "postprocessing.captions", settings=settings)
