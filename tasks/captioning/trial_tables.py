@@ -29,6 +29,9 @@ def print_comparison(found: Comparison) -> None:
         if row[ended] != "finished":
             print(printable(f"{row[0]}: {row[ended]}"))
     print_table(f"Their captions of '{found.best.split}'", metrics.columns, metrics.rows)
+    for trial in found.trials:
+        if trial.results is not None and (line := trial.results.collapse) is not None:
+            print(printable(f"{trial.summary.name}: {line}"))
 
 
 def write_comparison(found: Comparison, made_from: Mapping[str, Any]) -> list[Path]:

@@ -92,6 +92,15 @@ def test_captions_of_other_settings_or_that_were_changed_are_written_again(searc
     assert counted.count == 2
 
 
+def test_a_trial_that_says_the_same_of_all_clips_is_named(searched, capsys, monkeypatch):
+    monkeypatch.setattr(CaptioningTask, "written", lambda self, batch: ["dog"] * len(batch.clips))
+    compare(searched)
+    shown = capsys.readouterr().out
+    for name in ("trial_00000", "trial_00001"):
+        assert f"{name}: collapsed: 4 of 4 clips have one and the same caption, 'dog'" in shown
+    assert {row["use_of_input"] for row in table_of(searched) if row["clips"]} == {"0.0"}
+
+
 def test_a_broken_trial_is_left_out_with_a_line(searched, capsys):
     folder = searched.run().folder
     for path in (folder / "trial_00001").glob("checkpoint_*/checkpoint.pt"):
