@@ -21,7 +21,7 @@ _METRICS = (CIDER_D, "BLEU-4", "ROUGE-L", "BERTScore_rescaled", "sentence_simila
 def print_comparison(found: Comparison) -> None:
     """Print two tables, since one is too wide for a terminal."""
     costs, metrics = costs_table(found), metrics_table(found)
-    title = f"{len(found.trials)} trials, the best on validation first: what they cost"
+    title = "Trials, the best on validation first: what they cost (tokens of the median clip, and of the longest)"
     ended = costs.columns.index("ended")  # a column of its own would be too wide, and empty of words but "finished"
     rows = [[*row[:ended], *row[ended + 1 :]] for row in costs.rows]
     print_table(title, [column for column in costs.columns if column != "ended"], rows)
@@ -45,7 +45,8 @@ def write_comparison(found: Comparison, made_from: Mapping[str, Any]) -> list[Pa
     paths = [found.folder / f"{stem}.{kind}" for kind in ("md", "csv", "json")]
     both, full = joined(costs_table(found), metrics_table(found)), full_table(found)
     with replacing(paths[0]) as beside:
-        beside.write_text(markdown_table(both.columns, both.rows, texts=2), encoding="utf-8")
+        texts = both.columns.index("parameters")
+        beside.write_text(markdown_table(both.columns, both.rows, texts), encoding="utf-8")
     write_rows(paths[1], full.columns, full.rows, lambda _: True)  # another search has other columns
     write_json(paths[2], found.as_json(made_from))
     return paths

@@ -58,7 +58,7 @@ def test_trials_without_captions_say_so_and_the_others_are_measured(searched, ca
     assert rows["trial_00001"]["trainable_parameters"] == "0"
     assert [*rows][-1] == "most frequent caption"
     shown = capsys.readouterr().out
-    assert "4 trials, the best on validation first" in shown
+    assert "Trials, the best on validation first" in shown
     assert "use of the input (95 %)" in shown
 
 
