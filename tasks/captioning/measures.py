@@ -12,7 +12,14 @@ from models.frozen.text import FrozenTextEncoder
 from models.frozen.text_loading import load_frozen_text
 from utils.metric_utils.captions.bleu import bleu
 from utils.metric_utils.captions.cider import CIDER_D, cider_d
-from utils.metric_utils.captions.embeddings import SIMILARITY, bert_score, sentence_similarity, shuffled_references
+from utils.metric_utils.captions.embeddings import (
+    SIMILARITY,
+    EmbedOnce,
+    EmbedTexts,
+    bert_score,
+    sentence_similarity,
+    shuffled_references,
+)
 from utils.metric_utils.captions.rouge import rouge_l
 from utils.metric_utils.captions.statistics import Statistics
 from utils.pretrained_utils import model_revision
@@ -34,24 +41,26 @@ class CaptionMeasure:
     Attributes:
         scorer: of BERTScore.
         encoder: of sentences.
+        embed: the same, which embeds a text once: of the model and both baselines, the references are the same.
         floor: BERTScore of people's captions of other clips, by which it is rescaled.
     """
 
     scorer: BertScorer
     encoder: FrozenTextEncoder
+    embed: EmbedTexts
     floor: float
 
     @classmethod
     def of(cls, scorer: BertScorer, encoder: FrozenTextEncoder, references: Sequence[Sequence[str]]) -> CaptionMeasure:
         """Measure the floor of a split's references once."""
-        return cls(scorer, encoder, shuffled_references(references, scorer.f1))
+        return cls(scorer, encoder, EmbedOnce(encoder.vectors), shuffled_references(references, scorer.f1))
 
     def __call__(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Mapping[str, Statistics]:
         """CIDEr-D, BLEU-1 to BLEU-4, ROUGE-L, BERTScore raw and rescaled, and sentence similarity."""
         return {
             **word_metrics(hypotheses, references),
             **bert_score(hypotheses, references, self.scorer.f1, self.floor),
-            SIMILARITY: sentence_similarity(hypotheses, references, self.encoder.vectors),
+            SIMILARITY: sentence_similarity(hypotheses, references, self.embed),
         }
 
     def facts(self) -> dict[str, str | int | float]:

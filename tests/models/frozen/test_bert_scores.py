@@ -2,6 +2,7 @@
 
 import json
 
+import bert_score.utils
 import numpy as np
 import pytest
 import torch
@@ -46,6 +47,24 @@ def test_scores_are_those_of_the_definition(folder):
     alone = [scorer.f1([h], [r])[0] for h, r in zip(hypotheses, references, strict=True)]
     assert np.allclose(found, alone, atol=1e-6)
     assert scorer.f1([], []).shape == (0,)
+
+
+def test_references_are_embedded_once_for_all_systems(folder, monkeypatch):
+    scorer = load_bert_scorer(str(folder), 1, "--bert-model", torch.device("cpu"))
+    references = [["a dog barks", "rain"], ["a dog", "water falls"]]
+    whole, embedded = bert_score.utils.get_bert_embedding, []
+    monkeypatch.setattr(
+        bert_score.utils, "get_bert_embedding", lambda texts, *a, **k: embedded.append(texts) or whole(texts, *a, **k)
+    )
+    first = scorer.f1(["rain falls", "a dog"], references)
+    second = scorer.f1(["a car", "rain falls"], references)
+    assert [sorted(texts) for texts in embedded] == [
+        ["a dog", "a dog barks", "rain", "rain falls", "water falls"],
+        ["a car", "rain falls"],
+    ]
+    again = load_bert_scorer(str(folder), 1, "--bert-model", torch.device("cpu"))
+    assert second == pytest.approx(again.f1(["a car", "rain falls"], references), abs=1e-6)
+    assert scorer.f1(["rain falls", "a dog"], references) == pytest.approx(first, abs=1e-6)
 
 
 def test_a_long_caption_is_truncated(folder):

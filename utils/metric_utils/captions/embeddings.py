@@ -18,6 +18,25 @@ MatchTokens = Callable[[Sequence[str], Sequence[Sequence[str]]], NDArray[np.floa
 EmbedTexts = Callable[[Sequence[str]], NDArray[np.float32]]  # n texts -> (n, E)
 
 
+class EmbedOnce:
+    """Embeds each text once, however often it comes: 1.5 kB for each, with vectors of 384 numbers.
+
+    Args:
+        embed: of a frozen network.
+    """
+
+    def __init__(self, embed: EmbedTexts) -> None:
+        self._embed = embed
+        self._vectors: dict[str, NDArray[np.float32]] = {}
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the (n, E) vectors of n texts, at least one."""
+        new = list(dict.fromkeys(text for text in texts if text not in self._vectors))
+        if new:
+            self._vectors.update(zip(new, self._embed(new), strict=True))
+        return np.stack([self._vectors[text] for text in texts])
+
+
 def bert_score(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], match: MatchTokens, floor: float
 ) -> dict[str, Statistics]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.metric_utils.captions.embeddings import bert_score, sentence_similarity, shuffled_references
+from utils.metric_utils.captions.embeddings import EmbedOnce, bert_score, sentence_similarity, shuffled_references
 
 REFERENCES = [["a dog"], ["rain", "wet rain"]]
 
@@ -35,6 +35,15 @@ def test_the_floor_where_nothing_can_be_above_it():
     assert shuffled_references([["rain"]], match) == 0
     floor = shuffled_references([["rain"], ["rain"]], match)
     assert np.isfinite(bert_score(["rain", "x"], [["rain"], ["rain"]], match, floor)["BERTScore_rescaled"].value)
+
+
+def test_a_text_is_embedded_once():
+    computed = []
+    once = EmbedOnce(lambda texts: computed.extend(texts) or embed(texts))
+    assert once(["rain", "a dog", "rain"]).tolist() == embed(["rain", "a dog", "rain"]).tolist()
+    assert once(["wet rain", "rain"]).tolist() == embed(["wet rain", "rain"]).tolist()
+    assert once(["a dog"]).tolist() == [[2, 0]]
+    assert computed == ["rain", "a dog", "wet rain"]
 
 
 def test_sentence_similarity_is_the_mean_over_references():
