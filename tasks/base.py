@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from utils.cli_utils.repairs import Product
 from utils.config_utils import Spec, UserPath
-from utils.data_utils import AudioDataSpec, CaptionDataSpec, DataSpec, ImageDataSpec
+from utils.data_utils import AudioDataSpec, CaptionDataSpec, DataSpec, ImageDataSpec, MusicDataSpec
 from utils.data_utils.spec import PlainName
 from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec
 from utils.model_utils import Task as TrainableTask
@@ -152,6 +152,21 @@ class CaptionRun(AudioRun):
     """A run on sounds with captions: what the scripts that write tables of clips and captions take."""
 
     data: CaptionDataSpec
+
+
+class TrackRun(AudioRun):
+    """A run on tracks of music: what the scripts of music take."""
+
+    data: MusicDataSpec
+
+    scripts: ClassVar[Mapping[Product, str]] = {
+        **RunSpec.scripts,
+        "tables": "preprocessing.fma_dataset",
+        "log-mels": "preprocessing.audio_logmel",
+        "audio-embeddings": "preprocessing.audio_embeddings",
+        "track-features": "preprocessing.audio_features",
+        "recommendations": "postprocessing.music_recommend",
+    }
 
 
 class ImageRun(RunSpec):

@@ -8,6 +8,7 @@ from utils.artefact_utils.audio_embeddings import (
     read_audio_embeddings,
 )
 from utils.artefact_utils.captions import CAPTION_COLUMNS, CaptionRow, read_captions, write_captions
+from utils.artefact_utils.catalogue import Track, read_catalogue, write_catalogue
 from utils.artefact_utils.clip_views import ClipArrayReader
 from utils.artefact_utils.dcase2023 import BaselineClip, BaselineLogMels, read_baseline_clips
 from utils.artefact_utils.encoder_inputs import front_end_mark, input_text
@@ -64,6 +65,7 @@ __all__ = [
     "LogMelReader",
     "LogMelSettings",
     "Pairs",
+    "Track",
     "UnreadableError",
     "dump_pickle",
     "front_end_mark",
@@ -79,6 +81,7 @@ __all__ = [
     "read_audio_embeddings",
     "read_baseline_clips",
     "read_captions",
+    "read_catalogue",
     "read_clips",
     "read_frames",
     "read_pairs",
@@ -91,6 +94,7 @@ __all__ = [
     "text_embeddings_beside",
     "write_audio_info",
     "write_captions",
+    "write_catalogue",
     "write_json",
     "write_pairs",
     "write_rows",

@@ -25,6 +25,8 @@ Product = Literal[
     "scores",
     "captions",  # that a run generates
     "caption-metrics",
+    "track-features",  # hand-crafted, of tracks of music
+    "recommendations",
 ]
 
 _PLACEHOLDER = re.compile(r"<make ([a-z-]+)((?: [^ <>]+)*)>")

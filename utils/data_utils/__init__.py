@@ -12,6 +12,7 @@ from utils.data_utils.clip_features import (
 from utils.data_utils.duplicates import describe_tables
 from utils.data_utils.image_spec import ImageDataSpec, ImageEmbeddingsSpec
 from utils.data_utils.loading import AudioBatches, TrainLoader, audio_loader
+from utils.data_utils.music_spec import MusicDataSpec
 from utils.data_utils.products import making, say_what_is_there
 from utils.data_utils.sampling import ClipBatch, PairBatch, PairSampler, SamplingSpec
 from utils.data_utils.spec import (
@@ -40,6 +41,7 @@ __all__ = [
     "ImageDataSpec",
     "ImageEmbeddingsSpec",
     "Inputs",
+    "MusicDataSpec",
     "PairBatch",
     "PairSampler",
     "SamplingSpec",

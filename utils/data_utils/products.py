@@ -15,12 +15,15 @@ from utils.artefact_utils import (
     one_at_a_time,
     refuse_foreign,
 )
+from utils.artefact_utils.catalogue import CATALOGUE_COLUMNS
 from utils.artefact_utils.clip_arrays import ClipArrayParts
 from utils.cli_utils.repairs import make
 from utils.data_utils.image_spec import ImageDataSpec
+from utils.data_utils.music_spec import MusicDataSpec
 from utils.data_utils.spec import AudioDataSpec, CaptionDataSpec
 
-SIMILAR_COLUMNS = ["pair", "split", "path", "fid"]  # of pictures that are nearly the same
+SIMILAR_COLUMNS = ["pair", "split", "path", "fid"]  # of pictures or tracks that are nearly the same
+GENRE_COLUMNS = ["genre", "parent", "top", "tracks"]
 FAILED_COLUMNS = ["fid", "fname", "reason"]  # of the clips or pictures that an encoder refused
 _REJECTED = known_table(["kind", "name", "reason"])
 
@@ -42,6 +45,12 @@ def products_of(data: AudioDataSpec | ImageDataSpec) -> dict[Path, Known]:
             data.audio_vectors(split): known_hdf5,
             data.audio_frames(split): known_hdf5,
             data.audio_failed(split): failed,
+        }
+    if isinstance(data, MusicDataSpec):
+        products |= {
+            data.catalogue: known_table(CATALOGUE_COLUMNS),
+            data.genre_tree: known_table(GENRE_COLUMNS),
+            data.similar_tracks: known_table(SIMILAR_COLUMNS),
         }
     return products | (_caption_products(data) if isinstance(data, CaptionDataSpec) else {})
 

@@ -25,6 +25,15 @@ def _plain_name(name: str) -> str:
 PlainName = Annotated[str, AfterValidator(_plain_name)]
 
 
+def _sum_to_one(shares: tuple[float, float, float]) -> tuple[float, float, float]:
+    if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError("expected three positive shares that sum to 1, such as [0.8, 0.1, 0.1]")
+    return shares
+
+
+Shares = Annotated[tuple[float, float, float], AfterValidator(_sum_to_one)]  # of train, val and eval
+
+
 class SplitsSpec(Spec):
     """Which of the data set's splits plays which role."""
 
@@ -72,16 +81,9 @@ class OwnDatasetSpec(Spec):
     """How clips are read that are in no data set's layout."""
 
     captions: UserPath | None = None  # a table; null: the names of the folders that the clips are in
-    shares: tuple[float, float, float] = (0.8, 0.1, 0.1)  # of the clips: train, val, eval
+    shares: Shares = (0.8, 0.1, 0.1)  # of the clips: train, val, eval
     seed: int = Field(0, ge=0)  # of the splits, which are a hash of each clip's content
     group: str | None = Field(None, min_length=1)  # column whose equal values stay in one split
-
-    @field_validator("shares")
-    @classmethod
-    def _sum_to_one(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
-        if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
-            raise ValueError("expected three positive shares that sum to 1, such as [0.8, 0.1, 0.1]")
-        return shares
 
 
 class DataSpec(Spec):
