@@ -1,4 +1,4 @@
-"""Metrics: arrays in, numbers out; no files, no names of clips. Those of retrieval, and `captions`.
+"""Metrics: arrays in, numbers out; no files, no names of clips. Those of retrieval, `captions` and `recommendation`.
 
 scores      where scores come from, in blocks of queries: embeddings, or a matrix in memory or on disk
 ranking     scores -> the rank of every relevant item, and each query's best candidates
@@ -14,5 +14,6 @@ intervals   confidence intervals by jackknife and bootstrap over clips
 comparison  two systems on the same queries: difference, confidence interval, p-value
 protocols   the metrics of each year of the DCASE challenge
 captions    metrics of generated captions
+recommendation  similar tracks: neighbours, filters, metrics, hubness
 checks      validation of ranks, shared by all metrics
 """
