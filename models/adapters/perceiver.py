@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Literal, Self
 
@@ -13,16 +12,7 @@ from torch import Tensor, nn
 
 from models.adapters.base import CommonAdapterSpec
 from models.adapters.layers import TokenLayers
-
-
-def sinusoids(n_frames: int, width: int, device: torch.device) -> Tensor:
-    """Compute the positions of frames, (T, W): sines in the first half, cosines in the second; for any length.
-
-    Source: Vaswani et al. 2017, "Attention is all you need", section 3.5.
-    """
-    rates = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000) / width))
-    angles = torch.arange(n_frames, device=device)[:, None] * rates
-    return torch.cat([angles.sin(), angles.cos()], dim=1)
+from models.positions import sinusoids
 
 
 class ResamplerLayer(nn.Module):

@@ -4,16 +4,9 @@ import pytest
 import torch
 
 from models.adapters import AdapterSpec
-from models.adapters.perceiver import sinusoids
 from tests.models.adapters.adapters import batch, build, clips
 from utils.cli_utils import ConfigError
 from utils.config_utils import parse
-
-
-def test_positions_by_hand():
-    found = sinusoids(2, 4, torch.device("cpu"))
-    expected = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.841471, 0.0099998, 0.540302, 0.99995]])
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(("key", "sees_order"), [("perceiver", True), ("attention", False)])
