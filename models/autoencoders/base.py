@@ -67,6 +67,11 @@ class Autoencoder(nn.Module):
         self.standardisation = Standardisation(layers.width)
 
     @property
+    def latent_dim(self) -> int:
+        """C, numbers of a code."""
+        return self.bottleneck.expand.in_features
+
+    @property
     def embedding_dim(self) -> int:
         """E of the embedding of a window."""
         return self.bottleneck.embedding_dim
@@ -129,6 +134,10 @@ class Autoencoder(nn.Module):
         own = self._own(x, lengths)
         return self._standardised(x, own).square().sum(), int(lengths.sum()) * self.layers.width
 
+    def standardised(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Standardise an input: what `reconstruction` is compared with, of the input's shape, zeros in the padding."""
+        return self._standardised(x, self._own(x, lengths)).view(x.shape)
+
     def restored(self, reconstruction: Tensor) -> Tensor:
         """Undo the standardisation: a reconstruction in the units of the input, of the same shape."""
         frames = self._frames(reconstruction)
@@ -152,17 +161,17 @@ class Autoencoder(nn.Module):
         return frames.masked_fill(~own[:, :, None], 0)  # also NaN, which times 0 would stay
 
 
-def dead_units(codes: Tensor) -> Tensor:
+def dead_units(deviations: Tensor) -> Tensor:
     """Find the units of a code that say nothing: their variance is below a thousandth of the largest one's.
 
     Args:
-        codes: (n, C) codes of a split, from `Reconstructed.own_codes`.
+        deviations: (C,) standard deviation of each unit over the codes of a split, `moments` of `own_codes`.
     Returns:
         (C,) bool.
     Source: Burda et al. 2016, "Importance weighted autoencoders", section 5, with the share in place of a fixed number,
         since only a variational code has a scale of its own.
     """
-    variance = codes.double().var(dim=0, correction=0)
+    variance = deviations.double().square()
     return variance <= _DEAD * variance.max()
 
 

@@ -37,6 +37,7 @@ class WaveAutoencoderSpec(WindowAutoencoderSpec):
     input: ClassVar[Input] = "wave"
 
     name: Literal["WaveAutoencoder"]
+    sample_rate_hz: int = Field(16_000, ge=1000, le=384_000)  # recordings are resampled to it
     channels: int = Field(16, ge=1, le=4096)  # of the first layer; each layer after it has twice as many
     strides: Strides = (8, 8, 4, 4)  # of each layer: a step of the code for each of their product of samples
 

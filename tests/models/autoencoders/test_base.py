@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from models.autoencoders import Reconstructed, dead_units
+from models.standardisation import moments
 from tests.models.autoencoders.autoencoders import WIDTH, batch, build, every_autoencoder, windows
 
 
@@ -55,6 +56,9 @@ def test_the_mean_explains_nothing_of_the_training_split(key):
     output = autoencoder(x, lengths)
     same, _ = autoencoder.reconstruction_error(output._replace(reconstruction=torch.zeros_like(x)), x, lengths)
     assert same.item() == pytest.approx(error.item())
+    target = autoencoder.standardised(x, lengths)
+    assert target.shape == x.shape
+    assert target.square().sum().item() == pytest.approx(error.item())
 
 
 def output_of(reconstruction: torch.Tensor, kl: list[float]) -> Reconstructed:
@@ -94,8 +98,9 @@ def test_noise_is_added_to_the_input_and_not_to_the_target():
 
 def test_dead_units():
     codes = torch.randn(100, 4, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 1e-3, 0.5, 0.0]) + 7
-    assert dead_units(codes).tolist() == [False, True, False, True]
-    assert dead_units(torch.ones(5, 3)).all()
+    _, deviations = moments([codes])
+    assert dead_units(deviations).tolist() == [False, True, False, True]
+    assert dead_units(torch.zeros(3)).all()
 
 
 def test_a_variational_code_of_what_cannot_be_told_dies():
