@@ -36,7 +36,7 @@ def begins_with_mark(path: Path) -> bool:
         return stream.read(3) == BYTE_ORDER_MARK.encode()
 
 
-def loose_rows(path: Path) -> Iterator[Row]:
+def loose_rows(path: Path, delimiter: str = ",") -> Iterator[Row]:
     """Yield the rows without blank lines and byte order mark; bytes that are not UTF-8 become surrogates.
 
     Raises:
@@ -45,7 +45,7 @@ def loose_rows(path: Path) -> Iterator[Row]:
     with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
         if stream.read(1) != BYTE_ORDER_MARK:
             stream.seek(0)
-        reader = csv.reader(stream)
+        reader = csv.reader(stream, delimiter=delimiter)
         line = 1
         for cells in reader:
             if cells:
@@ -53,7 +53,7 @@ def loose_rows(path: Path) -> Iterator[Row]:
             line = reader.line_num + 1
 
 
-def strict_rows(path: Path) -> Iterator[Row]:
+def strict_rows(path: Path, delimiter: str = ",") -> Iterator[Row]:
     """The rows, as `loose_rows`, all UTF-8.
 
     Raises:
@@ -61,7 +61,7 @@ def strict_rows(path: Path) -> Iterator[Row]:
     """
     check_text_file(path)
     try:
-        for line, cells in loose_rows(path):
+        for line, cells in loose_rows(path, delimiter):
             strange = not_utf8(cells)
             if strange:
                 raise ArtefactError(f"{path}, line {line}: {strange}, expected UTF-8; save it as UTF-8")

@@ -17,7 +17,7 @@ class MusicDataSpec(AudioDataSpec):
     splits: SplitsSpec = SplitsSpec(train="training", val="validation", eval="test")  # as FMA calls them
     subset: Literal["small", "medium", "large"] | None = None  # of FMA; null: that of the largest folder fma_*
     table: UserPath | None = None  # path, genre, artist, title[, album, split]; null: FMA's tables, or tags of files
-    min_duration_s: float = Field(0.5, ge=0, le=86_400)  # shorter tracks are rejected
+    min_duration_s: float = Field(0.1, ge=0, le=86_400)  # shorter tracks are rejected
     shares: Shares = (0.8, 0.1, 0.1)  # of the tracks, where nothing names their splits: train, val, eval
     seed: int = Field(0, ge=0)  # of these splits
 

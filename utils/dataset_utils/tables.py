@@ -20,7 +20,7 @@ from utils.artefact_utils.csv_rows import strict_rows
 from utils.audio_utils import DECODING_VERSION
 from utils.cli_utils import ArtefactError, UserError, printable
 from utils.data_utils.duplicates import describe, same_recordings
-from utils.data_utils.spec import CaptionDataSpec
+from utils.data_utils.spec import AudioDataSpec, CaptionDataSpec
 from utils.dataset_utils.captions import RawCaption, match_captions
 from utils.dataset_utils.clips import Rejected, probe_clips
 from utils.dataset_utils.unchanged import notes_of, unchanged_clips
@@ -121,11 +121,11 @@ def write_matched_tables(
     notes = notes_of(data.root, DECODING_VERSION, of_all, data.root.joinpath)
     write_audio_info(data.audio_info, clips, notes | {"made_by": made_by})
     _print_summary(data, clips, captions, rejected)
-    _write_duplicates(data, clips)
+    write_duplicates(data, clips)
     print(f"wrote {data.audio_info}, <split>_text.csv, vocab_info.pkl")
 
 
-def _write_duplicates(data: CaptionDataSpec, clips: Mapping[str, Sequence[Clip]]) -> None:
+def write_duplicates(data: AudioDataSpec, clips: Mapping[str, Sequence[Clip]]) -> None:
     """Write same_recordings.csv and report it, if a recording occurs more than once; otherwise remove an old one."""
     groups = same_recordings(clips)
     if not groups:
@@ -144,7 +144,7 @@ def write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
 def _clips_and_captions(
     data: CaptionDataSpec, split: str, found: RawSplit, workers: int
 ) -> tuple[list[Clip], list[Caption], list[Rejected]]:
-    known = _known_clips(data, split)
+    known = known_clips(data, split)
     probed, broken = probe_clips(found.files, data.root, split, known, workers, found.source_ids)
     reasons = {r.name: r.reason for r in [*found.refused, *broken] if r.kind == "clip"}
     by_path = found.source_ids is not None
@@ -152,7 +152,7 @@ def _clips_and_captions(
     return clips, captions, [*found.refused, *broken, *unmatched]
 
 
-def _known_clips(data: CaptionDataSpec, split: str) -> dict[str, Clip]:
+def known_clips(data: AudioDataSpec, split: str) -> dict[str, Clip]:
     """Return the clips in an existing audio_info.pkl that need not be decoded again, by path.
 
     Those whose files are unchanged, and that the next stage could decode.
@@ -163,7 +163,7 @@ def _known_clips(data: CaptionDataSpec, split: str) -> dict[str, Clip]:
     return {path: clip for path, clip in unchanged.items() if clip.fid not in failed and clip.sample_rate_hz}
 
 
-def _failed_since(data: CaptionDataSpec, split: str) -> set[str]:
+def _failed_since(data: AudioDataSpec, split: str) -> set[str]:
     """Return the fids of clips that the next stage could not decode, whose message advises users to run this again."""
     try:
         return {cells[0] for _, cells in strict_rows(data.logmels_failed(split)) if cells}
