@@ -1,6 +1,6 @@
 """What every command shares: errors in one line, exit codes, and the next command to run."""
 
-from utils.cli_utils.checks import check_free_disk, existing_folder, positive
+from utils.cli_utils.checks import check_free_disk, existing_folder, positive, whole
 from utils.cli_utils.command import Command, command
 from utils.cli_utils.errors import ArtefactError, ConfigError, UserError, disk_error_reason, machine_error_reason
 from utils.cli_utils.repeating import command_line, python
@@ -26,4 +26,5 @@ __all__ = [
     "short_repr",
     "shortened",
     "showable",
+    "whole",
 ]

@@ -16,6 +16,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """An argparse type: a whole number, 0 or above."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or above, got {text}")
+    return int(text)
+
+
 def existing_folder(path: Path, key: str, repair: str) -> Path:
     """`path` if it is a folder.
 
