@@ -33,6 +33,7 @@ _ORDER = [
     "bench_retrieval_metrics",
     "bench_large_retrieval",
     "bench_caption_metrics",
+    "bench_recommend",
     "bench_epoch",
     "bench_projection",
     "bench_projection_loading",
@@ -41,6 +42,7 @@ _ORDER = [
     "bench_caption_generation",
     "bench_metrics_memory",
     "bench_large_retrieval_memory",
+    "bench_recommend_memory",
 ]
 
 

@@ -33,7 +33,7 @@ class Neighbours(NamedTuple):
 def nearest_tracks(scores: ScoreSource, k: int, exclusions: Exclusions | None = None) -> Neighbours:
     """Find the k best candidates of each query; of equal scores the smaller row comes first.
 
-    Exact, with one block of scores in memory: an index of faiss (`IndexFlatIP`) is not faster, see the benchmarks.
+    Exact, with one block of scores in memory: the flat index of faiss is slower, see benchmarks/bench_recommend_memory.
 
     Args:
         scores: (Q, N), from `track_scores`.

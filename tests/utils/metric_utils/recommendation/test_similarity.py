@@ -126,5 +126,19 @@ def test_a_copy_finds_its_original(embeddings):
     copies[[3, 4]] = copies[[4, 3]]
     assert np.flatnonzero(found_originals(copies, embeddings) == 0).tolist() == [3, 4]
     assert found_originals(np.ones((40, 2)), np.ones((40, 2))).sum() == 1  # chance
-    with pytest.raises(ValueError, match="expected one copy of each"):
-        found_originals(copies[:3], embeddings)
+
+
+def test_some_copies_search_all_originals(embeddings):
+    own = np.array([7, 30, 2])
+    assert found_originals(embeddings[own] * 3, embeddings, own=own).tolist() == [1, 1, 1]
+    assert found_originals(embeddings[own] * 3, embeddings, own=own[::-1].copy()).tolist() == [0, 1, 0]
+    assert found_originals(embeddings[own], embeddings, "mutual_proximity", own).tolist() == [1, 1, 1]
+
+
+def test_a_copy_has_one_original(embeddings):
+    with pytest.raises(ValueError, match="3 copies of 40 originals; expected one original of each copy"):
+        found_originals(embeddings[:3], embeddings)
+    with pytest.raises(ValueError, match="3 copies of 2 originals"):
+        found_originals(embeddings[:3], embeddings, own=np.array([0, 1]))
+    with pytest.raises(ValueError, match=r"item_index\[1\] is 40; expected 0 to 39"):
+        found_originals(embeddings[:2], embeddings, own=np.array([0, 40]))
