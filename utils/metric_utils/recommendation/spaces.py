@@ -17,6 +17,7 @@ from utils.metric_utils.checks import Values
 Scaling = Literal["centred", "standardised", "whitened"]
 SHRINKAGE = 0.1
 _FLOOR = 1e-12
+_RESOLUTION = 1e-7  # of float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,7 @@ class EmbeddingSpace:
             shrinkage: of "whitened", in [0, 1]: how far each component's variance moves to their mean; 0 amplifies
                 noise in components that hardly vary, 1 is "centred".
         Raises:
-            ValueError: no (M, E) finite numbers, M below 2, tracks that are all equal, or a shrinkage outside [0, 1].
+            ValueError: no (M, E) finite numbers, M below 2, or a shrinkage outside [0, 1].
         """
         wide = _checked(training, "training")
         if len(wide) < 2 or not 0 <= shrinkage <= 1 or scaling not in get_args(Scaling):
@@ -51,8 +52,6 @@ class EmbeddingSpace:
             raise ValueError(f"{found}; expected at least 2, one of {', '.join(get_args(Scaling))}, and 0 to 1")
         mean = wide.mean(axis=0)
         apart = wide - mean
-        if not np.any(np.abs(apart) > _FLOOR * np.abs(wide).max()):
-            raise ValueError(f"all {len(wide)} training embeddings are equal; expected tracks that differ")
         if scaling == "whitened":
             return cls(mean, _whitening(apart, shrinkage))
         return cls(mean, _inverse(apart.std(axis=0)) if scaling == "standardised" else np.ones(len(mean)))
@@ -63,11 +62,14 @@ class EmbeddingSpace:
         Args:
             embeddings: (N, E) of any floating dtype.
         Returns:
-            (N, E) float32; an embedding equal to the mean becomes 0, whose cosine with every track is 0.
+            (N, E) float32; an embedding equal to the mean becomes 0, whose cosine with every track is 0: a network
+            that says the same of all tracks is at chance.
         Raises:
             ValueError: another shape, or a number that is not finite.
         """
         apart = _checked(embeddings, "embeddings") - self.mean
+        # what rounding leaves of equal embeddings has a direction, but no meaning
+        apart[np.linalg.norm(apart, axis=1) <= _RESOLUTION * np.linalg.norm(self.mean)] = 0
         mapped = apart * self.matrix if self.matrix.ndim == 1 else apart @ self.matrix
         return np.asarray(unit_vectors(mapped), np.float32)
 
@@ -87,7 +89,7 @@ def _whitening(apart: Values, shrinkage: float) -> Values:
 
 def _inverse(deviations: Values) -> Values:
     """Return 1 / each, and 0 of what never varies: it cannot tell tracks apart."""
-    varies = deviations > 1e-7 * deviations.max()
+    varies = deviations > _RESOLUTION * deviations.max()
     return np.where(varies, 1 / np.where(varies, deviations, 1), 0)
 
 
