@@ -50,3 +50,15 @@ def batch(
     for row, window in zip(padded, inputs, strict=True):
         row[: len(window)] = window
     return padded, lengths
+
+
+def learn(autoencoder: Autoencoder, x: Tensor, lengths: Tensor, lr: float, steps: int = 150) -> dict[str, Tensor]:
+    """Train on one batch; the losses of the last step."""
+    autoencoder.train()
+    optimizer = torch.optim.Adam(autoencoder.parameters(), lr=lr)
+    for _ in range(steps):
+        losses = autoencoder.losses(autoencoder(x, lengths), x, lengths)
+        optimizer.zero_grad()
+        losses["loss"].backward()
+        optimizer.step()
+    return losses

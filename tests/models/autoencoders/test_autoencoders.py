@@ -13,6 +13,7 @@ from tests.models.autoencoders.autoencoders import (
     build,
     every_autoencoder,
     every_kind,
+    learn,
     windows,
 )
 from utils.cli_utils import ConfigError
@@ -118,19 +119,13 @@ def test_what_is_random_acts_in_training_alone(key, keys):
 @every_autoencoder
 def test_a_few_windows_are_learned_by_heart(key):
     """Windows of rank 1 over time and bands, so that a code of any kind can hold them."""
-    autoencoder = build(key).train()
+    autoencoder = build(key)
     inputs = [level * window.sign() for window, level in zip(windows(autoencoder, [8, 8]), (1.0, 2.0), strict=True)]
     if autoencoder.kind != "features":
         inputs = [window[:1].expand_as(window) for window in inputs]
     x, lengths = batch(autoencoder, inputs)
     autoencoder.fit([(x, lengths)])
-    optimizer = torch.optim.Adam(autoencoder.parameters(), lr=0.02)
-    for _ in range(150):
-        losses = autoencoder.losses(autoencoder(x, lengths), x, lengths)
-        optimizer.zero_grad()
-        losses["loss"].backward()
-        optimizer.step()
-    assert losses["mse"] < 0.01
+    assert learn(autoencoder, x, lengths, lr=0.02)["mse"] < 0.01
 
 
 @every_autoencoder

@@ -7,7 +7,7 @@ import torch
 
 from models.autoencoders import Reconstructed, dead_units
 from models.standardisation import moments
-from tests.models.autoencoders.autoencoders import WIDTH, batch, build, every_autoencoder, windows
+from tests.models.autoencoders.autoencoders import WIDTH, batch, build, every_autoencoder, learn, windows
 
 
 @every_autoencoder
@@ -105,14 +105,9 @@ def test_dead_units():
 
 def test_a_variational_code_of_what_cannot_be_told_dies():
     """With a large beta, all but the mean is dropped: every unit is on the prior."""
-    autoencoder = build("linear", variational=True, beta=50.0, latent_dim=2).train()
+    autoencoder = build("linear", variational=True, beta=50.0, latent_dim=2)
     x, lengths = torch.randn(64, WIDTH, generator=torch.Generator().manual_seed(0)), torch.ones(64, dtype=torch.int64)
-    optimizer = torch.optim.Adam(autoencoder.parameters(), lr=0.05)
-    for _ in range(150):
-        losses = autoencoder.losses(autoencoder(x, lengths), x, lengths)
-        optimizer.zero_grad()
-        losses["loss"].backward()
-        optimizer.step()
+    learn(autoencoder, x, lengths, lr=0.05)
     output = autoencoder.eval()(x, lengths)
     assert output.kl.mean() < 0.01
     assert output.embedding.std(0).max() < 0.1
