@@ -26,7 +26,9 @@ RESULTS = Path(__file__).parent / "results" / "results.json"
 # The order of the rows; benchmarks that are not listed here come last.
 _ORDER = [
     "bench_log_mel",
+    "bench_log_mel_mp3",
     "bench_log_mel_cores",
+    "bench_track_features",
     "bench_wave_windows",
     "bench_captions",
     "bench_info_nce",

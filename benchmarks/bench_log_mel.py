@@ -13,16 +13,16 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.log_mel_corpus import FRONT_END, jobs_of, write_clips
 from benchmarks.timing import Result, alternate, report, seconds
-from preprocessing.audio_logmel import write_part
+from utils.data_utils.clip_writing import write_part
 
 CLIPS = 20
 
 
-def with_librosa(files: list[Path], output: Path) -> None:
+def with_librosa(files: list[Path], output: Path, sample_rate_hz: int | None = None) -> None:
     """Make the features with librosa: load, melspectrogram, logarithm, one HDF5 dataset per clip."""
     with h5py.File(output, "w") as file:
         for number, path in enumerate(files):
-            wave, sample_rate = librosa.load(path, sr=None, mono=True)
+            wave, sample_rate = librosa.load(path, sr=sample_rate_hz, mono=True)
             mel = librosa.feature.melspectrogram(
                 y=wave,
                 sr=sample_rate,

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.log_mel_corpus import jobs_of, write_clips
 from benchmarks.timing import Result, alternate, report, seconds
-from preprocessing.audio_logmel import run_jobs
+from utils.data_utils.clip_writing import run_jobs
 
 CLIPS = 400
 
@@ -24,8 +24,8 @@ def measure() -> Result:
         _, jobs = jobs_of(folder, clips, folder / "ours.hdf5")
         times = alternate(
             {
-                "one": seconds(lambda: run_jobs(jobs, "one process", CLIPS, 1, quiet=True)),
-                "two": seconds(lambda: run_jobs(jobs, "two processes", CLIPS, 2, quiet=True)),
+                "one": seconds(lambda: run_jobs(jobs, "one process", 1, quiet=True)),
+                "two": seconds(lambda: run_jobs(jobs, "two processes", 2, quiet=True)),
             },
             repeats=3,
         )

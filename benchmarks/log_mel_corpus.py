@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from preprocessing.audio_logmel import LogMelJob, groups_of
+from preprocessing.audio_logmel import log_mel_blocks
 from utils.artefact_utils import Clip, LogMelParts, LogMelSettings
-from utils.audio_utils import FrontEnd
+from utils.audio_utils import FrontEnd, prepare
+from utils.data_utils.clip_writing import ClipJob, groups_of
 
 SAMPLE_RATE_HZ = 44_100
 DURATION_S = 30.0
+PART_S = 600.0
 FRONT_END = FrontEnd.model_validate({"name": "dcase2023"})
 
 
@@ -26,7 +29,9 @@ def write_clips(folder: Path, files: int, clips: int) -> list[Clip]:
     return [Clip(f"fid{n:06d}", name, name, DURATION_S, SAMPLE_RATE_HZ, 1, name) for n, name in enumerate(names)]
 
 
-def jobs_of(folder: Path, clips: list[Clip], output: Path) -> tuple[LogMelParts, list[LogMelJob]]:
+def jobs_of(folder: Path, clips: list[Clip], output: Path) -> tuple[LogMelParts, list[ClipJob]]:
     """The parts of a feature file and the jobs that write them."""
     parts = LogMelParts(output, LogMelSettings(FRONT_END.model_dump(mode="json", exclude={"name"})))
-    return parts, [LogMelJob(parts, group, folder, FRONT_END, DURATION_S) for group in groups_of(clips)]
+    prepare(FRONT_END)
+    blocks = partial(log_mel_blocks, folder, FRONT_END, DURATION_S)
+    return parts, [ClipJob(parts, group, blocks) for group in groups_of(clips, PART_S)]

@@ -49,6 +49,7 @@ _STAGE_1 = {
     "preprocessing.audiocaps_dataset": 1,
     "preprocessing.own_dataset": 1,
     "preprocessing.dcase2023_takeover": 1,
+    "preprocessing.audio_features": 1,  # which no run of retrieval reads
     "preprocessing.audio_logmel": 2,
     "preprocessing.audio_embeddings": 2,
     "preprocessing.text_embeddings": 3,

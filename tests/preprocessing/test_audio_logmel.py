@@ -10,7 +10,6 @@ import pytest
 from preprocessing import audio_logmel, clotho_dataset
 from tests.preprocessing.logmel_corpus import SPLITS, last_line
 from tests.utils.artefact_utils.full_disk import FullFile, replace_files
-from utils.artefact_utils import Clip
 from utils.audio_utils import FrontEnd, log_mel, read_wave
 
 
@@ -187,18 +186,3 @@ def test_tables_and_folders_that_are_missing_are_named(corpus, capsys):
     assert last_line(capsys).startswith(
         "error: /no/such/audio_info.pkl: no such file; write it: python -m preprocessing"
     )
-
-
-def test_groups_are_runs_of_about_600_seconds():
-    def clip(number, seconds):
-        return Clip(f"f{number}", "", "", seconds, 44_100, 1, "")
-
-    clips = [clip(n, s) for n, s in enumerate([300.0, 299.0, 2.0, 700.0, 1.0])]
-    groups = audio_logmel.groups_of(clips)
-    assert [[c.duration_s for c in group] for group in groups] == [[300, 299], [2], [700, 1]]
-    assert audio_logmel.groups_of([]) == []
-    rng = np.random.default_rng(0)
-    many = [clip(n, s) for n, s in enumerate(rng.uniform(0, 30, 2000))]
-    groups = audio_logmel.groups_of(many)
-    assert [c for group in groups for c in group] == many
-    assert max(sum(c.duration_s for c in group) for group in groups) <= 630

@@ -45,6 +45,7 @@ from utils.artefact_utils.text_embeddings import (
     write_text_embeddings,
     write_unfinished,
 )
+from utils.artefact_utils.track_features import TrackFeatureParts, read_track_features
 
 __all__ = [
     "CAPTION_COLUMNS",
@@ -66,6 +67,7 @@ __all__ = [
     "LogMelSettings",
     "Pairs",
     "Track",
+    "TrackFeatureParts",
     "UnreadableError",
     "dump_pickle",
     "front_end_mark",
@@ -87,6 +89,7 @@ __all__ = [
     "read_pairs",
     "read_text_embeddings",
     "read_text_table",
+    "read_track_features",
     "refuse_foreign",
     "remove_leftovers",
     "remove_table",

@@ -11,7 +11,7 @@ from utils.audio_utils.decoding import (
 )
 from utils.audio_utils.front_end import FrontEnd
 from utils.audio_utils.log_mel import LogMelStream, log_mel, mel_filters, prepare
-from utils.audio_utils.windows import read_window
+from utils.audio_utils.windows import read_window, regrouped
 
 __all__ = [
     "DECODING_VERSION",
@@ -25,6 +25,7 @@ __all__ = [
     "probe",
     "read_wave",
     "read_window",
+    "regrouped",
     "wave_blocks",
     "why_refused",
 ]

@@ -62,6 +62,11 @@ _SEMITONE = 2 ** (1 / 12)
 _FILTER_SCALE = (_SEMITONE**2 - 1) / (_SEMITONE**2 + 1) / (_SEMITONE - 1)
 
 
+def load_librosa() -> None:
+    """Load what `track_features` needs, so that forked processes inherit it."""
+    track_features([np.zeros(1, np.float32)], MIN_RATE_HZ)
+
+
 def rate_of(sample_rate_hz: int) -> int:
     """Return the rate at which a recording is read: its own, as FMA does, or the next one that the features allow."""
     return min(max(sample_rate_hz, MIN_RATE_HZ), MAX_RATE_HZ)

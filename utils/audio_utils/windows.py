@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,26 @@ def read_window(path: Path, sample_rate_hz: int, start: int, samples: int) -> Ar
         if start == 0 and not len(wave):  # a clip shorter than one sample at the new rate still gets one
             return excerpt[:samples][:1]
         return wave[start - periods * target :][:samples]
+
+
+def regrouped(blocks: Iterable[Array], lengths: Sequence[int]) -> Iterator[Array]:
+    """Cut a stream of samples anew; what follows the last window is not read.
+
+    Args:
+        blocks: (S,) float32 each.
+        lengths: samples of each window; the end of the stream may cut the last one.
+    """
+    stream, rest = iter(blocks), np.zeros(0, np.float32)
+    for length in lengths:
+        found = [rest]
+        missing = length - len(rest)
+        while missing > 0 and (block := next(stream, None)) is not None:
+            found.append(block)
+            missing -= len(block)
+        samples = np.concatenate(found)
+        rest = samples[length:]
+        if len(samples):
+            yield samples[:length]
 
 
 def _read(sound: OpenSound, start: int, stop: int) -> Array:

@@ -153,6 +153,14 @@ class AudioDataSpec(DataSpec):
         """The log-mels of a split."""
         return self.features / f"{split}_audio_logmels.hdf5"
 
+    def track_features(self, split: str) -> Path:
+        """FMA's hand-crafted features of a split's clips."""
+        return self.features / f"{split}_audio_features.hdf5"
+
+    def track_features_failed(self, split: str) -> Path:
+        """The clips of a split whose features could not be made; absent where there are none."""
+        return self.features / f"{split}_audio_features_failed.csv"
+
     def audio_vectors(self, split: str) -> Path:
         """The clips of a split as vectors of a frozen encoder."""
         return self.features / f"{split}_audio_embeddings.hdf5"

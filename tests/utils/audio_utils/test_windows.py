@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from tests.utils.audio_utils.encoding import encode, mp3
-from utils.audio_utils import AudioError, read_wave, read_window
+from utils.audio_utils import AudioError, read_wave, read_window, regrouped
 
 SECONDS = 4
 
@@ -98,3 +98,16 @@ def test_an_empty_or_broken_file_is_refused(tmp_path):
     soundfile.write(tmp_path / "clip.wav", np.full(100, np.nan), 16_000, subtype="FLOAT")
     with pytest.raises(AudioError, match="holds NaN or infinite samples"):
         read_window(tmp_path / "clip.wav", 16_000, 10, 20)
+
+
+@pytest.mark.parametrize("lengths", [[10], [4, 6], [1] * 10, [3, 3, 3]])
+def test_a_stream_is_cut_anew(lengths):
+    stream = iter([np.arange(3), np.arange(3, 3), np.arange(3, 9), np.arange(9, 10), np.arange(10, 99)])
+    windows = list(regrouped(stream, lengths))
+    assert [len(window) for window in windows] == lengths
+    np.testing.assert_array_equal(np.concatenate(windows), np.arange(sum(lengths)))
+    assert next(stream)[0] >= sum(lengths)  # what follows is not read
+
+
+def test_a_stream_that_ends_early_gives_a_shorter_window():
+    assert [list(window) for window in regrouped([np.arange(5)], [3, 3, 3])] == [[0, 1, 2], [3, 4]]

@@ -1,0 +1,45 @@
+"""FMA's 518 features on two processes compared with one: `python -m benchmarks.bench_track_features`."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from benchmarks.log_mel_corpus import write_clips
+from benchmarks.timing import Result, alternate, report, seconds
+from preprocessing.audio_features import feature_blocks
+from utils.artefact_utils import TrackFeatureParts
+from utils.audio_utils.track_features import load_librosa
+from utils.data_utils.clip_writing import ClipJob, groups_of, run_jobs
+
+CLIPS = 24
+
+
+def measure() -> Result:
+    """Measure the median seconds of a split with one and with two worker processes, including their start."""
+    load_librosa()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clips = write_clips(folder, 8, CLIPS)
+        parts = TrackFeatureParts(folder / "features.hdf5")
+        jobs = [ClipJob(parts, group, partial(feature_blocks, folder)) for group in groups_of(clips, part_s=60.0)]
+        times = alternate(
+            {
+                "one": seconds(lambda: run_jobs(jobs, "one process", 1, quiet=True)),
+                "two": seconds(lambda: run_jobs(jobs, "two processes", 2, quiet=True)),
+            },
+            repeats=3,
+        )
+    return Result(
+        name=f"518 features of {CLIPS} 30-s clips on 2 cores",
+        reference=times["one"],
+        ours=times["two"],
+        unit="s",
+        minimum_ratio=1.7,
+        note=f"reference: the same on one core, {times['one'] / CLIPS:.2f} s a clip",
+    )
+
+
+if __name__ == "__main__":
+    report(measure)

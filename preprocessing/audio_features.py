@@ -1,0 +1,100 @@
+"""Clips -> <split>_audio_features.hdf5: FMA's 518 hand-crafted features of each, on all cores.
+
+    python -m preprocessing.audio_features --conf tasks/music_autoencoder.yaml
+
+If killed, it resumes when run again; the file is the same as that of an uninterrupted run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks import Commands, command, load_run
+from tasks.base import AudioRun
+from utils.artefact_utils import Clip, TrackFeatureParts, read_clips
+from utils.audio_utils import regrouped, wave_blocks
+from utils.audio_utils.track_features import COLUMNS, LONGEST_S, WINDOW_SAMPLES, load_librosa, rate_of, track_features
+from utils.cli_utils import check_free_disk, existing_folder, positive
+from utils.cli_utils.repairs import make
+from utils.data_utils import AudioDataSpec, making, window_edges
+from utils.data_utils.clip_writing import ClipArrays, Failure, refuse_failures, write_clip_arrays
+from utils.process_utils import all_cores
+
+SCRIPT = "preprocessing.audio_features"
+# Seconds of sound per temporary file: about a quarter of a minute of work.
+_PART_S = 600.0
+_BLOCK_S = 30.0
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write <split>_audio_features.hdf5 for each split of the run's data set."""
+    parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
+    run, args = load_run(argv, parser, AudioRun)
+    commands = Commands.of(args, run.script_of)
+    data = run.data
+    existing_folder(data.root, "data.root", "correct it")
+    splits = {s: read_clips(data.audio_info, s, make("tables")) for s in data.splits.names()}
+    with making(data, "track features"):
+        failures = [
+            failure
+            for split, clips in splits.items()
+            for failure in write_track_features(data, split, clips, args.workers, made_by=commands.line(SCRIPT))
+        ]
+    refuse_failures(failures)
+    print(f"next: {commands.following(run, SCRIPT)}")
+
+
+def write_track_features(
+    data: AudioDataSpec, split: str, clips: Sequence[Clip], workers: int, *, made_by: str
+) -> list[Failure]:
+    """Write the features of one split.
+
+    Args:
+        data: the run's `data:` block.
+        split: its name.
+        clips: its clips, in the order of the file.
+        workers: processes.
+        made_by: the command that makes the file again.
+    Returns:
+        The clips that could not be decoded.
+    Raises:
+        UserError: the disk is too small.
+    """
+    long = [clip for clip in clips if clip.duration_s > LONGEST_S]
+    if long:
+        print(f"{split}: of {len(long)} clips the first {LONGEST_S // 60} minutes count, such as of {long[0].fname}")
+    arrays = ClipArrays(
+        parts=TrackFeatureParts(data.track_features(split)),
+        failed=data.track_features_failed(split),
+        blocks=partial(feature_blocks, data.root),
+        part_s=_PART_S,
+        what="features",
+    )
+
+    def prepare(missing: Sequence[Clip]) -> None:
+        need = (4 * len(COLUMNS) + 1024) * (len(clips) + len(missing))
+        check_free_disk(arrays.parts.path.parent, need, "data.features")
+        load_librosa()  # it takes seconds, and the first time on a machine it compiles for more
+
+    return write_clip_arrays(arrays, split, clips, workers, made_by=made_by, prepare=prepare)
+
+
+def feature_blocks(root: Path, clip: Clip) -> Iterator[NDArray[np.float32]]:
+    """The clip's features, as one block (518,)."""
+    rate = rate_of(clip.sample_rate_hz)
+    samples = min(round(clip.duration_s * rate), LONGEST_S * rate)
+    lengths = np.diff(window_edges(max(1, samples), WINDOW_SAMPLES)).tolist()
+    waves = wave_blocks(root / clip.path, rate, _BLOCK_S)
+    yield track_features(regrouped(waves, lengths), rate)
+
+
+if __name__ == "__main__":
+    main()
