@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,6 +69,13 @@ class SoundBatch(NamedTuple):
     refused: dict[int, str]  # row -> reason
 
 
+class SoundEmbeddings(NamedTuple):
+    """Sound files, embedded."""
+
+    embeddings: Array  # (N, E); rows of files that were refused are zero
+    refused: dict[int, str]  # row -> reason
+
+
 def sound_input(data: AudioDataSpec, audio_input: str, waves: WaveNeeds | None, device: torch.device) -> SoundInput:
     """How a run hears.
 
@@ -124,3 +131,29 @@ def features_of_sounds(
         # one by one: in a batch, the last bits of a vector would depend on the other files
         features = [sound.features([wave])[0] for wave in waves.values()]
         yield SoundBatch(list(waves), features, refused)
+
+
+def embed_batches(
+    batches: Iterable[SoundBatch],
+    embed: Callable[[Array], Array],
+    shape: tuple[int, int],
+    advance: Callable[[int], object],
+) -> SoundEmbeddings:
+    """Embed sound files one by one.
+
+    In a batch, the last bits of an embedding would depend on the other files, so that a file that is embedded again
+    would differ from the one before. On a CPU one by one is also faster than padded batches.
+
+    Args:
+        batches: of `features_of_sounds`.
+        embed: the features of one clip -> (E,) float32.
+        shape: N, E.
+        advance: called with the number of files finished since the last call.
+    """
+    found = SoundEmbeddings(np.zeros(shape, np.float32), {})
+    for rows, features, refused in batches:
+        for row, clip in zip(rows, features, strict=True):
+            found.embeddings[row] = embed(clip)
+        found.refused.update(refused)
+        advance(len(rows) + len(refused))
+    return found

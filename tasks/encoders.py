@@ -18,10 +18,9 @@ from torch import nn
 
 from models.core import DualEncoderModel
 from models.exported import ExportedEncoder, read_exported
-from models.sounds import SoundInput, features_of_sounds
+from models.sounds import SoundEmbeddings, SoundInput, embed_batches, features_of_sounds
 from tasks.commands import Commands
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
-from tasks.retrieval.embedding import SoundEmbeddings, embed_batches
 from tasks.retrieval.encoder import AnyPath, EncoderWeights, RetrievalEncoder
 from tasks.retrieval.scores import trained_dual_encoder
 from tasks.runs import parse_run

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from tasks.base import RunSpec, Task
 from tasks.captioning.run import CaptioningRun, ImageCaptioningRun
+from tasks.music.run import MusicRun
 from tasks.retrieval.clap_projection import ClapProjectionRun
 from tasks.retrieval.retrieval import RetrievalRun
 from utils.cli_utils import ConfigError
@@ -30,7 +31,13 @@ DEFAULT_CONF = Path("conf.yaml")
 _SHARED_KEYS = ("task", "experiment", "output_root", "search", "ray", "training.select_on")
 
 # The table of systems: `task:` in the YAML chooses. A new system is named here, and nowhere else.
-SYSTEMS: tuple[type[RunSpec], ...] = (RetrievalRun, ClapProjectionRun, CaptioningRun, ImageCaptioningRun)
+SYSTEMS: tuple[type[RunSpec], ...] = (
+    RetrievalRun,
+    ClapProjectionRun,
+    CaptioningRun,
+    ImageCaptioningRun,
+    MusicRun,
+)
 _RUN: Any = Annotated[functools.reduce(operator.or_, SYSTEMS), Field(discriminator="task")]
 
 R = TypeVar("R", bound=RunSpec)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
-from pydantic.fields import FieldInfo
 
 from models.adapters import AdapterSpec
 from models.frozen.audio import audio_revision
@@ -17,7 +16,7 @@ from models.generation import GenerationSpec
 from models.lora import LoraSpec
 from tasks.base import CaptionRun, ImageRun, RunSpec, SplitData
 from utils.cli_utils.repairs import Product
-from utils.config_utils import Spec
+from utils.config_utils import Spec, keys_of_chosen
 from utils.data_utils import CaptionDataSpec, ImageDataSpec, SamplingSpec, describe_tables
 from utils.data_utils.spec import AudioEmbeddingsSpec
 from utils.model_utils import TrainingSpec, seed_everything
@@ -39,12 +38,6 @@ _STAGE_1 = {
     "preprocessing.audio_embeddings": 2,
     "preprocessing.image_embeddings": 2,
     "preprocessing.caption_language_model": 3,
-}
-
-
-# Name of an adapter -> its keys.
-_ADAPTERS: dict[str, Mapping[str, FieldInfo]] = {
-    get_args(spec.model_fields["name"].annotation)[0]: spec.model_fields for spec in get_args(get_args(AdapterSpec)[0])
 }
 
 
@@ -85,16 +78,9 @@ class CaptionerSpec(Spec):
     @classmethod
     def _ignore_keys_of_other_adapters(cls, given: Any) -> Any:
         """Let a search go over `adapter.name`: keys that all have stay, those of another adapter do not count."""
-        adapter = given.get("adapter") if isinstance(given, dict) else None
-        if not isinstance(adapter, dict) or str(adapter.get("name")) not in _ADAPTERS:
+        if not isinstance(given, dict) or "adapter" not in given:
             return given  # refused below
-        own, of_any = _ADAPTERS[str(adapter["name"])], {key for fields in _ADAPTERS.values() for key in fields}
-
-        def counts(key: str, value: object) -> bool:
-            # a number of this adapter may be optional in the one that the YAML names: null is then its default
-            return value is not None or type(None) in get_args(own[key].annotation) if key in own else key not in of_any
-
-        return given | {"adapter": {key: value for key, value in adapter.items() if counts(key, value)}}
+        return given | {"adapter": keys_of_chosen(given["adapter"], AdapterSpec)}
 
 
 class CaptioningTrainingSpec(TrainingSpec):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.core import DualEncoderModel, text_of
 from models.frozen.text import FrozenTextEncoder
 from models.frozen.text_loading import load_frozen_text
-from models.sounds import SoundBatch, SoundInput, features_of_sounds, sound_input
+from models.sounds import SoundEmbeddings, SoundInput, embed_batches, features_of_sounds, sound_input
 from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds
 from utils.cli_utils import UserError
 from utils.data_utils import (
@@ -47,13 +47,6 @@ class RetrievalOutputs(NamedTuple):
     tids: list[str]  # (Q,)
 
 
-class SoundEmbeddings(NamedTuple):
-    """Sound files, embedded."""
-
-    embeddings: Array  # (N, E); rows of files that were refused are zero
-    refused: dict[int, str]  # row -> reason
-
-
 def not_finite(checkpoint: str, name: str, value: float) -> UserError:
     """Return the error for an embedding that is not finite.
 
@@ -66,32 +59,6 @@ def not_finite(checkpoint: str, name: str, value: float) -> UserError:
         f"{checkpoint}: the embedding of '{name}' holds {value}; choose another one with --checkpoint, or train again "
         "with a lower optimizer.lr"
     )
-
-
-def embed_batches(
-    batches: Iterable[SoundBatch],
-    embed: Callable[[Array], Array],
-    shape: tuple[int, int],
-    advance: Callable[[int], object],
-) -> SoundEmbeddings:
-    """Embed sound files one by one.
-
-    In a batch, the last bits of an embedding would depend on the other files, so that a file that is embedded again
-    would differ from the one before. On a CPU one by one is also faster than padded batches.
-
-    Args:
-        batches: of `features_of_sounds`.
-        embed: the features of one clip -> (E,) float32.
-        shape: N, E.
-        advance: called with the number of files finished since the last call.
-    """
-    found = SoundEmbeddings(np.zeros(shape, np.float32), {})
-    for rows, features, refused in batches:
-        for row, clip in zip(rows, features, strict=True):
-            found.embeddings[row] = embed(clip)
-        found.refused.update(refused)
-        advance(len(rows) + len(refused))
-    return found
 
 
 class DualEncoderEmbedder:

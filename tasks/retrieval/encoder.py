@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tasks.retrieval.embedding import SoundEmbeddings
+from models.sounds import SoundEmbeddings
 from utils.artefact_utils.retrieval.folder_embeddings import (
     FileEmbedding,
     folder_embeddings_file,

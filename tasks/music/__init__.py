@@ -1,0 +1,1 @@
+"""Autoencoders of music: embeddings of tracks that are learned from their sound or from hand-crafted features."""
