@@ -4,12 +4,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo demo-clap demo-captioning demo-captioning-images test check bench clean help
+.PHONY: demo demo-clap demo-captioning demo-captioning-images demo-music test check bench clean help
 
 help:
 	@echo "make demo   the three moves on the embedded corpus, a few minutes on 2 cores"
 	@echo "make demo-clap  the same for a frozen pretrained encoder, projected into text space; about 3 minutes after make demo"
 	@echo "make demo-captioning, make demo-captioning-images  sounds and pictures described in a sentence; 5 minutes each"
+	@echo "make demo-music  similar tracks by autoencoders and by hand-crafted features; 6 minutes"
 	@echo "make test   all tests;  make check   ruff, mypy, import-linter"
 	@echo "make bench  speed and memory, each beside a plain reference"
 
@@ -99,6 +100,16 @@ demo-captioning-images: .venv/models
 	@echo "         $(PY) main.py $(PICTURES) --set model.language_model.name=package:smollm2 --set model.language_model.prompt= --set experiment=smollm2-captioning-images"
 	@echo "look:    runs/demo-captioning-images/evaluation_captions.html in a browser, after the metrics:"
 	$(PY) -m postprocessing.caption_metrics $(PICTURES)
+
+MUSIC := --conf tasks/music_autoencoder.yaml
+
+demo-music: .venv/models
+	$(PY) -m preprocessing.synthetic_music $(MUSIC)
+	$(PY) -m preprocessing.fma_dataset $(MUSIC)
+	$(PY) -m preprocessing.audio_logmel $(MUSIC)
+	$(PY) -m preprocessing.audio_features $(MUSIC)
+	$(PY) main.py $(MUSIC) --resume
+	$(PY) -m postprocessing.music_recommend $(MUSIC)
 
 test: .venv/dev
 	$(PY) -m pytest -n auto --maxprocesses 4

@@ -16,6 +16,7 @@ from utils.artefact_utils import Clip
 from utils.audio_utils import AudioError, header_duration_s, log_mel, read_wave, why_refused
 from utils.cli_utils import UserError
 from utils.data_utils import AudioDataSpec, WaveNeeds
+from utils.data_utils.clip_track_features import features_of_file
 from utils.data_utils.decoding import clip_batches, decoded_batches
 
 Array = NDArray[np.float32]
@@ -37,6 +38,7 @@ class SoundInput:
         min_samples: of the shortest wave.
         prepare: computes the features of one wave: (T, F) log-mels, or the (S,) wave itself.
         embed: then maps several at once to (1, E_audio) vectors; None: the encoder takes them as they are.
+        of_file: computes the features of a file at its own rate, in place of `prepare`.
         encoder: what `embed` is, as the file of the run's vectors says it: model, revision, pooling and input.
     """
 
@@ -44,6 +46,7 @@ class SoundInput:
     min_samples: int = 1
     prepare: Callable[[Array], Array] = _same
     embed: Callable[[Sequence[Array]], list[Array]] | None = None
+    of_file: Callable[[Path], Array] | None = None
     encoder: Mapping[str, str] | None = None
 
     def features(self, waves: Sequence[Array]) -> list[Array]:
@@ -81,7 +84,7 @@ def sound_input(data: AudioDataSpec, audio_input: str, waves: WaveNeeds | None, 
 
     Args:
         data: the run's `data:` block.
-        audio_input: logmel, wave or vector.
+        audio_input: logmel, wave, features or vector.
         waves: of wave, what the network wants.
         device: where a frozen encoder computes.
     Raises:
@@ -92,6 +95,8 @@ def sound_input(data: AudioDataSpec, audio_input: str, waves: WaveNeeds | None, 
     if audio_input == "wave":
         assert waves is not None
         return SoundInput(waves.sample_rate_hz, waves.min_samples)
+    if audio_input == "features":
+        return SoundInput(data.front_end.sample_rate_hz, of_file=features_of_file)
     wanted = data.audio_embeddings
     if wanted is None or wanted.model is None:
         source = "data.pairs" if wanted is None else wanted.file
@@ -123,6 +128,8 @@ def features_of_sounds(
     batches = clip_batches(clips, _BATCH_CLIPS, _BATCH_WINDOWS * max_duration_s)
 
     def decode(clip: Clip) -> Array:
+        if sound.of_file is not None:
+            return sound.of_file(Path(clip.path))
         return sound.prepared(read_wave(Path(clip.path), sound.sample_rate_hz))
 
     for batch in decoded_batches(batches, decode, workers):

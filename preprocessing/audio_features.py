@@ -18,18 +18,17 @@ from numpy.typing import NDArray
 from tasks import Commands, command, load_run
 from tasks.base import AudioRun
 from utils.artefact_utils import Clip, TrackFeatureParts, read_clips
-from utils.audio_utils import regrouped, wave_blocks
-from utils.audio_utils.track_features import COLUMNS, LONGEST_S, WINDOW_SAMPLES, load_librosa, rate_of, track_features
+from utils.audio_utils.track_features import COLUMNS, LONGEST_S, load_librosa
 from utils.cli_utils import check_free_disk, existing_folder, positive
 from utils.cli_utils.repairs import make
-from utils.data_utils import AudioDataSpec, making, window_edges
+from utils.data_utils import AudioDataSpec, making
+from utils.data_utils.clip_track_features import features_of_clip
 from utils.data_utils.clip_writing import ClipArrays, Failure, refuse_failures, write_clip_arrays
 from utils.process_utils import all_cores
 
 SCRIPT = "preprocessing.audio_features"
 # Seconds of sound per temporary file: about a quarter of a minute of work.
 _PART_S = 600.0
-_BLOCK_S = 30.0
 
 
 @command
@@ -89,11 +88,7 @@ def write_track_features(
 
 def feature_blocks(root: Path, clip: Clip) -> Iterator[NDArray[np.float32]]:
     """The clip's features, as one block (518,)."""
-    rate = rate_of(clip.sample_rate_hz)
-    samples = min(round(clip.duration_s * rate), LONGEST_S * rate)
-    lengths = np.diff(window_edges(max(1, samples), WINDOW_SAMPLES)).tolist()
-    waves = wave_blocks(root / clip.path, rate, _BLOCK_S)
-    yield track_features(regrouped(waves, lengths), rate)
+    yield features_of_clip(root, clip)
 
 
 if __name__ == "__main__":

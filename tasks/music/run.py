@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from models.autoencoders.windows import FrameAutoencoderSpec, SpectrogramAutoencoderSpec, WaveAutoencoderSpec
+from models.autoencoders import AutoencoderSpec
 from tasks.base import SplitData, TrackRun
 from utils.cli_utils import ConfigError
 from utils.config_utils import keys_of_chosen
@@ -17,9 +17,6 @@ from utils.model_utils import TrainingSpec, seed_everything
 if TYPE_CHECKING:
     from tasks.music.task import MusicTask
 
-AutoencoderSpec = Annotated[
-    WaveAutoencoderSpec | FrameAutoencoderSpec | SpectrogramAutoencoderSpec, Field(discriminator="name")
-]
 # Metrics of recommendation among the validation tracks.
 RETRIEVAL = ("genre_precision@5", "genre_mAP", "artist_precision@5", "artist_mAP")
 # What a user runs one after the other; main.py comes last.

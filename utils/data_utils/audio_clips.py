@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from utils.artefact_utils import Clip, read_audio_embeddings, read_clips, read_frames
+from utils.artefact_utils import Clip, read_audio_embeddings, read_clips, read_frames, read_track_features
 from utils.cli_utils import ArtefactError
 from utils.cli_utils.repairs import make
 from utils.data_utils.clip_features import (
@@ -29,7 +29,7 @@ from utils.data_utils.sampling import ClipBatch, ClipSampler, Ints
 from utils.data_utils.spec import AudioDataSpec
 from utils.data_utils.windows import Windows, windows_of
 
-AudioInput = Literal["logmel", "wave", "vector", "frames"]
+AudioInput = Literal["logmel", "wave", "vector", "frames", "features"]
 Batch = dict[str, Tensor]
 
 
@@ -82,6 +82,9 @@ class AudioClips(Dataset[Batch]):
             return self._vectors(data)
         if audio == "frames":
             return self._frames(data)
+        if audio == "features":
+            path = data.track_features(self.name)
+            return VectorFeatures(read_track_features(path, self.clips, make("track-features")))
         if waves is not None:
             return self._waves(data, waves)
         return LogMelFeatures(data, self.name, self.clips)

@@ -18,7 +18,7 @@ class Music(NamedTuple):
     folder: object
 
     def conf(self, kind, **changes):
-        """The YAML of a run on wave or logmel."""
+        """The YAML of a run on features, wave or logmel."""
         return str(corpora.write_conf(self.folder, kind, **changes))
 
     def run(self, kind, *settings):

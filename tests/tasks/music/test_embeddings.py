@@ -8,7 +8,8 @@ import torch
 
 from tasks.music.embeddings import CodeMoments, OneTrack, embeddings_of
 from tests.training import fit_of
-from utils.data_utils import window_edges
+from utils.data_utils import VectorFeatures, window_edges
+from utils.data_utils.clip_track_features import features_of_clip
 
 
 def test_moments_by_hand():
@@ -31,7 +32,7 @@ def test_a_large_mean_costs_no_digits_of_the_deviation():
     assert moments.of_tracks()[1].item() == pytest.approx(0.25, rel=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["wave", "logmel"])
+@pytest.mark.parametrize("kind", ["features", "wave", "logmel"])
 @pytest.mark.parametrize("batch_size", [1, 5])
 def test_the_embeddings_of_a_split_are_those_of_its_windows_one_by_one(music, kind, batch_size):
     task = fit_of(music.run(kind, f"training.batch_size={batch_size}"))._task
@@ -50,18 +51,19 @@ def test_the_embeddings_of_a_split_are_those_of_its_windows_one_by_one(music, ki
     assert found.shape == (len(data.clips), task.embedding_dim)
 
 
-@pytest.mark.parametrize("kind", ["wave", "logmel"])
+@pytest.mark.parametrize("kind", ["features", "wave", "logmel"])
 def test_a_file_is_embedded_as_the_track_of_a_split(music, kind):
     task = fit_of(music.run(kind))._task
     task.model().eval()
     data = task.data("eval")
-    missing = music.folder / "missing.wav"
+    paths = [music.folder / "corpus" / clip.path for clip in data.clips[:3]]
+    if kind == "features":  # those of the corpus are not of its sounds
+        sounds = [features_of_clip(music.folder / "corpus", clip) for clip in data.clips[:3]]
+        data.audio = VectorFeatures(np.stack(sounds))
+    done = []
     with torch.inference_mode():
         wanted = task.track_embeddings("eval")
-        done = []
-        found = task.sounds(
-            [*(music.folder / "corpus" / clip.path for clip in data.clips[:3]), missing], 1, done.append
-        )
+        found = task.sounds([*paths, music.folder / "missing.wav"], 1, done.append)
     np.testing.assert_allclose(found.embeddings[:3], wanted[:3], rtol=1e-4, atol=1e-5)
     assert list(found.refused) == [3]
     assert not found.embeddings[3].any()

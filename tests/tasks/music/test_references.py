@@ -16,7 +16,7 @@ def parts_of(music, kind, *settings):
     return model, train, val
 
 
-@pytest.mark.parametrize("kind", ["wave", "logmel"])
+@pytest.mark.parametrize("kind", ["features", "wave", "logmel"])
 def test_the_share_is_that_of_an_exact_decomposition(music, kind):
     model, train, val = parts_of(music, kind)
     before = torch.random.get_rng_state()
@@ -25,7 +25,7 @@ def test_the_share_is_that_of_an_exact_decomposition(music, kind):
         block = block_length(model, train)
         fitted, other = (torch.cat(list(blocks_of(model, part, block))).double().numpy() for part in (train, val))
     assert torch.equal(before, torch.random.get_rng_state())
-    assert block == {"wave": 64, "logmel": 4}[kind]
+    assert block == {"features": 1, "wave": 64, "logmel": 4}[kind]
     mean = fitted.mean(0)
     directions = np.linalg.svd(fitted - mean, full_matrices=False)[2][: found.components]
     rest = (other - mean) - (other - mean) @ directions.T @ directions

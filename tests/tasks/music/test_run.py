@@ -18,7 +18,7 @@ YAML = tiny.ROOT / "tasks" / "music_autoencoder.yaml"
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("model.name=Autoencoder", r"model\.name: unknown name 'Autoencoder'; choices: .*'WaveAutoencoder'"),
+        ("model.name=Autoencoder", r"model\.name: unknown name 'Autoencoder'; choices: .*'MLPAutoencoder'"),
         ("model.chanels=3", r"model\.chanels: unknown key"),
         (
             "training.select_on=accuracy",
@@ -35,6 +35,7 @@ def test_bad_keys_are_named(music, setting, message):
 @pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [
+        ("features", ["model.latent_dim=519"], r"model\.latent_dim: 519 is above the 518 numbers of a feature vector"),
         ("logmel", ["model.latent_dim=257"], r"model\.latent_dim: 257 is above the 256 numbers of a step \(4 x 64\)"),
         ("wave", ["model.latent_dim=65"], r"model\.latent_dim: 65 is above the 64 numbers of a step \(64 x 1\)"),
     ],
@@ -44,7 +45,7 @@ def test_a_code_larger_than_the_input_is_refused(music, kind, settings, message)
         music.run(kind, *settings).build()
 
 
-@pytest.mark.parametrize("kind", ["logmel"])
+@pytest.mark.parametrize("kind", ["features", "logmel"])
 def test_missing_features_are_named_with_their_script(music, kind):
     run = music.run(kind)
     path = run.data.track_features("training") if kind == "features" else run.data.logmels("training")
@@ -105,8 +106,8 @@ def test_a_check_reads_all_splits(music, capsys):
 def test_a_search_goes_over_all_autoencoders(music):
     models = [{**corpora.MODELS[kind]} for kind in corpora.MODELS]
     check_search(music.run("logmel", f"search={{model: {{grid: {models}}}}}"))
-    check_search(music.run("logmel", "search={model.name: {grid: [SpectrogramAutoencoder, WaveAutoencoder]}}"))
-    assert music.run("logmel", "model.name=WaveAutoencoder").model.latent_dim == 4
+    check_search(music.run("logmel", "search={model.name: {grid: [MLPAutoencoder, WaveAutoencoder]}}"))
+    assert music.run("logmel", "model.name=MLPAutoencoder").model.latent_dim == 4
 
 
 def test_the_scripts_in_their_order():

@@ -9,7 +9,7 @@ from tests.training import fit_of, reports_of
 from utils.artefact_utils import Track
 from utils.model_utils import DivergedError
 
-KINDS = ["wave", "logmel"]
+KINDS = ["features", "wave", "logmel"]
 
 
 def track(number, genre, artist):
@@ -62,7 +62,7 @@ def test_every_epoch_reports_references_and_recommendations(music, capsys):
 
 
 def test_units_that_say_nothing_are_counted(music):
-    task = fit_of(music.run("logmel"))._task
+    task = fit_of(music.run("features"))._task
     linear = task.model().eval().bottleneck.code.linear
     with torch.no_grad():
         linear.weight[1:3] = 0
@@ -72,13 +72,13 @@ def test_units_that_say_nothing_are_counted(music):
 
 
 def test_an_autoencoder_learns_more_than_the_mean(music):
-    rows = reports_of(fit_of(music.run("logmel", "training.epochs=40", "model.dropout=0")))
+    rows = reports_of(fit_of(music.run("features", "training.epochs=40", "model.noise=0")))
     assert rows[0]["explained_variance"] < rows[-1]["explained_variance"]
     assert rows[-1]["explained_variance"] > 0.2
 
 
 def test_weights_that_are_not_finite_are_reported(music):
-    task = fit_of(music.run("logmel"))._task
+    task = fit_of(music.run("features"))._task
     with torch.no_grad():
         next(task.model().parameters()).fill_(float("nan"))
     task.model().eval()
