@@ -7,8 +7,10 @@ import shutil
 
 import pytest
 
+from preprocessing import audio_logmel
 from tests.preprocessing.music_corpus import GENRES, HEADER, ROWS, Corpus, write_csv
 from utils.artefact_utils import read_clips
+from utils.data_utils import AudioClips
 from utils.dataset_utils import clips as clips_module
 
 
@@ -41,6 +43,14 @@ def test_the_tables_of_a_subset(corpus, capsys):
     printed = capsys.readouterr().out
     assert "4 tracks have a file in" in printed
     assert printed.splitlines()[-1].startswith("next: ")
+
+
+def test_the_scripts_of_clips_take_tracks(corpus):
+    corpus.write_fma().run()
+    audio_logmel.main(["--conf", str(corpus.folder / "x.yaml"), "--workers", "1"])
+    clips = AudioClips(corpus.data, "training", "logmel")
+    assert [clip.source_id for clip in clips.clips] == ["2", "5"]
+    assert (len(clips.audio.lengths), clips.audio.width) == (2, 64)
 
 
 @pytest.mark.parametrize(

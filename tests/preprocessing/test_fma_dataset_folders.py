@@ -1,11 +1,16 @@
 """Any folder of music: with a table, or with tags, or with nothing but the names of its folders."""
 
+import io
+
 import mutagen
 import pytest
+import soundfile
 from mutagen.id3 import TALB, TCON, TPE1
+from mutagen.ogg import OggPage
 
 from tests.preprocessing.music_corpus import RATE_HZ, Corpus, tone
 from tests.utils.audio_utils.encoding import encode, mp3
+from utils.dataset_utils.music_tags import read_tagged
 
 
 @pytest.fixture
@@ -113,6 +118,20 @@ def test_tags_of_every_container(corpus, capsys):
     assert {(track.album, track.genre, track.genres) for track in tracks} == {("Album", "Jazz", ("Jazz", "Bebop"))}
     assert [track.title for track in tracks] == ["Tune (live)", "b", *["Tune (live)"] * 3]
     assert "5 of 5 files have tags of artist, album or genre" in capsys.readouterr().out
+
+
+def test_damaged_tags_stop_nothing(tmp_path):
+    soundfile.write(tmp_path / "a.ogg", tone(0), RATE_HZ)
+    content = (tmp_path / "a.ogg").read_bytes()
+    stream = io.BytesIO(content)
+    first, second = OggPage(stream), OggPage(stream)
+    second.packets[0] = second.packets[0][:-1]  # the comments without the bit that ends them
+    (tmp_path / "a.ogg").write_bytes(first.write() + second.write() + stream.read())
+    with pytest.raises(IndexError):
+        mutagen.File(tmp_path / "a.ogg")
+    (tmp_path / "b.mp3").write_bytes(b"ID3\x03\0\0\0\0\0\x20TPE1" + b"\xff" * 40)
+    tracks = read_tagged(tmp_path, 1).tracks
+    assert [track[2:7] for track in tracks] == [("a", "", "", "", ()), ("b", "", "", "", ())]
 
 
 def test_folders_describe_files_without_tags(corpus, capsys):

@@ -6,6 +6,7 @@ libraries out, or genre/file, as GTZAN and other collections of genres do.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,8 @@ _NAMES = {
     "album": ("album", "talb", "\xa9alb", "wm/albumtitle"),
     "genre": ("genre", "tcon", "\xa9gen", "wm/genre"),
 }
+# mutagen does not turn all that its parsers run into in a damaged file into its own error
+_OF_DAMAGED_FILES = (ValueError, LookupError, ArithmeticError, struct.error)
 _IN_THIS_PROCESS = 64  # files that are read before a pool of processes would have started
 
 
@@ -85,7 +88,7 @@ def _tags(file: Path) -> _Tags:
 
     try:
         found: Any = mutagen.File(file, easy=True)
-    except (mutagen.MutagenError, OSError):
+    except (mutagen.MutagenError, OSError, *_OF_DAMAGED_FILES):
         found = None
     tags = getattr(found, "tags", None)
     there = {str(name).casefold(): value for name, value in tags.items()} if tags else {}
