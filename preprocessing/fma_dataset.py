@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if any(track.split for track in found.tracks):
             raw = split_of_names(found, data.splits, data.root)
         else:
-            print(f"splits: by artist, {':'.join(f'{share:g}' for share in data.shares)}, data.seed {data.seed}")
+            by = "artist" if any(track.artist for track in found.tracks) else "content, since no artist is known"
+            print(f"splits: {':'.join(f'{share:g}' for share in data.shares)} by {by}, data.seed {data.seed}")
             raw = split_by_artist(found, data.splits, data.shares, data.seed, args.workers)
         made_by = commands.line(SCRIPT)
         code = write_music_tables(data, raw, found.tree, args.workers, strict=args.strict, made_by=made_by)
