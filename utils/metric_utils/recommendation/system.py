@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from utils.metric_utils.checks import Indices
 from utils.metric_utils.comparison import Comparison, compare_paired
 from utils.metric_utils.intervals import Interval, bootstrap_intervals
+from utils.metric_utils.ranking import tie_order
 from utils.metric_utils.recommendation.hubness import Hubness, hubness
 from utils.metric_utils.recommendation.labels import LabelMeasures, RelevantRanks, label_measures
 from utils.metric_utils.recommendation.neighbours import Neighbours
@@ -152,20 +153,24 @@ def paired(
 
 
 def ranked_blocks(scores: ScoreSource) -> Iterator[tuple[int, Scores, Indices]]:
-    """Yield (first query, (q, N) scores, (q, N) all candidates best first); of equal scores the smaller row first.
+    """Yield (first query, (q, N) scores, (q, N) all candidates best first).
 
-    Scores are compared as float32. One integer holds a score and its row, so that an unstable sort of plain integers,
-    ten times as fast as a stable one of floats, gives the stable order.
+    Equal scores are in the fixed order without meaning of `tie_order`: tracks of one artist or genre are neighbours in
+    many tables, and by row a score that says nothing would be above chance. Scores are compared as float32. One integer
+    holds a score and its place among equal ones, so that an unstable sort of integers, ten times as fast as a stable
+    one of floats, gives a stable order.
     """
+    tied = tie_order(scores.shape[1])
+    place = np.argsort(tied)
     for start, block in checked_blocks(scores):
         bits = (block.astype(np.float32) + np.float32(0)).view(np.int32)  # -0 becomes 0, which it is equal to
         bits ^= (bits >> 31) & np.int32(0x7FFFFFFF)  # integers that ascend with the floats
         keys = np.invert(bits, out=bits).astype(np.int64)
         keys <<= 32
-        keys |= np.arange(block.shape[1])
+        keys |= place
         keys.sort(axis=1)
         keys &= 0xFFFFFFFF
-        yield start, block, keys
+        yield start, block, tied[keys]
 
 
 def _same(code: Indices, rows: slice) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ import pytest
 
 from tests.utils.metric_utils.recommendation.slow import cosines, measures_by_definition, random_tracks
 from utils.metric_utils.graded import ndcg_at_k
+from utils.metric_utils.ranking import tie_order
 from utils.metric_utils.recommendation.labels import RelevantRanks, label_measures
 from utils.metric_utils.recommendation.spaces import EmbeddingSpace
 from utils.metric_utils.recommendation.system import measure_system, paired, ranked_blocks
@@ -95,19 +96,23 @@ def test_metrics_are_those_of_retrieval():
     np.testing.assert_allclose(found.values["nDCG@10"], ndcg_at_k(column + 1, query, 7, 10))
 
 
-def test_equal_scores_are_in_the_order_of_rows():
+def test_equal_scores_are_in_a_fixed_order():
     rng = np.random.default_rng(1)
     scores = rng.choice(np.array([-1e9, -1.5, -0.0, 0.0, 1e-30, 0.25, 7], np.float32), (20, 300))
     (_, _, order), *more = ranked_blocks(MatrixScores(scores))
     assert not more
-    np.testing.assert_array_equal(order, np.argsort(-scores, axis=1, kind="stable"))
+    tied = tie_order(300)
+    np.testing.assert_array_equal(order, tied[np.argsort(-scores[:, tied], axis=1, kind="stable")])
 
 
-def test_embeddings_that_are_all_equal_recommend_the_first_rows_to_all():
-    tracks = random_tracks(np.random.default_rng(2), 40)
-    rows = measure_system(np.ones((40, 3)), tracks).filters["none"].neighbours.rows
-    assert rows[20].tolist() == list(range(10))
-    assert rows[3].tolist() == [0, 1, 2, *range(4, 11)]
+def test_embeddings_that_are_all_equal_are_at_chance():
+    # a table sorted by genre: by row, every track of the first genre would have an AP of 1, those of the last one 0.3
+    genre = np.repeat(["a", "b"], 200).tolist()
+    tracks = Tracks.of(genre=genre, artist=[""] * 400, album=[""] * 400, title=[""] * 400)
+    found = measure_system(np.ones((400, 3)), tracks).filters["none"]
+    assert found.metrics()["genre_mAP"] == pytest.approx(found.chance()["genre_mAP"], rel=0.05)
+    assert found.hubness.largest == 399
+    assert found.neighbours.rows[0].tolist() == [row for row in tie_order(400) if row != 0][:10]
 
 
 def test_the_order_of_the_tracks_does_not_matter():
