@@ -11,7 +11,7 @@ from tests import tiny
 
 ROOT = Path(__file__).parents[1]
 FILES = [path for folder in ("preprocessing", "postprocessing") for path in sorted((ROOT / folder).glob("[!_]*.py"))]
-CORPORA = ["preprocessing.synthetic_corpus.__main__", "preprocessing.synthetic_pictures.__main__"]
+CORPORA = [f"preprocessing.synthetic_{kind}.__main__" for kind in ("corpus", "pictures", "music")]
 SCRIPTS = ["main", *CORPORA, *(f"{path.parent.name}.{path.stem}" for path in FILES)]
 # Each takes a tenth of a second to several seconds; --help has three, of which torch and pydantic need two.
 HEAVY = ["pandas", "scipy", "librosa", "sklearn", "ray", "transformers", "sentence_transformers", "matplotlib", "rich"]

@@ -26,7 +26,7 @@ import numpy as np
 from preprocessing.synthetic_corpus.captions import CAPTIONS_PER_CLIP
 from preprocessing.synthetic_corpus.clips import Plan, plan_clip, render
 from preprocessing.synthetic_corpus.synthesis import SAMPLE_RATE_HZ, Wave
-from utils.dataset_utils.corpus_folder import PART, CorpusKind, Record
+from utils.dataset_utils.corpus_folder import PART, CorpusKind, Record, prefixed
 from utils.dataset_utils.corpus_writing import Row, complete_corpus, writing_table
 from utils.process_utils import ordered_map
 from utils.report_utils import progress_bar
@@ -59,7 +59,7 @@ def _tables(splits: Iterable[str]) -> list[str]:
     return [table for split in splits for table in (caption_file(split), event_file(split), row_file(split))]
 
 
-KIND = CorpusKind("synthetic_corpus", 3, "clips", ("dev", "val", "eval"), ".wav", str, _tables)
+KIND = CorpusKind("synthetic_corpus", 3, "clips", prefixed(("dev", "val", "eval"), ".wav"), str, _tables)
 
 
 class ClipRows(NamedTuple):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from preprocessing.synthetic_pictures.pictures import Plan, plan_picture, render
-from utils.dataset_utils.corpus_folder import PART, CorpusKind, Record
+from utils.dataset_utils.corpus_folder import PART, CorpusKind, Record, prefixed
 from utils.dataset_utils.corpus_writing import Row, complete_corpus, writing_table
 from utils.process_utils import ordered_map
 from utils.report_utils import progress_bar
@@ -65,7 +65,7 @@ def _tables(splits: Iterable[str]) -> list[str]:
 
 
 # Raise the version when shapes, scenes, captions or drawing change.
-KIND = CorpusKind("synthetic_pictures", 1, "pictures", SPLITS, ".jpg", lambda split: PICTURE_FOLDER, _tables)
+KIND = CorpusKind("synthetic_pictures", 1, "pictures", prefixed(SPLITS, ".jpg"), lambda split: PICTURE_FOLDER, _tables)
 
 
 def write_corpus(root: Path, sizes: Mapping[str, int], seed: int, workers: int) -> bool:

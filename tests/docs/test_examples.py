@@ -10,6 +10,7 @@ from tests import tiny
 from tests.docs.tables import anchor
 from tests.docs.test_commands import options_of
 from tests.docs.test_configuration import KEYS
+from tests.test_start import CORPORA
 
 PAGES = [tiny.ROOT / "README.md", *sorted((tiny.ROOT / "docs").glob("*.md"))]
 # keys, sections, and the names of networks
@@ -41,7 +42,7 @@ def test_every_command_and_option_exists(name, command, monkeypatch):
         module = words[1] if words[0] == "-m" else "main"
         if module in ("NAME", "pytest"):
             return
-        module += ".__main__" * (module in ("preprocessing.synthetic_corpus", "preprocessing.synthetic_pictures"))
+        module += ".__main__" * (f"{module}.__main__" in CORPORA)
         options = {word for word in words if re.match(r"--\w", word)}
         assert options <= options_of(module, monkeypatch).keys() if options else importlib.util.find_spec(module)
     elif words[0] != "-c":  # `python preprocessing/x.py` is how the baseline is called

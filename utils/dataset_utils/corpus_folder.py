@@ -12,12 +12,38 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from utils.cli_utils import UserError
 from utils.config_utils import read_json
 
 RECORD_NAME = "corpus.json"
 PART = ".part"
+
+
+class FileNames(NamedTuple):
+    """How the files of a corpus are named.
+
+    Attributes:
+        of: the number of a split (training, validation, evaluation) and of a file in it -> its name.
+        pattern: a regular expression that matches them all.
+    """
+
+    of: Callable[[int, int], str]
+    pattern: str
+
+
+def prefixed(prefixes: tuple[str, str, str], suffix: str) -> FileNames:
+    """Names such as `dev_000012.wav`.
+
+    Args:
+        prefixes: of each split, in the order training, validation, evaluation.
+        suffix: such as `.wav`.
+    """
+    return FileNames(
+        lambda split_number, index: f"{prefixes[split_number]}_{index:06d}{suffix}",
+        rf"({'|'.join(prefixes)})_\d{{6,}}{re.escape(suffix)}",
+    )
 
 
 @dataclass(frozen=True)
@@ -28,28 +54,26 @@ class CorpusKind:
         name: of its package in `preprocessing`.
         version: raised when what is drawn or said changes: another version is another corpus.
         noun: what it consists of, in the plural; also the option that says how many.
-        prefixes: of the file names of each split, in the order training, validation, evaluation.
-        suffix: of the file names, such as `.wav`.
+        names: of its files, relative to `folder`.
         folder: split -> the folder of its files, relative to the root.
-        tables: splits -> the names of all tables.
+        tables: splits -> the names of all tables, relative to the root.
     """
 
     name: str
     version: int
     noun: str
-    prefixes: tuple[str, str, str]
-    suffix: str
+    names: FileNames
     folder: Callable[[str], str]
     tables: Callable[[Iterable[str]], list[str]]
 
     def file_name(self, split_number: int, index: int) -> str:
-        """Of a clip or picture: unique in the corpus, and no hint of what is in it."""
-        return f"{self.prefixes[split_number]}_{index:06d}{self.suffix}"
+        """Of a clip, picture or track, relative to its folder: unique in the corpus, and no hint of what is in it."""
+        return self.names.of(split_number, index)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """What matches every `file_name`, whole or still being written."""
-        return re.compile(rf"({'|'.join(self.prefixes)})_\d{{6,}}{re.escape(self.suffix)}({re.escape(PART)})?")
+        return re.compile(rf"({self.names.pattern})({re.escape(PART)})?")
 
 
 @dataclass(frozen=True)
@@ -88,8 +112,8 @@ class Record:
 
 
 def files_there(folder: Path) -> set[str]:
-    """The whole files of a folder, by name; empty when there is no such folder."""
-    return {name for name in _names(folder) if not name.endswith(PART)}
+    """The whole files of a folder and of those below it, by relative path; empty when there is no such folder."""
+    return {name for name in _files(folder) if not name.endswith(PART)}
 
 
 def still_to_write(root: Path, wanted: Record) -> int:
@@ -240,15 +264,25 @@ def _strangers(root: Path, wanted: Record, found: Record | None) -> list[str]:
     ours = {RECORD_NAME}
     if found is not None:  # a run writes its record before anything else
         ours |= {*folders, *kind.tables(splits)}
-    strangers = [name for name in _names(root) if not name.startswith(".") and name.removesuffix(PART) not in ours]
-    for folder in folders:
-        strangers += [f"{folder}/{name}" for name in _names(root / folder) if not kind.pattern.fullmatch(name)]
+    tops = {name.partition("/")[0] for name in ours}
+    strangers = [name for name in _names(root) if not name.startswith(".") and name.removesuffix(PART) not in tops]
+    inside = folders | dict.fromkeys(name.rpartition("/")[0] for name in ours if "/" in name)
+    for folder in inside:
+        for name in _files(root / folder):
+            path = f"{folder}/{name}"
+            if path.removesuffix(PART) not in ours and not (folder in folders and kind.pattern.fullmatch(name)):
+                strangers.append(path)
     return strangers
 
 
 def _names(folder: Path) -> list[str]:
     """What lies in a folder, sorted; nothing when there is no such folder."""
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def _files(folder: Path) -> list[str]:
+    """The files in a folder and in those below it, by relative path, sorted."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def _elsewhere() -> str:

@@ -16,18 +16,19 @@ DEFAULT_SIZES = (1200, 150, 200)  # training, validation, evaluation
 Row = Sequence[str | int]
 
 
-def share_out(total: int, noun: str) -> tuple[int, int, int]:
-    """Sizes of training, validation and evaluation, in the ratio of the defaults, adding up to `total`.
+def share_out(total: int, noun: str, ratio: tuple[int, int, int] = DEFAULT_SIZES) -> tuple[int, int, int]:
+    """Sizes of training, validation and evaluation, in a ratio, adding up to `total`.
 
     Args:
-        total: clips or pictures in all.
+        total: clips, pictures or tracks in all.
         noun: what they are, in the plural.
+        ratio: of the sizes.
     Raises:
         UserError: too few for one a split.
     """
-    if total < len(DEFAULT_SIZES):
-        raise UserError(f"--{noun} {total}: expected at least {len(DEFAULT_SIZES)}, one for each split")
-    validation, evaluation = (max(1, round(total * size / sum(DEFAULT_SIZES))) for size in DEFAULT_SIZES[1:])
+    if total < len(ratio):
+        raise UserError(f"--{noun} {total}: expected at least {len(ratio)}, one for each split")
+    validation, evaluation = (max(1, round(total * size / sum(ratio))) for size in ratio[1:])
     return total - validation - evaluation, validation, evaluation
 
 
