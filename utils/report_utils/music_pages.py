@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from utils.report_utils.pages import Card, Content, Figure, Grid, Note, Page, Paragraph, Player, Thumbnail
 
-_COLUMN_PX, _MAP_PX = 320, 1000  # two lists side by side, below each other on a phone
+_COLUMN_PX, _MAP_PX = 420, 1000  # two lists side by side, below each other on a phone
 _NOTE = (
     "A green edge marks tracks of the query's genre or artist. Scores are cosines, or of local scaling, within one "
     "system; those of two systems cannot be compared. Of several seed tracks they are points of the fused ranks."

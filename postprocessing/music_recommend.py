@@ -1,0 +1,229 @@
+"""A trained autoencoder of music -> recommendations, measured beside hand-crafted features, and lists to listen to.
+
+    python -m postprocessing.music_recommend --conf tasks/music_autoencoder.yaml
+    python -m postprocessing.music_recommend --query 2 140 --conf tasks/music_autoencoder.yaml
+    python -m postprocessing.music_recommend --seeds 2 140 --m3u mix.m3u8 --conf tasks/music_autoencoder.yaml
+    python -m postprocessing.music_recommend --file my.mp3 --conf tasks/music_autoencoder.yaml
+
+Measures every system on all tracks of data.splits.eval, under four filters, and writes recommendation_metrics.json and
+.csv, recommendation_map.png (t-SNE, coloured by genre), reconstructions, TensorBoard's projector, and
+recommendations.html: the lists of the autoencoder and of the baseline for a track of each genre, to listen to. Where an
+experiment has several trials, all are measured, and recommendation_trials.md and .csv compare them; the lists are those
+of the trial that validation chose. With --seeds or --file nothing is measured: the lists are printed and written to
+recommendations.html.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tasks import command, load_run
+from tasks.music.compared import ComparedSystems, load_systems, other_trials
+from tasks.music.files import embed_users_files, embedders
+from tasks.music.lists import Comparison, Recommender, default_queries, playlist_entry, rows_of
+from tasks.music.measuring import measure_all
+from tasks.music.pages import listening_page, write_map
+from tasks.music.pictures import write_pictures
+from tasks.music.results import RecommendationResults, Settings
+from tasks.music.run import MusicRun
+from tasks.music.systems import BASELINES, FEATURES, MFCC_RAW
+from tasks.music.tables import print_lists, print_results, write_csv
+from tasks.music.trial_table import print_trials, trial_rows, write_trial_table
+from tasks.trained import CheckpointChoice, TrainedRun, add_checkpoint_arguments, find_trained_run
+from utils.artefact_utils import write_json
+from utils.artefact_utils.playlists import write_playlist
+from utils.cli_utils import UserError, positive, whole
+from utils.cli_utils.repairs import with_commands
+from utils.metric_utils.recommendation.tracks import FILTERS
+
+SCRIPT = "postprocessing.music_recommend"
+LENGTH = 10
+COPIES = 100
+SHOWN = (*BASELINES, FEATURES)
+
+Array = NDArray[np.float32]
+
+
+class Wanted(NamedTuple):
+    """What a command line wants besides a checkpoint."""
+
+    ids: Sequence[str]  # of queries
+    genres: Sequence[str]
+    seeds: Sequence[str]
+    files: Sequence[Path]
+    playlist: Path | None
+    length: int
+    filter: str
+    baseline: str | None  # None: the better MFCC baseline
+    settings: Settings
+    copies: int  # tracks that are altered as a control
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Wanted:
+        """Of the parsed arguments.
+
+        Raises:
+            UserError: options that do not go together.
+        """
+        given = {"--query": args.query, "--genre": args.genre, "--seeds": args.seeds, "--file": args.file}
+        if len(several := [option for option, values in given.items() if values]) > 1:
+            raise UserError(f"{' and '.join(several)}: each says whose lists are made; give one of them")
+        settings = Settings(args.whiten, args.local_scaling)
+        lists = (args.query, args.genre, args.seeds, args.file, args.m3u, args.length, args.filter, args.baseline)
+        return cls(*lists, settings, args.control_tracks)
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure and recommend."""
+    parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
+    parser.add_argument("--query", nargs="+", default=[], metavar="ID", help="tracks whose lists are shown")
+    parser.add_argument("--genre", nargs="+", default=[], metavar="NAME", help="show lists of tracks of these genres")
+    parser.add_argument("--seeds", nargs="+", default=[], metavar="ID", help="one list on which these tracks agree")
+    parser.add_argument("--file", nargs="+", default=[], type=Path, metavar="FILE", help="lists of sound files")
+    parser.add_argument("--m3u", type=Path, metavar="OUT", help="write the autoencoder's first list as a playlist")
+    parser.add_argument("--length", type=positive, default=LENGTH, help=f"tracks of a list ({LENGTH})")
+    parser.add_argument("--filter", choices=FILTERS, default="none", help="which tracks the lists leave out (none)")
+    parser.add_argument("--baseline", choices=SHOWN, help="whose lists stand beside (the better MFCC)")
+    parser.add_argument("--whiten", action="store_true", help="whiten embeddings by the training tracks")
+    parser.add_argument("--local-scaling", action="store_true", help="scale distances by those to near neighbours")
+    parser.add_argument("--control-tracks", type=whole, default=COPIES, help=f"tracks to alter ({COPIES}; 0: none)")
+    add_checkpoint_arguments(parser)
+    conf, args = load_run(argv, parser, MusicRun)
+    wanted, choice = Wanted.of(args), CheckpointChoice.of(args)
+    trained = find_trained_run(conf, choice, MusicRun)
+    with trained.commands.completing():
+        if wanted.seeds or wanted.files:
+            _recommend(trained, wanted)
+        else:
+            others, notes = ([], []) if choice.trial else other_trials(conf, choice, trained)
+            _measure(trained, others, notes, wanted)
+
+
+def _recommend(trained: TrainedRun[MusicRun], wanted: Wanted) -> None:
+    """Print lists, and write the page and the playlist, without measuring."""
+    compared = _loaded(trained, [], [])
+    names = (compared.chosen, wanted.baseline or MFCC_RAW)
+    spaces = {name: compared.vectors[name].space(whiten=wanted.settings.whiten) for name in names}
+    embeddings = {name: space(compared.vectors[name].embeddings) for name, space in spaces.items()}
+    recommender = _recommender(trained, compared, embeddings, wanted)
+    if wanted.seeds:
+        rows = rows_of(wanted.seeds, "--seeds", compared.tracks, compared.catalogue)
+        found = [recommender.agreed(rows)]
+    else:
+        files = embed_users_files(wanted.files, embedders(compared.task, compared.chosen, spaces))
+        found = [recommender.similar_to_file(path, vectors) for path, vectors in files.items()]
+    _show(trained, recommender, found, wanted)
+
+
+def _measure(
+    trained: TrainedRun[MusicRun], others: Sequence[TrainedRun[MusicRun]], notes: Sequence[str], wanted: Wanted
+) -> None:
+    """Measure all systems; write metrics, tables, pictures and the page."""
+    compared = _loaded(trained, others, notes)
+    if wanted.ids:
+        rows = rows_of(wanted.ids, "--query", compared.tracks, compared.catalogue)
+    else:
+        rows = default_queries(compared.tracks, wanted.genres)
+    results = measure_all(compared, wanted.settings, trained.run.data.root, wanted.copies)
+    print_results(results)
+    for path in _write_metrics(trained, results):
+        print(f"wrote {trained.publish(path)}")
+    if others:
+        table = trial_rows([trained, *others], results)
+        print_trials(table)
+        for path in write_trial_table(trained.trial.folder.parent, table):
+            print(f"wrote {path}")
+    names = (results.chosen, wanted.baseline or results.baseline)
+    embeddings = {name: results.systems[name].embeddings for name in names}
+    recommender = _recommender(trained, compared, embeddings, wanted)
+    pictures = _write_pictures(trained, compared, embeddings)
+    _show(trained, recommender, recommender.similar_to(rows), wanted, results, pictures)
+
+
+def _loaded(
+    trained: TrainedRun[MusicRun], others: Sequence[TrainedRun[MusicRun]], notes: Sequence[str]
+) -> ComparedSystems:
+    """The systems; what is left out is printed with the command that makes it."""
+    compared = load_systems(trained, others)
+    for note in [*notes, *compared.notes]:
+        print(with_commands(note, trained.commands.make))
+    return compared
+
+
+def _recommender(
+    trained: TrainedRun[MusicRun], compared: ComparedSystems, embeddings: Mapping[str, Array], wanted: Wanted
+) -> Recommender:
+    return Recommender(
+        tracks=compared.tracks,
+        known=compared.known,
+        root=trained.run.data.root,
+        embeddings=embeddings,
+        settings=wanted.settings,
+        length=wanted.length,
+        filter=wanted.filter,
+    )
+
+
+def _write_metrics(trained: TrainedRun[MusicRun], results: RecommendationResults) -> list[Path]:
+    """Write recommendation_metrics.json and .csv into the trial's folder; of another split than eval with its name."""
+    stem = "recommendation_metrics"
+    if trained.split != trained.run.data.splits.eval:
+        stem = f"{trained.split}_{stem}"
+    made_from = {"split": trained.split, "checkpoint": trained.checkpoint, "select_on": trained.run.training.select_on}
+    paths = [trained.trial.folder / f"{stem}.{kind}" for kind in ("json", "csv")]
+    write_json(paths[0], results.as_json(made_from))
+    write_csv(paths[1], results)
+    return paths
+
+
+def _write_pictures(
+    trained: TrainedRun[MusicRun], compared: ComparedSystems, embeddings: Mapping[str, Array]
+) -> dict[str, Path]:
+    """Write the map, the reconstructions and TensorBoard's projector: caption -> PNG."""
+    folder, split = trained.trial.folder, trained.split
+    pictures = {}
+    with torch.inference_mode():
+        found = write_pictures(compared.task, split, folder, trained.trial.checkpoint.epoch, compared.embeddings)
+    pictures["What the autoencoder is given, and what it reconstructs"], projector = found
+    if (path := write_map(folder / f"{split}_map.png", compared.tracks, embeddings)) is not None:
+        pictures = {"t-SNE: near tracks have similar embeddings; colours are genres": path, **pictures}
+    for path in pictures.values():
+        print(f"wrote {trained.publish(path)}")
+    print(f"wrote {projector}: tensorboard --logdir {projector}")
+    return pictures
+
+
+def _show(
+    trained: TrainedRun[MusicRun],
+    recommender: Recommender,
+    found: Sequence[Comparison],
+    wanted: Wanted,
+    results: RecommendationResults | None = None,
+    pictures: Mapping[str, Path] | None = None,
+) -> None:
+    """Print the lists; write the page, and the playlist of the autoencoder's first list."""
+    for comparison in found:
+        print_lists(comparison)
+    page = listening_page(f"Recommendations of '{trained.split}'", recommender, found, results, pictures)
+    path = trained.trial.folder / f"{trained.split}_recommendations.html"
+    page.write(path)
+    public = trained.publish(path)
+    if public != path:
+        page.write(public)  # not a copy: links are relative to the page's folder
+    print(f"wrote {public}: open it in a browser")
+    if wanted.playlist is not None:
+        listed = next(iter(found[0].lists.values()))
+        write_playlist(wanted.playlist, [playlist_entry(item.track, recommender.root) for item in listed])
+        print(f"wrote {wanted.playlist}: {len(listed)} tracks like {found[0].title}")
+
+
+if __name__ == "__main__":
+    main()

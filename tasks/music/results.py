@@ -1,0 +1,215 @@
+"""What is measured of recommendations: every system, the chosen autoencoder against the baselines, and what helps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.music.systems import BASELINES, CONTROLS, SystemVectors
+from utils.artefact_utils import Track
+from utils.metric_utils.comparison import Comparison
+from utils.metric_utils.intervals import Interval
+from utils.metric_utils.recommendation.similarity import Rescaling
+from utils.metric_utils.recommendation.spaces import EmbeddingSpace
+from utils.metric_utils.recommendation.system import SystemMeasures, measure_system, paired
+from utils.metric_utils.recommendation.tracks import Tracks
+
+Array = NDArray[np.float32]
+
+LEVEL = 0.95
+_RESAMPLES = 2000
+# By which lists are compared, the first that is measured.
+_MAIN_METRICS = ("genre_precision@5", "artist_precision@5")
+
+
+class Settings(NamedTuple):
+    """How embeddings are compared."""
+
+    whiten: bool = False
+    local_scaling: bool = False
+
+    @property
+    def rescaling(self) -> Rescaling:
+        """As metrics name it."""
+        return "local_scaling" if self.local_scaling else "none"
+
+    def __str__(self) -> str:
+        used = [name for name, is_on in zip(("whitened", "local scaling"), self, strict=True) if is_on]
+        return ", ".join(used) or "cosine"
+
+
+@dataclass(frozen=True, eq=False)
+class SystemResult:
+    """One system, measured on N tracks.
+
+    Attributes:
+        space: from raw embeddings to unit vectors.
+        embeddings: (N, E) unit vectors.
+        measures: its metrics.
+        intervals: filter -> metric -> 95 % interval by bootstrap of the tracks.
+    """
+
+    space: EmbeddingSpace
+    embeddings: Array
+    measures: SystemMeasures
+    intervals: dict[str, dict[str, Interval]]
+
+
+class PairedDifference(NamedTuple):
+    """The chosen autoencoder less the better of the two MFCC baselines, by one metric."""
+
+    baseline: str
+    found: Comparison  # b is the autoencoder
+
+
+@dataclass(frozen=True, eq=False)
+class RecommendationResults:
+    """Everything that was measured of N tracks.
+
+    Attributes:
+        tracks: N, of which every system has an embedding.
+        settings: how embeddings were compared.
+        systems: name -> result.
+        chosen: the autoencoder that validation chose.
+        baseline: the better of the MFCC baselines.
+        differences: filter -> metric -> chosen less the better baseline of this metric.
+        effects: the chosen autoencoder and the baseline under all settings: name -> settings -> measures.
+        controls: alteration -> its shares; empty: none were made.
+    """
+
+    tracks: Sequence[Track]
+    settings: Settings
+    systems: dict[str, SystemResult]
+    chosen: str
+    baseline: str
+    differences: dict[str, dict[str, PairedDifference]]
+    effects: dict[str, dict[str, SystemMeasures]]
+    controls: Mapping[str, Mapping[str, float | None]]
+
+    def as_json(self, made_from: Mapping[str, Any]) -> dict[str, Any]:
+        """The same, as the file of results holds it.
+
+        Args:
+            made_from: checkpoint, split, ...
+        """
+        found = {name: result.measures.as_json() for name, result in self.systems.items()}
+        return {
+            "systems": {name: measured["metrics"] for name, measured in found.items()},
+            "intervals": {name: _intervals(result.intervals) for name, result in self.systems.items()},
+            "chance": found[self.chosen]["chance"],
+            "queries": found[self.chosen]["counts"],
+            "controls": {name: dict(shares) for name, shares in self.controls.items()},
+            "hubness": {name: measured["hubness"] for name, measured in found.items()},
+            "similarities": {name: measured["similarities"] for name, measured in found.items()},
+            "chosen": self.chosen,
+            "baseline": self.baseline,
+            "differences": {
+                name: {key: _difference(pair) for key, pair in pairs.items()}
+                for name, pairs in self.differences.items()
+            },
+            "effects": {
+                name: {setting: _effect(measures) for setting, measures in of_system.items()}
+                for name, of_system in self.effects.items()
+            },
+            "tracks": len(self.tracks),
+            "level": LEVEL,
+            "settings": self.settings._asdict(),
+            "made_from": dict(made_from),
+        }
+
+
+def known_tracks(tracks: Sequence[Track], similar: NDArray[np.int64] | None = None) -> Tracks:
+    """What is known of the tracks, as the metrics take it.
+
+    Args:
+        tracks: N of them.
+        similar: (P, 2) rows of near-duplicate recordings.
+    """
+    return Tracks.of(
+        genre=[track.genre for track in tracks],
+        artist=[track.artist for track in tracks],
+        album=[track.album for track in tracks],
+        title=[track.title for track in tracks],
+        similar=similar,
+    )
+
+
+def measure_one(vectors: SystemVectors, known: Tracks, settings: Settings) -> SystemResult:
+    """Measure a system.
+
+    Raises:
+        UserError: all training tracks have the same embedding.
+    """
+    if vectors.name in CONTROLS:  # random, whatever else is chosen
+        settings = Settings()
+    space = vectors.space(whiten=settings.whiten)
+    embeddings = space(vectors.embeddings)
+    measures = measure_system(embeddings, known, settings.rescaling)
+    return SystemResult(space, embeddings, measures, measures.intervals(_RESAMPLES, level=LEVEL))
+
+
+def better_baseline(systems: Mapping[str, SystemResult]) -> str:
+    """The MFCC baseline that recommends better."""
+    return max(BASELINES, key=lambda name: main_value(systems[name].measures))
+
+
+def main_metric(measures: SystemMeasures) -> str | None:
+    """The metric by which lists are compared; None where no track shares genre or artist with another."""
+    return next((metric for metric in _MAIN_METRICS if metric in measures.metrics()["none"]), None)
+
+
+def main_value(measures: SystemMeasures) -> float:
+    """Its value without a filter."""
+    metric = main_metric(measures)
+    return 0.0 if metric is None else measures.metrics()["none"][metric]
+
+
+def differences_of(systems: Mapping[str, SystemResult], chosen: str) -> dict[str, dict[str, PairedDifference]]:
+    """Compare the chosen autoencoder with the better MFCC baseline of each metric: filter -> metric -> difference.
+
+    The better one is known from the same tracks, which is in its favour.
+    """
+    pairs = {name: paired(systems[name].measures, systems[chosen].measures, _RESAMPLES) for name in BASELINES}
+    found: dict[str, dict[str, PairedDifference]] = {}
+    for name, metrics in pairs[BASELINES[0]].items():
+        found[name] = {}
+        for metric in metrics:
+            best = max(BASELINES, key=lambda baseline: pairs[baseline][name][metric].a)
+            found[name][metric] = PairedDifference(best, pairs[best][name][metric])
+    return found
+
+
+def effects_of(vectors: Sequence[SystemVectors], known: Tracks) -> dict[str, dict[str, SystemMeasures]]:
+    """Measure systems plain, whitened, with local scaling, and with both."""
+    found: dict[str, dict[str, SystemMeasures]] = {system.name: {} for system in vectors}
+    for system in vectors:
+        for whiten in (False, True):
+            embeddings = system.space(whiten=whiten)(system.embeddings)
+            for settings in (Settings(whiten), Settings(whiten, True)):
+                found[system.name][str(settings)] = measure_system(embeddings, known, settings.rescaling)
+    return found
+
+
+def _intervals(found: Mapping[str, Mapping[str, Interval]]) -> dict[str, dict[str, Any]]:
+    return {name: {key: interval._asdict() for key, interval in metrics.items()} for name, metrics in found.items()}
+
+
+def _difference(pair: PairedDifference) -> dict[str, Any]:
+    found = pair.found
+    return {
+        "baseline": pair.baseline,
+        "of_baseline": found.a,
+        "of_chosen": found.b,
+        "difference": found.difference,
+        **found.interval._asdict(),
+        "p_value": found.p_value,
+    }
+
+
+def _effect(measures: SystemMeasures) -> dict[str, Any]:
+    found = measures.filters["none"]
+    return {"metrics": found.metrics(), "hubness": asdict(found.hubness)}
