@@ -24,22 +24,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tasks import command
 from tasks.base import RunSpec
 from tasks.caption_retrieval import rank_clips
-from tasks.captioning.results import MODEL, MOST_FREQUENT, SHUFFLED, CaptionResults, Measure, measure_captions
+from tasks.captioning.chosen import Captions, foreign_captions, own_captions
+from tasks.captioning.report import print_results, write_page
+from tasks.captioning.results import Measure, measure_captions
 from tasks.captioning.run import CaptioningRunBase
 from tasks.captioning.trials import compare_trials
-from tasks.captioning.written import CaptionedRun, matched_captions, most_frequent_of_training
+from tasks.captioning.written import CaptionedRun, most_frequent_of_training
 from tasks.runs import load_run, require_kind
-from tasks.trained import CheckpointChoice, TrainedRun, add_checkpoint_arguments, find_trained_run, split_name
+from tasks.trained import CheckpointChoice, add_checkpoint_arguments, find_trained_run, split_name
 from utils.artefact_utils import write_json
-from utils.cli_utils import ConfigError, UserError, positive, printable
-from utils.cli_utils.repairs import make
-from utils.data_utils import ImageDataSpec
-from utils.data_utils.caption_rows import MatchedCaptions, describe_some
-from utils.metric_utils.captions.embeddings import SIMILARITY
-from utils.metric_utils.captions.statistics import Difference
-from utils.metric_utils.intervals import Interval
+from utils.cli_utils import ConfigError, UserError, positive
+from utils.data_utils.caption_rows import describe_some
 from utils.model_utils import choose_device
-from utils.report_utils import CaptionedClip, Content, Note, Table, caption_page, print_table
 
 if TYPE_CHECKING:
     from tasks.captioning.measures import CaptionMeasure
@@ -52,12 +48,6 @@ SHOWN = 20
 # the cost grows with the square: 200 clips with five captions each are 200 000 captions read
 CLIPS = 200
 FOREIGN = "foreign"
-_COLUMNS = ["", "model", "95 %", "most frequent", "shuffled", "use of the input", "over most frequent"]
-_NOTE = (
-    "Higher is better. Intervals are of 95 %, clips drawn (bootstrap). 'most frequent' says the most frequent training "
-    "caption of every clip, 'shuffled' the system's caption of another clip; use of the input is the model less "
-    "'shuffled', with its paired interval: around 0, the captions do not depend on the input."
-)
 
 
 class Networks(NamedTuple):
@@ -79,22 +69,6 @@ class Networks(NamedTuple):
         device = choose_device(conf.training.device, "fp32")
         bert, sentences = self.bert_model or SENTENCE_MODEL, self.sentence_model or SENTENCE_MODEL
         return load_measure(bert, self.bert_layers, sentences, device, references)
-
-
-class Captions(NamedTuple):
-    """The captions that a command line chooses, with their clips and references."""
-
-    path: Path
-    label: str  # which system, for people
-    run: CaptionedRun
-    split: str
-    folder: Path  # of the results
-    matched: MatchedCaptions
-    trained: TrainedRun[Any] | None  # None: of another system
-
-    def publish(self, path: Path) -> Path:
-        """Show a file of the best trial in runs/<experiment>/ too; returns the path to name to the user."""
-        return path if self.trained is None else self.trained.publish(path)
 
 
 @command
@@ -131,10 +105,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     references = [row.references for row in rows]
     measure = networks.load(conf, references)
     results = measure_captions([row.hypothesis for row in rows], references, most_frequent, measure)
-    _print(captions, results, most_frequent)
+    print_results(captions, results, most_frequent)
     made_from = {
         "split": captions.split,
-        "checkpoint": captions.label,
+        **captions.made_from,
         "captions": str(captions.path),
         "clips_without_row": len(captions.matched.missing),
         "most_frequent_caption": most_frequent,
@@ -143,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     metrics = captions.folder / f"{captions.split}_caption_metrics.json"
     write_json(metrics, results.as_json(made_from))
     print(f"wrote {captions.publish(metrics)}")
-    print(f"wrote {_write_page(captions, results, args.shown)}: open it in a browser")
+    print(f"wrote {write_page(captions, results, args.shown)}: open it in a browser")
     known = captions.matched.clips
     names = [known[row.id].fname if row.id in known else row.id for row in rows]
     print("what the model says, and what people say:", *describe_some(names, rows), sep="\n")
@@ -152,20 +126,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _captions_of(file: Path | None, choice: CheckpointChoice, conf: CaptionedRun) -> Captions:
     """Read the captions that a command line means."""
     if file is None:
-        trained = find_trained_run(conf, choice, type(conf))
-        with trained.commands.completing():
-            path = trained.trial.folder / f"{trained.split}_captions.csv"
-            repair = f"write it: {make('captions')}" if "captions" in conf.scripts else "name a file of captions"
-            matched = matched_captions(path, repair, trained.run, trained.split)
-            return Captions(
-                path, trained.checkpoint, trained.run, trained.split, trained.trial.folder, matched, trained
-            )
+        return own_captions(choice, conf)
     chosen = {"--run": choice.experiment, "--trial": choice.trial, "--checkpoint": choice.checkpoint}
     _refuse_beside(str(file), chosen)
-    split = split_name(conf, choice.split)
-    matched = matched_captions(file, "name a file of captions", conf, split)
-    folder = conf.output_root / FOREIGN / file.name
-    return Captions(file, str(file), conf, split, folder, matched, None)
+    return foreign_captions(file, split_name(conf, choice.split), conf, conf.output_root / FOREIGN / file.name)
 
 
 def _refuse_beside(what: str, chosen: Mapping[str, object]) -> None:
@@ -215,83 +179,6 @@ def _compare(conf: CaptioningRunBase, choice: CheckpointChoice, networks: Networ
     for path in write_comparison(found, facts):
         print(f"wrote {path}")
     print(f"next: all metrics and a page of the best: {found.best.command_for(SCRIPT)}")
-
-
-def _print(captions: Captions, results: CaptionResults, most_frequent: str) -> None:
-    """Print the table, and what it was measured on."""
-    count, rows = len(results.hypotheses), _rows(results)
-    print_table(
-        f"Captions of '{captions.split}', {captions.label}, {count} clips", _COLUMNS[:5], [row[:5] for row in rows]
-    )
-    differences = [[row[0], *row[5:]] for row in rows if row[5]]
-    print_table("What the model has more, 95 %, paired by clip", ["", *_COLUMNS[5:]], differences)
-    print(f"most frequent: '{printable(most_frequent)}'")
-    if results.empty:
-        print(f"{results.empty} of {count} hypotheses are empty")
-    if missing := captions.matched.missing:
-        print(
-            f"{len(missing)} clips of '{captions.split}' have no row in {captions.path}, such as "
-            f"'{printable(missing[0].fname)}'; they are not measured"
-        )
-    if (line := results.collapse) is not None:
-        print(printable(line))
-
-
-def _rows(results: CaptionResults) -> list[list[str]]:
-    """A row a metric: the model with its interval, both baselines, and the differences."""
-    found = {system: results.metrics(system) for system in (MODEL, MOST_FREQUENT, SHUFFLED)}
-    return [
-        [
-            key,
-            _number(value),
-            _between(results.intervals[MODEL].get(key)),
-            _number(found[MOST_FREQUENT][key]),
-            _number(found[SHUFFLED][key]),
-            _difference(results.use_of_input.get(key)),
-            _difference(results.over_most_frequent.get(key)),
-        ]
-        for key, value in found[MODEL].items()
-    ]
-
-
-def _number(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.4f}"
-
-
-def _between(interval: Interval | None) -> str:
-    return "" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
-
-
-def _difference(found: Difference | None) -> str:
-    return "" if found is None else f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
-
-
-def _write_page(captions: Captions, results: CaptionResults, shown: int) -> Path:
-    """Write the page into the folder of the trial and, of the best trial, of the experiment; return the public path."""
-    cider, similarity = (results.statistics[MODEL][key].values[:, 0].tolist() for key in ("CIDEr-D", SIMILARITY))
-    clips, data = captions.matched.clips, captions.run.data
-    file_of = data.picture if isinstance(data, ImageDataSpec) else data.root.joinpath
-    examples = [
-        CaptionedClip(
-            clips[row.id].fname if row.id in clips else row.id,
-            file_of(clips[row.id].path) if row.id in clips else None,
-            row.references,
-            row.hypothesis,
-            cider[number],
-            similarity[number],
-        )
-        for number, row in enumerate(captions.matched.rows)
-    ]
-    collapse: list[Content] = [] if results.collapse is None else [Note(results.collapse)]
-    metrics: list[Content] = [Table(_COLUMNS, _rows(results), texts=len(_COLUMNS)), Note(_NOTE), *collapse]
-    title, pictures = f"Captions of '{captions.split}'", isinstance(data, ImageDataSpec)
-    page = caption_page(title, captions.label, metrics, examples, shown, pictures=pictures)
-    path = captions.folder / f"{captions.split}_captions.html"
-    page.write(path)
-    public = captions.publish(path)
-    if public != path:
-        page.write(public)  # not a copy: links to the clips are relative to the page's folder
-    return public
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def _captioned(conf: CaptioningRunBase, choice: CheckpointChoice, line: TrialSum
             if not are_written(trained, CaptionOptions()):
                 trained.publish(caption_split(trained, CaptionOptions()))
             path = captions_path(trained)
-            matched = matched_captions(path, f"write it: {make('captions')}", trained.run, trained.split)
+            matched = matched_captions(path, f"write it: {make('captions')}", trained.run, trained.split, own=True)
     except UserError as error:
         print(f"{line.name} is left out: {error}")
         return str(error)

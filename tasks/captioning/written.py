@@ -51,7 +51,7 @@ class CaptionOptions(NamedTuple):
     reranking: Reranking | None = None  # None: one caption a clip is written
 
 
-def captions_path(trained: TrainedRun[CaptioningRunBase]) -> Path:
+def captions_path(trained: TrainedRun[Any]) -> Path:
     """The table of captions of the trial."""
     return trained.trial.folder / f"{trained.split}_captions.csv"
 
@@ -105,7 +105,7 @@ def caption_split(trained: TrainedRun[CaptioningRunBase], options: CaptionOption
     return path
 
 
-def matched_captions(path: Path, repair: str, run: CaptionedRun, split: str) -> MatchedCaptions:
+def matched_captions(path: Path, repair: str, run: CaptionedRun, split: str, *, own: bool = False) -> MatchedCaptions:
     """Read a table of captions, of this system or another one, and match its clips with those of a split.
 
     Args:
@@ -113,12 +113,13 @@ def matched_captions(path: Path, repair: str, run: CaptionedRun, split: str) -> 
         repair: what to do where there is none, for messages.
         run: the settings.
         split: its name.
+        own: whether this system wrote it, whose ids are all clips of the split.
     Raises:
         ArtefactError: a table is missing or broken, or its clips are not those of the split.
     """
     rows = read_captions(path, repair)
     clips = read_clips(run.data.clip_info, split, make("tables"))
-    return match_captions(path, rows, clips, read_text_table(run.data.text_table(split), make("tables")))
+    return match_captions(path, rows, clips, read_text_table(run.data.text_table(split), make("tables")), own=own)
 
 
 def most_frequent_of_training(run: CaptionedRun) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 from utils.artefact_utils.atomic import write_json
 from utils.artefact_utils.captions import CaptionRow, write_captions
+from utils.artefact_utils.files import reading_bytes
+from utils.cli_utils import ArtefactError
 from utils.config_utils.json_files import parse_json, read_json
 
 
@@ -82,6 +84,35 @@ def is_made_with(table: Path, made_with: Mapping[str, Any]) -> bool:
     except ValueError:  # the captions are written again, and the note with them
         return False
     return bool(held == _note(table, made_with))
+
+
+def made_with_of(table: Path, again: str) -> dict[str, Any] | None:
+    """What a table of captions was made with; None of a table without a note, such as an earlier version wrote.
+
+    Args:
+        table: <split>_captions.csv.
+        again: the command that writes it again, for messages.
+
+    Raises:
+        ArtefactError: the note is broken, or the table has changed since it was written.
+    """
+    note = _note_of(table)
+    if not note.is_file():
+        return None
+    try:
+        with reading_bytes(note):
+            held = read_json(note)
+    except ValueError as error:
+        raise ArtefactError(f"{note}: not JSON ({error}); write it again: {again}") from error
+    made_with = held.get("made_with") if isinstance(held, dict) else None
+    if not isinstance(made_with, dict):
+        raise ArtefactError(f"{note}: does not say what {table.name} was made with; write it again: {again}")
+    if held != _note(table, made_with):
+        raise ArtefactError(
+            f"{table}: has changed since it was written, its digest is not that in {note.name}; write it again: "
+            f"{again}; captions that were edited by hand are measured as FILE"
+        )
+    return made_with
 
 
 def _note_of(table: Path) -> Path:

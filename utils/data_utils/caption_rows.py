@@ -35,7 +35,7 @@ class MatchedCaptions(NamedTuple):
 
 
 def match_captions(
-    path: Path, rows: Sequence[CaptionRow], clips: Sequence[Clip], captions: Sequence[Caption]
+    path: Path, rows: Sequence[CaptionRow], clips: Sequence[Clip], captions: Sequence[Caption], *, own: bool = False
 ) -> MatchedCaptions:
     """Match the rows of a file with the clips of a split; rows without references take the split's captions.
 
@@ -47,10 +47,12 @@ def match_captions(
         rows: its content.
         clips: of the split.
         captions: of the split; those without text are left out.
+        own: whether the file is of this system, which writes clips of the split alone: ids of others are then refused
+            also where the file has their references.
 
     Raises:
-        ArtefactError: a row without references names no clip of the split, two rows name one clip, only some rows have
-            references, or a reference has no letter or digit.
+        ArtefactError: a row without references names no clip of the split (`own`: any row), two rows name one clip,
+            only some rows have references, or a reference has no letter or digit.
     """
     without = [row for row in rows if not row.references]
     if without and len(without) < len(rows):
@@ -58,7 +60,7 @@ def match_captions(
             f"{path}: '{without[0].id}' has no references, {len(rows) - len(without)} other clips have; add them, or "
             "leave the references of all clips out: those of the split are then taken"
         )
-    fids = _fids_of(path, [row.id for row in rows], clips, needs_all=bool(without))
+    fids = _fids_of(path, [row.id for row in rows], clips, needs_all=own or bool(without))
     references = _references(captions) if without else {}
     matched = [
         CaptionRow(fids.get(row.id, row.id), row.references or references.get(fids[row.id], []), row.hypothesis)
