@@ -34,7 +34,7 @@ _SHIFTS = 1 << 23  # frames to both sides of a recording of a day
 _BANDS = 33  # of the bits, 32 a frame
 _SMOOTHED = 16  # frames of 0.37 s: two recordings whose frames do not coincide have nearly the same
 _LEAST_FRAMES = 22  # of a common stretch: within less than half a second, bits agree by chance
-# A landmark of more places than this, or of more than one in 50 recordings, tells nothing; but costs their square.
+# A landmark of more places than this tells nothing, but costs their square: hums.
 _COMMON = 100
 _BLOCK = 1 << 22  # places to compare at a time
 
@@ -143,12 +143,13 @@ def _bits(power: NDArray[np.float32]) -> tuple[NDArray[np.uint32], NDArray[np.bo
     return (rises << np.arange(_BANDS - 1)).sum(axis=1).astype(np.uint32), loudness > _FLOOR * loudness.max(initial=0)
 
 
-def similar_pairs(prints: Sequence[Fingerprint], min_score: float = 0.3, min_votes: int = 6) -> list[SimilarPair]:
+def similar_pairs(prints: Sequence[Fingerprint], min_score: float = 0.35, min_votes: int = 6) -> list[SimilarPair]:
     """Find the pairs of recordings that are nearly the same.
 
     Args:
         prints: of N recordings; 12 bytes a landmark are held twice.
-        min_score: the least score; 0.3 is the threshold of Haitsma and Kalker, 35 % of the bits different.
+        min_score: the least score. Copies as MP3s of 64 kbit/s or cut elsewhere have 0.6 to 0.9, remasters about 0.45,
+            single notes of one pitch and one instrument up to 0.33.
         min_votes: the least number of common landmarks at one offset; a recording with fewer, such as a short note, is
             similar to nothing.
 
@@ -165,11 +166,10 @@ def similar_pairs(prints: Sequence[Fingerprint], min_score: float = 0.3, min_vot
     )
     order = np.argsort(places.hashes, kind="stable")
     index = places.at(order)
-    common = max(_COMMON, len(prints) // 50)
     pairs = []
-    for start, stop in _blocks(places, index, common):
+    for start, stop in _blocks(places, index):
         block = places.at(slice(start, stop))
-        for first, second, shift in _voted(block, index, common, min_votes):
+        for first, second, shift in _voted(block, index, min_votes):
             score = max(_likeness(prints[first], prints[second], shift + step) for step in (-1, 0, 1))
             if score >= min_score:
                 pairs.append(SimilarPair(first, second, score, shift * _HOP / SAMPLE_RATE_HZ))
@@ -188,25 +188,25 @@ class _Places(NamedTuple):
         return _Places(self.hashes[rows], self.owners[rows], self.frames[rows])
 
 
-def _blocks(places: _Places, index: _Places, common: int) -> Iterator[tuple[int, int]]:
+def _blocks(places: _Places, index: _Places) -> Iterator[tuple[int, int]]:
     """Slices of whole recordings, of about `_BLOCK` comparisons each."""
     ends = np.cumsum(np.bincount(places.owners))
-    _, counts = _found(places.hashes, index, common)
+    _, counts = _found(places.hashes, index)
     work = np.cumsum(counts)[ends - 1] // _BLOCK
     stops = ends[np.append(np.flatnonzero(np.diff(work)), len(ends) - 1)]
     return zip(np.append(0, stops[:-1]).tolist(), stops.tolist(), strict=True)
 
 
-def _found(hashes: NDArray[np.uint32], index: _Places, common: int) -> tuple[Integers, Integers]:
+def _found(hashes: NDArray[np.uint32], index: _Places) -> tuple[Integers, Integers]:
     """Where each hash begins in the index, and how often it is there; 0 for a hash that is too common to tell."""
     left = np.searchsorted(index.hashes, hashes, "left")
     counts = np.searchsorted(index.hashes, hashes, "right") - left
-    return left, np.where(counts > common, 0, counts)
+    return left, np.where(counts > _COMMON, 0, counts)
 
 
-def _voted(block: _Places, index: _Places, common: int, min_votes: int) -> list[tuple[int, int, int]]:
+def _voted(block: _Places, index: _Places, min_votes: int) -> list[tuple[int, int, int]]:
     """(first, second, shift in frames) of the pairs whose landmarks agree on a shift."""
-    left, counts = _found(block.hashes, index, common)
+    left, counts = _found(block.hashes, index)
     query = np.repeat(np.arange(len(counts)), counts)
     place = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts - left, counts)
     later = index.owners[place] > block.owners[query]
