@@ -41,6 +41,7 @@ from utils.artefact_utils import write_json
 from utils.artefact_utils.playlists import write_playlist
 from utils.cli_utils import UserError, positive, whole
 from utils.cli_utils.repairs import with_commands
+from utils.metric_utils.recommendation.spaces import Scaling
 from utils.metric_utils.recommendation.tracks import FILTERS
 
 SCRIPT = "postprocessing.music_recommend"
@@ -75,7 +76,10 @@ class Wanted(NamedTuple):
         given = {"--query": args.query, "--genre": args.genre, "--seeds": args.seeds, "--file": args.file}
         if len(several := [option for option, values in given.items() if values]) > 1:
             raise UserError(f"{' and '.join(several)}: each says whose lists are made; give one of them")
-        settings = Settings(args.whiten, args.local_scaling)
+        if args.standardise and args.whiten:
+            raise UserError("--standardise and --whiten: each says how embeddings are scaled; give one of them")
+        scaling: Scaling | None = "standardised" if args.standardise else "whitened" if args.whiten else None
+        settings = Settings(scaling, args.local_scaling)
         lists = (args.query, args.genre, args.seeds, args.file, args.m3u, args.length, args.filter, args.baseline)
         return cls(*lists, settings, args.control_tracks)
 
@@ -92,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--length", type=positive, default=LENGTH, help=f"tracks of a list ({LENGTH})")
     parser.add_argument("--filter", choices=FILTERS, default="none", help="which tracks the lists leave out (none)")
     parser.add_argument("--baseline", choices=SHOWN, help="whose lists stand beside (the better MFCC)")
+    parser.add_argument("--standardise", action="store_true", help="scale each dimension by the training tracks")
     parser.add_argument("--whiten", action="store_true", help="whiten embeddings by the training tracks")
     parser.add_argument("--local-scaling", action="store_true", help="scale distances by those to near neighbours")
     parser.add_argument("--control-tracks", type=whole, default=COPIES, help=f"tracks to alter ({COPIES}; 0: none)")
@@ -111,7 +116,7 @@ def _recommend(trained: TrainedRun[MusicRun], wanted: Wanted) -> None:
     """Print lists, and write the page and the playlist, without measuring."""
     compared = _loaded(trained, [], [])
     names = (compared.chosen, wanted.baseline or MFCC_RAW)
-    spaces = {name: compared.vectors[name].space(whiten=wanted.settings.whiten) for name in names}
+    spaces = {name: compared.vectors[name].space(wanted.settings.scaling) for name in names}
     embeddings = {name: space(compared.vectors[name].embeddings) for name, space in spaces.items()}
     recommender = _recommender(trained, compared, embeddings, wanted)
     if wanted.seeds:

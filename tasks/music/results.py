@@ -14,7 +14,7 @@ from utils.artefact_utils import Track
 from utils.metric_utils.comparison import Comparison
 from utils.metric_utils.intervals import Interval
 from utils.metric_utils.recommendation.similarity import Rescaling
-from utils.metric_utils.recommendation.spaces import EmbeddingSpace
+from utils.metric_utils.recommendation.spaces import EmbeddingSpace, Scaling
 from utils.metric_utils.recommendation.system import SystemMeasures, measure_system, paired
 from utils.metric_utils.recommendation.tracks import Tracks
 
@@ -29,7 +29,7 @@ _MAIN_METRICS = ("genre_precision@5", "artist_precision@5")
 class Settings(NamedTuple):
     """How embeddings are compared."""
 
-    whiten: bool = False
+    scaling: Scaling | None = None  # None: as each system has it
     local_scaling: bool = False
 
     @property
@@ -38,8 +38,7 @@ class Settings(NamedTuple):
         return "local_scaling" if self.local_scaling else "none"
 
     def __str__(self) -> str:
-        used = [name for name, is_on in zip(("whitened", "local scaling"), self, strict=True) if is_on]
-        return ", ".join(used) or "cosine"
+        return ", ".join([self.scaling or "cosine", *(["local scaling"] if self.local_scaling else [])])
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +145,7 @@ def measure_one(vectors: SystemVectors, known: Tracks, settings: Settings) -> Sy
     """
     if vectors.name in CONTROLS:  # random, whatever else is chosen
         settings = Settings()
-    space = vectors.space(whiten=settings.whiten)
+    space = vectors.space(settings.scaling)
     embeddings = space(vectors.embeddings)
     measures = measure_system(embeddings, known, settings.rescaling)
     return SystemResult(space, embeddings, measures, measures.intervals(_RESAMPLES, level=LEVEL))
@@ -184,12 +183,15 @@ def differences_of(systems: Mapping[str, SystemResult], chosen: str) -> dict[str
 
 
 def effects_of(vectors: Sequence[SystemVectors], known: Tracks) -> dict[str, dict[str, SystemMeasures]]:
-    """Measure systems plain, whitened, with local scaling, and with both."""
+    """Measure systems plain, standardised and whitened, each without and with local scaling."""
     found: dict[str, dict[str, SystemMeasures]] = {system.name: {} for system in vectors}
     for system in vectors:
-        for whiten in (False, True):
-            embeddings = system.space(whiten=whiten)(system.embeddings)
-            for settings in (Settings(whiten), Settings(whiten, True)):
+        scalings: list[Scaling | None] = [None, "standardised", "whitened"]
+        for scaling in scalings:
+            if scaling == system.scaling:
+                continue
+            embeddings = system.space(scaling)(system.embeddings)
+            for settings in (Settings(scaling), Settings(scaling, True)):
                 found[system.name][str(settings)] = measure_system(embeddings, known, settings.rescaling)
     return found
 

@@ -53,9 +53,11 @@ class SystemVectors(NamedTuple):
         chosen = list(fids)
         return self._replace(fids=chosen, embeddings=self.embeddings[[row[fid] for fid in chosen]])
 
-    def space(self, *, whiten: bool) -> EmbeddingSpace:
+    def space(self, scaling: Scaling | None = None) -> EmbeddingSpace:
         """Fit what makes comparable vectors of raw embeddings.
 
+        Args:
+            scaling: None: the system's own.
         Raises:
             UserError: all training tracks have the same embedding.
         """
@@ -64,7 +66,7 @@ class SystemVectors(NamedTuple):
                 f"{self.name}: has collapsed, all {len(self.training)} training tracks have the same embedding; train "
                 f"with other settings (model.latent_dim, model.beta, optimizer.lr), then: {make('training', '--fresh')}"
             )
-        return EmbeddingSpace.fit(self.training, "whitened" if whiten else self.scaling)
+        return EmbeddingSpace.fit(self.training, scaling or self.scaling)
 
 
 def autoencoder_vectors(name: str, task: MusicTask, splits: tuple[str, str]) -> SystemVectors:

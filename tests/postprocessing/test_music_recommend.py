@@ -17,6 +17,7 @@ from utils.artefact_utils.track_features import TrackFeatureParts
 from utils.audio_utils.alteration import write_mp3
 
 SYSTEMS = ["trial_00000/FrameAutoencoder", "mfcc", "mfcc_standardised", "features", "logmel_pca", "random", "mean"]
+SCALINGS = ["cosine", "standardised", "whitened"]
 METRICS = [
     f"{label}_{key}"
     for label in ("genre", "artist")
@@ -78,7 +79,8 @@ def test_every_system_is_measured_under_every_filter_and_the_page_opens(trained,
     assert found["differences"]["none"]["artist_mAP"]["of_baseline"] == 1
     assert found["similarities"]["mfcc"]["same_artist"]["mean"] > 0.99
     assert found["similarities"]["mfcc"]["same_artist"]["pairs"] == 4
-    assert list(found["effects"][SYSTEMS[0]]) == ["cosine", "local scaling", "whitened", "whitened, local scaling"]
+    settings = [f"{scaling}{local}" for scaling in SCALINGS for local in ("", ", local scaling")]
+    assert list(found["effects"][SYSTEMS[0]]) == settings
     assert {name: shares["tracks"] for name, shares in found["controls"].items()} == {
         "softer_10db": 2,
         "mp3_64kbps": 2,
@@ -160,6 +162,7 @@ def test_a_file_of_the_user_s_finds_itself_and_broken_ones_are_named(trained, ca
         (["--seeds", "test-0", "training-3"], "--seeds 'training-3': the track is of split 'training'"),
         (["--genre", "Folk"], "--genre 'Folk': no track of the split has it; choices: high, low"),
         (["--query", "test-0", "--seeds", "test-1"], "--query and --seeds: each says whose lists are made"),
+        (["--whiten", "--standardise"], "--standardise and --whiten: each says how embeddings are scaled"),
         (["--file", "{folder}/text.mp3"], "text.mp3: "),
         (["--file", "{folder}/half.mp3"], "half.mp3: "),
         (["--file", "nowhere.mp3"], "--file nowhere.mp3: there is no such file; correct the path"),
