@@ -85,7 +85,7 @@ demo-captioning: .venv/models
 	$(PY) main.py $(SOUNDS) --resume
 	$(PY) -m postprocessing.captions $(SOUNDS)
 	@echo "next:    with SmolLM2 in place of the small language model, hours on 2 cores:"
-	@echo "         $(PY) main.py $(SOUNDS) --set model.language_model.name=package:smollm2 --set model.language_model.prompt= --set experiment=smollm2-captioning"
+	@echo "         $(PY) main.py $(SOUNDS) --set experiment=smollm2-captioning --set model.language_model.name=package:smollm2 --set model.language_model.chat=true --set 'model.language_model.prompt=Describe the sound. {input}'"
 	@echo "look:    runs/demo-captioning/evaluation_captions.html in a browser, after the metrics:"
 	$(PY) -m postprocessing.caption_metrics $(SOUNDS)
 
@@ -97,7 +97,7 @@ demo-captioning-images: .venv/models
 	$(PY) main.py $(PICTURES) --resume
 	$(PY) -m postprocessing.captions $(PICTURES)
 	@echo "next:    with SmolLM2 in place of the small language model, hours on 2 cores:"
-	@echo "         $(PY) main.py $(PICTURES) --set model.language_model.name=package:smollm2 --set model.language_model.prompt= --set experiment=smollm2-captioning-images"
+	@echo "         $(PY) main.py $(PICTURES) --set experiment=smollm2-captioning-images --set model.language_model.name=package:smollm2 --set model.language_model.chat=true --set 'model.language_model.prompt=Describe the picture. {input}'"
 	@echo "look:    runs/demo-captioning-images/evaluation_captions.html in a browser, after the metrics:"
 	$(PY) -m postprocessing.caption_metrics $(PICTURES)
 

@@ -62,13 +62,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     training, held_out = (_captions_of_clips(data, split) for split in (data.splits.train, data.splits.val))
     notes = _notes(training, held_out, settings)
+    names = ("steps", "hidden_size", "layers", "vocabulary", "seed")
+    chosen = [word for name in names for word in (f"--{name.replace('_', '-')}", str(getattr(args, name)))]
     folder = data.language_model
     found = _found_notes(folder)
     if found is not None and {key: found.get(key) for key in notes} == notes:
         print(f"reused {folder}: {_described(Perplexity(**found['perplexity']), len(held_out), data.splits.val)}")
     else:
+        if found is not None:
+            print(f"{folder} is replaced, and runs trained with it refuse the new one; again: {found.get('made_by')}")
         with making(data, "language model"):
-            reached = _write(folder, training, held_out, settings, notes | {"made_by": commands.line(SCRIPT)})
+            reached = _write(folder, training, held_out, settings, notes | {"made_by": commands.line(SCRIPT, *chosen)})
         print(f"wrote {folder}: {_described(reached, len(held_out), data.splits.val)}")
     print(f"use it:  --set model.language_model.name={folder}")
     print(f"next: {commands.line(run.next_script(SCRIPT) if 'language-model' in run.scripts else 'main.py')}")

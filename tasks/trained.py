@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from tasks.base import RunSpec, Task
 from tasks.commands import Commands
-from tasks.runs import load_run, parse_run, require_kind
+from tasks.runs import DEFAULT_CONF, load_run, parse_run, read_run, require_kind
 from utils.artefact_utils import replacing
 from utils.cli_utils import (
     ArtefactError,
@@ -23,7 +23,7 @@ from utils.cli_utils import (
     short_repr,
 )
 from utils.cli_utils.repairs import make
-from utils.config_utils import read_settings, set_key, to_mapping, value_at
+from utils.config_utils import read_settings, set_key, settings_between, to_mapping, value_at
 from utils.model_utils import (
     SavedWeights,
     TrialCheckpoint,
@@ -34,7 +34,7 @@ from utils.model_utils import (
     weights_of,
 )
 from utils.model_utils.trials import PARAMS_FILE
-from utils.tune_utils import describe_unfinished, read_revisions
+from utils.tune_utils import describe_unfinished, read_experiment_run, read_revisions
 
 # The keys that stage 3 may change: where the raw data and the features are; the rest is the trial's.
 _MOVABLE = ("data.root", "data.features")
@@ -192,7 +192,7 @@ def find_trained_run(conf: RunSpec, choice: CheckpointChoice, kind: type[R]) -> 
     commands = Commands(tuple(choice.conf), conf.script_of)
     trial = find_trial(choice.experiment or conf.folder, choice.trial, choice.checkpoint)
     if (line := describe_unfinished(trial.folder.parent, choice.trial)) is not None:
-        again = f"; go on: {commands.make('training', ['--resume'])}" if choice.experiment is None else ""
+        again = f"; go on: {_resuming(commands, trial.folder.parent)}" if choice.experiment is None else ""
         print(f"{line}; {trial.label}, the best so far, is used{again}")
     run = run_of_trial(trial.folder, conf, choice.changed, kind)
     split = split_name(run, choice.split)
@@ -201,6 +201,15 @@ def find_trained_run(conf: RunSpec, choice: CheckpointChoice, kind: type[R]) -> 
     folder = trial.checkpoint.folder
     weights = weights_of(read_checkpoint(folder), folder)
     return TrainedRun(trial, run, split, weights, choice.arguments(), commands)
+
+
+def _resuming(commands: Commands, experiment: Path) -> str:
+    """The command that goes on with an experiment: with its own settings, which need not be those of stage 3."""
+    file = commands.conf[1] if commands.conf[:1] == ("--conf",) else str(DEFAULT_CONF)
+    named = to_mapping(read_run(Path(file), []))
+    changed = settings_between(named, read_experiment_run(experiment))
+    conf = () if file == str(DEFAULT_CONF) else ("--conf", file)
+    return Commands((*conf, *changed), commands.script_of).make("training", ["--resume"])
 
 
 def run_of_trial(trial: Path, conf: RunSpec, changed: Sequence[str], kind: type[R]) -> R:

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import itertools
 import json
 import re
 import shlex
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from tasks import parse_run
+from tasks.runs import read_run
 from tests import tiny
 from utils.config_utils import read_settings
 
@@ -77,6 +79,18 @@ def test_own_data_of_the_readme(raw, monkeypatch):
     tables = [Path(f"data/features/mine/{split}_text.csv").read_text().count("\n") - 1 for split in tiny.SPLITS]
     assert sum(tables) == 16  # 8 clips of 2 captions
     assert all(tables)
+
+
+def test_the_runs_that_the_demos_name_next_are_runs():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    variables = dict(re.findall(r"^(\w+) := (.*)$", makefile, flags=re.M))
+    lines = re.findall(r'@echo ".*\$\(PY\) (main\.py .*)"$', makefile, flags=re.M)
+    assert lines
+    for line in lines:
+        words = shlex.split(re.sub(r"\$\((\w+)\)", lambda match: variables[match[1]], line))
+        conf = words[words.index("--conf") + 1] if "--conf" in words else "conf.yaml"
+        settings = [value for option, value in itertools.pairwise(words) if option == "--set"]
+        assert read_run(ROOT / conf, settings).experiment
 
 
 def test_conf_yaml_is_a_run():

@@ -62,7 +62,7 @@ def find_model(model: str, key: str) -> Path | str:
             f"{key}: {model}: is a file, expected a folder or a name that a hub knows; name the folder that holds it "
             f"with its config.json{panns}"
         )
-    if folder.is_absolute() or model.startswith((".", "~")):
+    if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:  # a hub's names have one at most
         raise UserError(f"{key}: {model}: no such folder; correct {key}")
     return model
 

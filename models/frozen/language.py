@@ -38,6 +38,7 @@ class FrozenLanguageModel:
         hidden_size: H of its input embeddings.
         context: how many tokens it takes, those that it writes included.
         end: the token that ends a caption.
+        unknown: the token of words that it does not know; None: its tokenizer spells every word.
         ends: the tokens that end what the model writes: `end`, and those that the model's own settings name.
 
     Args:
@@ -62,6 +63,8 @@ class FrozenLanguageModel:
                 f"{key}: {name}: its tokenizer has no eos_token, so that no caption would end; name another"
             )
         self.end = int(tokenizer.eos_token_id)
+        spells = tokenizer.unk_token_id in (None, self.end)  # some chat models name one token for both
+        self.unknown = None if spells else int(tokenizer.unk_token_id)
         named: Any = getattr(network.generation_config, "eos_token_id", None)
         others = named if isinstance(named, list) else [] if named is None else [named]
         self.ends = list(dict.fromkeys([self.end, *map(int, others)]))

@@ -15,7 +15,8 @@ from models.frozen.changes import refuse_stale
 from models.generation import GenerationSpec
 from models.lora import LoraSpec
 from tasks.base import CaptionRun, ImageRun, RunSpec, SplitData
-from utils.cli_utils.repairs import Product
+from utils.cli_utils import ConfigError
+from utils.cli_utils.repairs import Product, make
 from utils.config_utils import Spec, keys_of_chosen
 from utils.data_utils import CaptionDataSpec, ImageDataSpec, SamplingSpec, describe_tables
 from utils.data_utils.spec import AudioEmbeddingsSpec
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # Metrics of the sample of validation clips that are captioned.
 _OF_SAMPLE = ("CIDEr-D", "use_of_input")
+_UNKNOWN_WORTH_SAYING = 0.02  # share of words: rare ones are left out of a small vocabulary on purpose
 # The scripts of stage 1 by their place in it: raw data, tables, frames, a language model of the run's own captions.
 _STAGE_1 = {
     "preprocessing.synthetic_corpus": 0,
@@ -110,17 +112,12 @@ class CaptioningRunBase(RunSpec):
     @model_validator(mode="after")
     def _sampled_metrics_are_measured_every_epoch(self) -> Self:
         training = self.training
-        watched = {"training.select_on": training.select_on, "training.early_stop_watch": training.early_stop_watch}
-        watched["lr_scheduler.watch"] = self.lr_scheduler.watch
-        if self.ray.stopper is not None:
-            watched["ray.stopper.watch"] = self.ray.stopper.watch
-        for key, metric in watched.items():
-            if metric in _OF_SAMPLE and (training.sample_clips < 2 or training.sample_every > 1):
-                raise ValueError(
-                    f"{key}: {metric} is measured on a sample of validation clips; found training.sample_clips: "
-                    f"{training.sample_clips} and sample_every: {training.sample_every}, expected at least 2 clips and "
-                    "every epoch"
-                )
+        if (training.sample_clips < 2 or training.sample_every > 1) and (watched := self._watched_of_sample()):
+            raise ValueError(
+                f"{watched[0]}: {watched[1]} is measured on a sample of validation clips; found training.sample_clips: "
+                f"{training.sample_clips} and sample_every: {training.sample_every}, expected at least 2 clips and "
+                "every epoch"
+            )
         return self
 
     def build(self, split: str = "train") -> CaptioningTask:
@@ -131,17 +128,45 @@ class CaptioningRunBase(RunSpec):
         return CaptioningTask(self, split)
 
     def check_splits(self, splits: Sequence[SplitData], *, thorough: bool) -> list[str]:
-        """Compare the frames with the encoder that `data:` names.
+        """Compare the frames with the encoder that `data:` names, and the captions with the language model.
 
         Raises:
             ArtefactError: the encoder on this machine has changed since it made them.
+            ConfigError: a metric of a sample of validation clips is watched, and there is one clip.
         """
         source = self.data.frames_source(splits[0].name)
         revision_of = model_revision if isinstance(self.data, ImageDataSpec) else audio_revision
         refuse_stale(
             str(source.model), [split.revisions["frames"] for split in splits], revision_of, "frames", source.repair
         )
-        return []
+        validation: Any = next((split for split in splits if split.name == self.data.splits.val), None)
+        if validation is not None and len(validation.clips) < 2 and (watched := self._watched_of_sample()):
+            raise ConfigError(
+                f"{watched[0]}: {watched[1]} needs at least 2 clips, and '{validation.name}' has 1; watch val_loss, or "
+                "add clips"
+            )
+        return [line for split in splits if (line := self._describe_unknown(split)) is not None]
+
+    def _watched_of_sample(self) -> tuple[str, str] | None:
+        """The first key that watches a metric of the sample, and the metric."""
+        training, stopper = self.training, self.ray.stopper
+        watched = {
+            "training.select_on": training.select_on,
+            "training.early_stop_watch": training.early_stop_watch,
+            "lr_scheduler.watch": self.lr_scheduler.watch,
+            "ray.stopper.watch": None if stopper is None else stopper.watch,
+        }
+        return next(((key, metric) for key, metric in watched.items() if metric in _OF_SAMPLE), None)
+
+    def _describe_unknown(self, split: Any) -> str | None:
+        """Say it where the language model does not know the words of the captions."""
+        if split.unknown_share < _UNKNOWN_WORTH_SAYING:
+            return None
+        own = f"; make one of these captions: {make('language-model')}" if self.makes_language_model else ""
+        return (
+            f"{split.name}: {self.model.language_model.name} does not know {100 * split.unknown_share:.0f} % of the "
+            f"words of the captions, and cannot write them{own}"
+        )
 
     def next_script(self, after: str) -> str:
         """The script that a user of these settings runs after one of stage 1 or after `main.py`."""

@@ -75,7 +75,7 @@ class CaptioningTask:
 
     def _open(self, role: str) -> CaptionedFrames:
         name = dict(self._run.data.splits).get(role, role)
-        opened = CaptionedFrames(self._run.data, name, self.language.caption_ids)
+        opened = CaptionedFrames(self._run.data, name, self.language.caption_ids, self.language.unknown)
         for other in self._splits.values():
             check_alike(other, opened)
         self._splits[name] = opened

@@ -55,7 +55,10 @@ def test_all_scripts_say_it_once(unfinished, capsys):
         assert result.out.count(LINE) == 1, module.__name__
         assert "learning_curves.png" not in result.out  # these rows hold no number that could be drawn
         if module not in (compare, ensemble):
-            assert f"is used; go on: {command_of(unfinished, 'main.py', '--resume')}" in result.out
+            assert (
+                f"is used; go on: {command_of(unfinished, 'main.py', '--set', 'training.epochs=7', '--resume')}"
+                in result.out
+            )
 
 
 def test_a_finished_run_says_nothing(unfinished, capsys):

@@ -99,6 +99,9 @@ def test_it_writes_a_model_that_every_loader_opens(prepared, capsys):
     run(prepared)
     assert f"reused {folder}: " in capsys.readouterr().out
     run(prepared, "--seed", "1")
+    assert f"{folder} is replaced, and runs trained with it refuse the new one; again: " in capsys.readouterr().out
+    made_by = json.loads((folder / "training.json").read_text())["made_by"]
+    assert made_by.endswith("--steps 60 --hidden-size 32 --layers 1 --vocabulary 8192 --seed 1")
     assert (folder / "model.safetensors").read_bytes() != weights
     run(prepared, "--seed", "0")
     assert (folder / "model.safetensors").read_bytes() == weights

@@ -55,7 +55,7 @@ def test_a_part_of_a_model_is_taken_from_the_whole(tmp_path: Path):
     )
 
 
-@pytest.mark.parametrize("model", ["/absent/model", "./absent", "~/absent-model"])
+@pytest.mark.parametrize("model", ["/absent/model", "./absent", "~/absent-model", "data/features/absent"])
 def test_a_missing_folder_is_refused(model: str):
     with pytest.raises(UserError, match=rf"^{KEY}: {model}: no such folder; correct {KEY}$"):
         find_model(model, KEY)

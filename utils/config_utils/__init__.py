@@ -2,7 +2,7 @@
 
 from utils.config_utils.choices import keys_of_chosen
 from utils.config_utils.json_files import parse_json, read_json
-from utils.config_utils.keys import override, read_settings, set_key, value_at
+from utils.config_utils.keys import override, read_settings, set_key, settings_between, value_at
 from utils.config_utils.specs import Spec, UserPath, parse, to_mapping
 from utils.config_utils.yaml_edits import with_values, without_outer_comments
 from utils.config_utils.yaml_files import parse_yaml
@@ -18,6 +18,7 @@ __all__ = [
     "read_json",
     "read_settings",
     "set_key",
+    "settings_between",
     "to_mapping",
     "value_at",
     "with_values",

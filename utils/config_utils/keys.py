@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,9 +49,22 @@ def override(mapping: Mapping[str, Any], settings: Sequence[str]) -> dict[str, A
             value = parse_yaml(text)
         except ValueError as error:
             reason = shortened(str(error), 400)
-            raise ConfigError(f"--set {shortened(setting)}: the value is not YAML: {reason}") from error
+            quoted = f"; a text needs quotes of its own: {shlex.quote(f'{key}={json.dumps(text, ensure_ascii=False)}')}"
+            raise ConfigError(f"--set {shortened(setting)}: the value is not YAML: {reason}{quoted}") from error
         set_key(result, key, value)
     return result
+
+
+def settings_between(given: Mapping[str, Any], wanted: Mapping[str, Any], section: str = "") -> list[str]:
+    """Return the arguments `--set key=value` that turn one mapping into another; sections with other keys are whole."""
+    arguments: list[str] = []
+    for key, value in wanted.items():
+        old, path = given.get(key), f"{section}{key}"
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and old.keys() == value.keys():
+            arguments += settings_between(old, value, f"{path}.")
+        elif old != value:
+            arguments += ["--set", f"{path}={json.dumps(value, ensure_ascii=False)}"]
+    return arguments
 
 
 def set_key(mapping: dict[str, Any], key: str, value: Any) -> None:

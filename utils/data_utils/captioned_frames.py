@@ -75,13 +75,16 @@ class CaptionedFrames(Dataset[Batch]):
         repair: what makes the frames again, for messages.
     """
 
-    def __init__(self, data: FramesData, split: str, caption_ids: Callable[[str], list[int]]) -> None:
+    def __init__(
+        self, data: FramesData, split: str, caption_ids: Callable[[str], list[int]], unknown: int | None = None
+    ) -> None:
         """Open the files of a split, and cut its captions into tokens.
 
         Args:
             data: the `data:` block.
             split: its name.
             caption_ids: text -> the tokens that a language model has to predict, end of sequence included.
+            unknown: the token of words that the language model does not know; None: it can write every word.
         Raises:
             ArtefactError: a file is missing, broken or made with other settings, ids do not match, or nothing is left.
         """
@@ -106,6 +109,7 @@ class CaptionedFrames(Dataset[Batch]):
         self.clip_of_caption: Ints = (np.cumsum(captioned) - 1)[rows[used]]
         views = read_frames(source, [clip.fid for clip in self.clips]) if len(self.clips) < len(clips) else table
         self.frames = FrameFeatures(views, self.clips, math.inf)
+        self._unknown = unknown
         self._tokens = _Tokens([caption_ids(one_line(caption)) for caption in self.captions])
 
     def _say_what_is_left_out(self, held: Bools, alone: Bools, worded: Bools, captioned: Bools) -> None:
@@ -152,6 +156,12 @@ class CaptionedFrames(Dataset[Batch]):
     def tokens(self) -> int:
         """Tokens of all captions."""
         return int(self._tokens.lengths.sum())
+
+    @property
+    def unknown_share(self) -> float:
+        """The share of tokens that stand for words which the language model does not know; ends do not count."""
+        unknown = 0 if self._unknown is None else int((self._tokens.flat == self._unknown).sum())
+        return unknown / max(1, self.tokens - len(self))
 
     def tokens_of_clips(self) -> tuple[Tensor, Tensor]:
         """The clip (K,) int64 and the id (K,) int64 of every token of all captions, without ends of sequences."""

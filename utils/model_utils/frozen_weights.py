@@ -84,7 +84,7 @@ def without_frozen(saved: SavedWeights, own: Mapping[str, FrozenNetwork], checkp
             for name, network in own.items()
             if (inside := _inside(saved.weights, name))
         }
-    for name in own.keys() & then.keys():
+    for name in sorted(own.keys() & then.keys()):
         if own[name].digest != then[name].digest:
             now = own[name].source
             raise ArtefactError(

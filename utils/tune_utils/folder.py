@@ -147,6 +147,11 @@ def read_revisions(folder: Path) -> dict[str, str]:
     return _read_record(record)["revisions"] if record.is_file() else {}
 
 
+def read_experiment_run(folder: Path) -> dict[str, Any]:
+    """The settings that an experiment was started with, of which its trials have drawn."""
+    return dict(_read_record(folder / EXPERIMENT_FILE)["run"])
+
+
 def is_finished(folder: Path) -> bool:
     """Whether every trial of an experiment had ended when it was last trained."""
     return bool(_read_record(folder / EXPERIMENT_FILE)["finished"])

@@ -56,6 +56,27 @@ def steps(run, first):
     return [script.removeprefix("preprocessing.") for script in found]
 
 
+def test_a_metric_of_the_sample_is_refused_before_training_where_nothing_can_be_shuffled(made):
+    run = made.run("training.select_on=CIDEr-D")
+    task = run.build()
+    splits = [task.data("train"), task.data("val")]
+    assert run.check_splits(splits, thorough=False) == []
+    splits[1].clips = splits[1].clips[:1]
+    with pytest.raises(
+        ConfigError, match=r"training\.select_on: CIDEr-D needs at least 2 clips, and '.*' has 1; watch"
+    ):
+        run.check_splits(splits, thorough=False)
+
+
+def test_words_that_the_language_model_does_not_know_are_said(made):
+    run = made.run()
+    train = run.build().data("train")
+    assert train.unknown_share == 0
+    train._unknown = int(train._tokens.flat[0])
+    [line] = run.check_splits([train], thorough=False)
+    assert line.startswith(f"{train.name}: {run.model.language_model.name} does not know ")
+
+
 def test_the_scripts_in_their_order(made):
     run, own = made.run(), made.run(f"model.language_model.name={made.folder}/features/language_model")
     sounds = ["synthetic_corpus", "clotho_dataset", "audio_embeddings"]

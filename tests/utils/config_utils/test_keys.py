@@ -5,7 +5,7 @@ import os
 import pytest
 
 from utils.cli_utils import ConfigError
-from utils.config_utils import override, read_settings, value_at
+from utils.config_utils import override, read_settings, settings_between, value_at
 
 
 def house(**changes):
@@ -26,11 +26,22 @@ def test_override_sets_dotted_keys_and_leaves_the_original_alone():
         ("=3", "expected key=value"),
         ("rooms.kitchen=1", "'rooms' holds the value 3, not a section"),
         ("rooms=[1", "the value is not YAML"),
+        ("pet.name={cat} says 'hi'", r"""a text needs quotes of its own: 'pet\.name="\{cat\} says '"'"'hi'"'"'"'"""),
     ],
 )
 def test_bad_overrides(setting, message):
     with pytest.raises(ConfigError, match=message):
         override(house(), [setting])
+
+
+def test_the_settings_that_turn_one_mapping_into_another():
+    given = {"a": 1, "b": {"c": 2, "d": None}, "e": {"name": "x", "k": 1}, "f": 0.5}
+    wanted = {"a": 1, "b": {"c": 3, "d": None}, "e": {"name": "y {input}", "m": 1e-05}, "f": 0.25}
+    words = settings_between(given, wanted)
+    assert words[0::2] == ["--set"] * 3
+    assert words[1::2] == ["b.c=3", 'e={"name": "y {input}", "m": 1e-05}', "f=0.25"]
+    assert override(given, words[1::2]) == wanted
+    assert settings_between(wanted, wanted) == []
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,13 @@ def text_in(batch, row):
     return "".join(map(chr, ids))
 
 
+def test_the_share_of_unknown_tokens_by_hand(corpus):
+    assert opened(corpus).unknown_share == 0
+    text = "".join(TEXTS[:-1])  # without the caption of the refused clip
+    split = CaptionedFrames(corpus.data, corpus.split, letters, unknown=ord("a"))
+    assert split.unknown_share == pytest.approx(text.count("a") / len(text)) if len(TEXTS) > 5 else True
+
+
 def test_empty_captions_and_refused_clips_are_left_out_and_counted(corpus, capsys):
     split = opened(corpus)
     printed = capsys.readouterr().out
