@@ -27,8 +27,8 @@ from utils.data_utils.clip_writing import ClipArrays, Failure, refuse_failures, 
 from utils.process_utils import all_cores
 
 SCRIPT = "preprocessing.audio_features"
-# Seconds of sound per temporary file: about a quarter of a minute of work.
-_PART_S = 600.0
+# Seconds of sound per temporary file, some seconds of work: a killed run loses at most this much per process.
+_PART_S = 120.0
 
 
 @command

@@ -16,6 +16,7 @@ from tests.preprocessing.logmel_corpus import SPLITS, last_line
 from utils.artefact_utils import read_track_features
 from utils.audio_utils import read_wave
 from utils.audio_utils.track_features import COLUMNS, rate_of, track_features
+from utils.data_utils import clip_track_features
 
 
 class Corpus(logmel_corpus.Corpus):
@@ -42,13 +43,13 @@ def corpus(tmp_path, monkeypatch):
 def computed(monkeypatch):
     """The names of the clips whose features are computed."""
     names = []
-    wave_blocks = audio_features.wave_blocks
+    wave_blocks = clip_track_features.wave_blocks
 
     def counting(path, *arguments):
         names.append(path.name)
         return wave_blocks(path, *arguments)
 
-    monkeypatch.setattr(audio_features, "wave_blocks", counting)
+    monkeypatch.setattr(clip_track_features, "wave_blocks", counting)
     return names
 
 
@@ -100,7 +101,7 @@ def test_killed_while_workers_compute_it_ends_with_the_same_bytes(corpus, monkey
     wanted = corpus.bytes()
     context = multiprocessing.get_context("fork")
     begun, command, limit = context.Value("i", 0), 0, 0
-    wave_blocks = audio_features.wave_blocks
+    wave_blocks = clip_track_features.wave_blocks
 
     def killing(*arguments):
         with begun.get_lock():
@@ -115,7 +116,7 @@ def test_killed_while_workers_compute_it_ends_with_the_same_bytes(corpus, monkey
         command = os.getpid()
         corpus.run("--workers", "2")
 
-    monkeypatch.setattr(audio_features, "wave_blocks", killing)
+    monkeypatch.setattr(clip_track_features, "wave_blocks", killing)
     for split in SPLITS:
         corpus.path(split).unlink()
     for limit in (3, 2):  # noqa: B007 - read by the worker
@@ -132,9 +133,10 @@ def test_killed_while_workers_compute_it_ends_with_the_same_bytes(corpus, monkey
 def test_a_long_clip_is_computed_in_windows_up_to_a_limit(corpus, monkeypatch, capsys):
     corpus.write("evaluation", "e.wav", 3.3, 22_050, 1)
     corpus.tables()
-    monkeypatch.setattr(audio_features, "WINDOW_SAMPLES", 22_050)
+    monkeypatch.setattr(clip_track_features, "WINDOW_SAMPLES", 22_050)
     monkeypatch.setattr(audio_features, "LONGEST_S", 2)
-    monkeypatch.setattr(audio_features, "_BLOCK_S", 0.4)
+    monkeypatch.setattr(clip_track_features, "LONGEST_S", 2)
+    monkeypatch.setattr(clip_track_features, "_BLOCK_S", 0.4)
     assert corpus.run() == 0
     assert "of 1 clips the first 0 minutes count, such as of e.wav" in capsys.readouterr().out
     clips = corpus.clips("evaluation")
