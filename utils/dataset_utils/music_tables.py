@@ -16,6 +16,7 @@ from utils.dataset_utils.checksums import CHECKSUMS, damaged_files, read_checksu
 from utils.dataset_utils.clips import Rejected, probe_clips
 from utils.dataset_utils.music import Genre, RawTrack
 from utils.dataset_utils.music_splits import MusicSplit
+from utils.dataset_utils.similar_music import write_similar_tracks
 from utils.dataset_utils.tables import known_clips, write_duplicates, write_rejected
 from utils.dataset_utils.unchanged import notes_of
 from utils.report_utils import print_table
@@ -45,6 +46,7 @@ def write_music_tables(
         UserError: a split has no track that can be used.
     """
     sums = _checksums(data.root)
+    known = {clip.fid for split in raw for clip in known_clips(data, split).values()}
     clips: dict[str, list[Clip]] = {}
     tracks: dict[str, list[Track]] = {}
     rejected: dict[str, list[Rejected]] = {}
@@ -59,6 +61,9 @@ def write_music_tables(
                 f"split '{split}' of {data.root} is empty: none of its {len(found.tracks)} tracks can be used; reasons "
                 f"are in {data.rejected(split)}{first}; repair the files, or correct data.splits"
             )
+    # before the clips are written: a run that is stopped here compares them again
+    if {clip.fid for clip in chain.from_iterable(clips.values())} != known:
+        write_similar_tracks(data, clips, workers)
     of_all = list(chain.from_iterable(tracks.values()))
     write_catalogue(data.catalogue, of_all)
     _write_tree(data.genre_tree, tree, of_all)
