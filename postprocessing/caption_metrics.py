@@ -62,13 +62,13 @@ class Networks(NamedTuple):
         """Whether the command line names one."""
         return self.bert_model is not None or self.sentence_model is not None
 
-    def load(self, conf: RunSpec, references: Sequence[Sequence[str]]) -> CaptionMeasure:
-        """What computes all metrics of captions with these references."""
+    def load(self, conf: RunSpec, corpus: Sequence[Sequence[str]]) -> CaptionMeasure:
+        """What computes all metrics of captions of a split whose clips have these references."""
         from tasks.captioning.measures import load_measure  # it loads scipy and the packages of metrics
 
         device = choose_device(conf.training.device, "fp32")
         bert, sentences = self.bert_model or SENTENCE_MODEL, self.sentence_model or SENTENCE_MODEL
-        return load_measure(bert, self.bert_layers, sentences, device, references)
+        return load_measure(bert, self.bert_layers, sentences, device, corpus)
 
 
 @command
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = captions.matched.rows
     most_frequent = most_frequent_of_training(captions.run)
     references = [row.references for row in rows]
-    measure = networks.load(conf, references)
+    measure = networks.load(conf, captions.matched.corpus)
     results = measure_captions([row.hypothesis for row in rows], references, most_frequent, measure)
     print_results(captions, results, most_frequent)
     made_from = {
@@ -111,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         **captions.made_from,
         "captions": str(captions.path),
         "clips_without_row": len(captions.matched.missing),
+        "ids_of_no_clip": len(rows) - len(captions.matched.clips),
         "most_frequent_caption": most_frequent,
         **measure.facts(),
     }
@@ -162,15 +163,15 @@ def _rank(conf: CaptioningRunBase, choice: CheckpointChoice, clips: int) -> None
 
 def _compare(conf: CaptioningRunBase, choice: CheckpointChoice, networks: Networks) -> None:
     """Compare the trials of a run; write <split>_caption_trials.md, .csv and .json."""
-    from tasks.captioning.measures import word_metrics  # these load scipy and the packages of metrics
+    from tasks.captioning.measures import WordMeasure  # these load scipy and the packages of metrics
     from tasks.captioning.trial_tables import print_comparison, write_comparison
 
     facts: dict[str, Any] = {}
 
-    def load_measure(references: Sequence[Sequence[str]]) -> Measure:
+    def load_measure(corpus: Sequence[Sequence[str]]) -> Measure:
         if not networks.are_named:
-            return word_metrics
-        measure = networks.load(conf, references)
+            return WordMeasure(corpus)
+        measure = networks.load(conf, corpus)
         facts.update(measure.facts())
         return measure
 

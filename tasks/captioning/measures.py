@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -13,6 +13,8 @@ from models.frozen.text_loading import load_frozen_text
 from utils.metric_utils.captions.bleu import bleu
 from utils.metric_utils.captions.cider import CIDER_D, cider_d
 from utils.metric_utils.captions.embeddings import (
+    MAX_FLOOR,
+    RESCALED,
     SIMILARITY,
     EmbedOnce,
     EmbedTexts,
@@ -25,40 +27,64 @@ from utils.metric_utils.captions.statistics import Statistics
 from utils.pretrained_utils import model_revision
 
 
-def word_metrics(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Mapping[str, Statistics]:
-    """CIDEr-D, BLEU-1 to BLEU-4 and ROUGE-L: metrics of the words alone, without a network."""
-    return {
-        CIDER_D: cider_d(hypotheses, references),
-        **bleu(hypotheses, references),
-        "ROUGE-L": rouge_l(hypotheses, references),
-    }
+@dataclass(frozen=True)
+class WordMeasure:
+    """Computes CIDEr-D, BLEU-1 to BLEU-4 and ROUGE-L: metrics of the words alone, without a network.
+
+    Attributes:
+        corpus: the references of each clip of the split, also of those that are not measured: what document
+            frequencies are counted in.
+        absent: metrics that cannot be computed; none.
+    """
+
+    corpus: Sequence[Sequence[str]]
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Mapping[str, Statistics]:
+        """CIDEr-D, BLEU-1 to BLEU-4 and ROUGE-L."""
+        return {
+            CIDER_D: cider_d(hypotheses, references, self.corpus),
+            **bleu(hypotheses, references),
+            "ROUGE-L": rouge_l(hypotheses, references),
+        }
 
 
 @dataclass(frozen=True)
 class CaptionMeasure:
-    """Computes all metrics of hypotheses for the clips that it was made for.
+    """Computes all metrics of hypotheses for clips of the split that it was made for.
 
     Attributes:
+        words: the metrics of words.
         scorer: of BERTScore.
         encoder: of sentences.
         embed: the same, which embeds a text once: of the model and both baselines, the references are the same.
         floor: BERTScore of people's captions of other clips, by which it is rescaled.
     """
 
+    words: WordMeasure
     scorer: BertScorer
     encoder: FrozenTextEncoder
     embed: EmbedTexts
     floor: float
 
     @classmethod
-    def of(cls, scorer: BertScorer, encoder: FrozenTextEncoder, references: Sequence[Sequence[str]]) -> CaptionMeasure:
-        """Measure the floor of a split's references once."""
-        return cls(scorer, encoder, EmbedOnce(encoder.vectors), shuffled_references(references, scorer.f1))
+    def of(cls, scorer: BertScorer, encoder: FrozenTextEncoder, corpus: Sequence[Sequence[str]]) -> CaptionMeasure:
+        """Measure the floor of the references of all clips of a split once."""
+        floor = shuffled_references(corpus, scorer.f1)
+        return cls(WordMeasure(corpus), scorer, encoder, EmbedOnce(encoder.vectors), floor)
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """Metric -> why it cannot be computed."""
+        if self.floor <= MAX_FLOOR:
+            return {}
+        why = f"people's captions of other clips have a BERTScore of {self.floor:.4f}: there is nothing to rescale by"
+        return {RESCALED: why}
 
     def __call__(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Mapping[str, Statistics]:
         """CIDEr-D, BLEU-1 to BLEU-4, ROUGE-L, BERTScore raw and rescaled, and sentence similarity."""
         return {
-            **word_metrics(hypotheses, references),
+            **self.words(hypotheses, references),
             **bert_score(hypotheses, references, self.scorer.f1, self.floor),
             SIMILARITY: sentence_similarity(hypotheses, references, self.embed),
         }
@@ -76,13 +102,13 @@ class CaptionMeasure:
 
 
 def load_measure(
-    bert_model: str, bert_layers: int, sentence_model: str, device: torch.device, references: Sequence[Sequence[str]]
+    bert_model: str, bert_layers: int, sentence_model: str, device: torch.device, corpus: Sequence[Sequence[str]]
 ) -> CaptionMeasure:
-    """Load both networks, and measure the floor of a split's references.
+    """Load both networks, and measure the floor of the references of all clips of a split.
 
     Raises:
         UserError: a model cannot be loaded, takes no text, or has fewer layers.
     """
     scorer = load_bert_scorer(bert_model, bert_layers, "--bert-model", device)
     encoder = load_frozen_text(sentence_model, "--sentence-model", device)
-    return CaptionMeasure.of(scorer, encoder, references)
+    return CaptionMeasure.of(scorer, encoder, corpus)

@@ -14,6 +14,7 @@ from utils.metric_utils.intervals import Interval
 from utils.report_utils import CaptionedClip, Content, Note, Table, caption_page, print_table
 
 _COLUMNS = ["", "model", "95 %", "most frequent", "shuffled", "use of the input", "over most frequent"]
+_OF_ONE_CLIP = ("", "model", "most frequent")
 _NOTE = (
     "Higher is better. Intervals are of 95 %, clips drawn (bootstrap). 'most frequent' says the most frequent training "
     "caption of every clip, 'shuffled' the system's caption of another clip; use of the input is the model less "
@@ -24,39 +25,64 @@ _NOTE = (
 def print_results(captions: Captions, results: CaptionResults, most_frequent: str) -> None:
     """Print the table, and what it was measured on."""
     count, rows = len(results.hypotheses), _rows(results)
-    print_table(
-        f"Captions of '{captions.split}', {captions.label}, {count} clips", _COLUMNS[:5], [row[:5] for row in rows]
-    )
-    differences = [[row[0], *row[5:]] for row in rows if row[5]]
-    print_table("What the model has more, 95 %, paired by clip", ["", *_COLUMNS[5:]], differences)
+    title = f"Captions of '{captions.split}', {captions.label}, {_measured(captions)}"
+    shown = [number for number in _columns_of(results) if number < 5]
+    print_table(title, [_COLUMNS[n] for n in shown], [[row[n] for n in shown] for row in rows])
+    if differences := [[row[0], *row[5:]] for row in rows if row[5]]:
+        print_table("What the model has more, 95 %, paired by clip", ["", *_COLUMNS[5:]], differences)
+    for key, why in results.absent.items():
+        print(f"{key} is left out: {why}")
     print(f"most frequent: '{printable(most_frequent)}'")
     if results.empty:
         print(f"{results.empty} of {count} hypotheses are empty")
     if missing := captions.matched.missing:
+        first, of_split = printable(missing[0].fname), f"of '{captions.split}'"
+        if len(missing) == 1:
+            print(f"1 clip {of_split} has no row in {captions.path}, '{first}'; it is not measured")
+        else:
+            print(
+                f"{len(missing)} clips {of_split} have no row in {captions.path}, such as '{first}'; they are not "
+                "measured"
+            )
+    if unknown := [row.id for row in captions.matched.rows if row.id not in captions.matched.clips]:
         print(
-            f"{len(missing)} clips of '{captions.split}' have no row in {captions.path}, such as "
-            f"'{printable(missing[0].fname)}'; they are not measured"
+            f"{len(unknown)} of {count} ids are no clip of '{captions.split}', such as '{printable(unknown[0])}'; "
+            "measured by the references in the file"
         )
     for line in (captions.remark, results.collapse):
         if line is not None:
             print(printable(line))
 
 
+def _measured(captions: Captions) -> str:
+    """How many clips are measured, such as '6 of 8 clips'."""
+    count, missing = len(captions.matched.rows), len(captions.matched.missing)
+    if missing and captions.matched.clips:
+        return f"{count} of {count + missing} clips"
+    return "1 clip" if count == 1 else f"{count} clips"
+
+
 def _rows(results: CaptionResults) -> list[list[str]]:
-    """A row a metric: the model with its interval, both baselines, and the differences."""
-    found = {system: results.metrics(system) for system in (MODEL, MOST_FREQUENT, SHUFFLED)}
-    return [
+    """A row a metric: the model with its interval, both baselines, and the differences; empty where there is none."""
+    found = {system: results.metrics(system) for system in results.statistics}
+    rows = [
         [
             key,
             _number(value),
             _between(results.intervals[MODEL].get(key)),
             _number(found[MOST_FREQUENT][key]),
-            _number(found[SHUFFLED][key]),
+            _number(found[SHUFFLED][key]) if SHUFFLED in found else "",
             _difference(results.use_of_input.get(key)),
             _difference(results.over_most_frequent.get(key)),
         ]
         for key, value in found[MODEL].items()
     ]
+    return [*rows, *([key, *[""] * (len(_COLUMNS) - 1)] for key in results.absent)]
+
+
+def _columns_of(results: CaptionResults) -> list[int]:
+    """Which columns have values: of a single clip there is neither a shuffled input nor an interval."""
+    return [n for n, name in enumerate(_COLUMNS) if SHUFFLED in results.statistics or name in _OF_ONE_CLIP]
 
 
 def _number(value: float) -> str:
@@ -87,10 +113,13 @@ def write_page(captions: Captions, results: CaptionResults, shown: int) -> Path:
         )
         for number, row in enumerate(captions.matched.rows)
     ]
-    lines = [Note(line) for line in (_NOTE, captions.remark, results.collapse) if line is not None]
-    metrics: list[Content] = [Table(_COLUMNS, _rows(results), texts=len(_COLUMNS)), *lines]
+    absent = [f"{key} is left out: {why}" for key, why in results.absent.items()]
+    lines = [Note(line) for line in (_NOTE, *absent, captions.remark, results.collapse) if line is not None]
+    columns = _columns_of(results)
+    rows = [[row[number] for number in columns] for row in _rows(results)]
+    metrics: list[Content] = [Table([_COLUMNS[number] for number in columns], rows, texts=len(columns)), *lines]
     title, pictures = f"Captions of '{captions.split}'", isinstance(data, ImageDataSpec)
-    page = caption_page(title, captions.label, metrics, examples, shown, pictures=pictures)
+    page = caption_page(title, f"{captions.label}, {_measured(captions)}", metrics, examples, shown, pictures=pictures)
     path = captions.folder / f"{captions.split}_captions.html"
     page.write(path)
     public = captions.publish(path)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from utils.metric_utils.captions.baselines import collapse_of, distinct_share, shuffled_inputs, vocabulary_size
 from utils.metric_utils.captions.statistics import (
@@ -17,8 +17,17 @@ from utils.metric_utils.captions.statistics import (
 from utils.metric_utils.intervals import Interval
 
 MODEL, MOST_FREQUENT, SHUFFLED = "model", "most_frequent_caption", "shuffled_inputs"
-# hypotheses, references of each clip -> metrics, sums over clips
-Measure = Callable[[Sequence[str], Sequence[Sequence[str]]], Mapping[str, Statistics]]
+
+
+class Measure(Protocol):
+    """Computes all metrics of hypotheses."""
+
+    @property
+    def absent(self) -> Mapping[str, str]:
+        """Metric -> why it cannot be computed of these clips."""
+
+    def __call__(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Mapping[str, Statistics]:
+        """Metric -> sums over clips."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +35,15 @@ class CaptionResults:
     """Everything that was measured of N clips.
 
     Attributes:
-        statistics: `model`, `most_frequent_caption`, `shuffled_inputs` -> metric -> sums over clips.
+        statistics: `model`, `most_frequent_caption`, `shuffled_inputs` -> metric -> sums over clips; of a single clip
+            without the last, where there is no other input.
         counts: the same -> numbers without an interval: words of the vocabulary, share of distinct captions.
         intervals: the same -> metric -> its 95 % interval by bootstrap of the clips; empty of a single clip.
         use_of_input: metric -> metric of the model less that of shuffled inputs; empty of a single clip.
         over_most_frequent: metric -> the same against the most frequent training caption.
         hypotheses: (N,) of the model.
         empty: how many of them are empty.
+        absent: metric -> why it cannot be computed.
     """
 
     statistics: dict[str, Mapping[str, Statistics]]
@@ -42,6 +53,7 @@ class CaptionResults:
     over_most_frequent: dict[str, Difference]
     hypotheses: Sequence[str]
     empty: int
+    absent: Mapping[str, str]
 
     def metrics(self, system: str) -> dict[str, float]:
         """Metric -> value of the model or of a baseline."""
@@ -63,12 +75,14 @@ class CaptionResults:
         Args:
             made_from: checkpoint, models, ...
         """
-        systems = {system: self.metrics(system) for system in self.statistics}
+        nothing = dict.fromkeys(self.absent)
+        systems = {system: {**self.metrics(system), **nothing} for system in self.statistics}
         return {
             **systems,
             "intervals": {"level": 0.95, **self.intervals},
             "use_of_input": {key: found._asdict() for key, found in self.use_of_input.items()},
             "over_most_frequent_caption": {key: found._asdict() for key, found in self.over_most_frequent.items()},
+            "absent": dict(self.absent),
             "collapse": self.collapse,
             "clips": len(self.hypotheses),
             "empty_hypotheses": self.empty,
@@ -87,13 +101,11 @@ def measure_captions(
         most_frequent: the most frequent caption in training, said of every clip.
         measure: computes all metrics of N hypotheses.
     """
-    said = {
-        MODEL: hypotheses,
-        MOST_FREQUENT: [most_frequent] * len(hypotheses),
-        SHUFFLED: shuffled_inputs(hypotheses),
-    }
-    found = {system: measure(captions, references) for system, captions in said.items()}
     several = len(hypotheses) > 1
+    said = {MODEL: hypotheses, MOST_FREQUENT: [most_frequent] * len(hypotheses)}
+    if several:
+        said[SHUFFLED] = shuffled_inputs(hypotheses)
+    found = {system: measure(captions, references) for system, captions in said.items()}
     return CaptionResults(
         found,
         {
@@ -105,4 +117,5 @@ def measure_captions(
         differences(found[MODEL], found[MOST_FREQUENT]) if several else {},
         hypotheses,
         sum(not caption.strip() for caption in hypotheses),
+        measure.absent,
     )

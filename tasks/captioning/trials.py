@@ -74,7 +74,7 @@ def compare_trials(
     Args:
         conf: the run of the YAML.
         choice: experiment and split.
-        load_measure: references of the clips -> what computes the metrics.
+        load_measure: references of all clips of the split -> what computes the metrics.
     Raises:
         UserError: there is no such experiment, or no trial of it can be captioned.
     """
@@ -88,7 +88,7 @@ def compare_trials(
         raise UserError(f"run {best.trial.folder.parent}: no trial can be captioned: {reason}")
     with best.commands.completing():
         most_frequent = most_frequent_of_training(best.run)
-    measure = load_measure([row.references for row in whole[0].matched.rows])
+    measure = load_measure(whole[0].matched.corpus)
     compared = [_compared(line, captioned[line.name], most_frequent, measure) for line in summaries]
     return Comparison(best, compared, most_frequent)
 

@@ -13,12 +13,20 @@ import torch
 from tasks.base import CaptionRun, ImageRun
 from tasks.captioning.run import CaptioningRunBase
 from tasks.trained import TrainedRun
-from utils.artefact_utils import CaptionRow, read_captions, read_clips, read_text_table
+from utils.artefact_utils import CaptionRow, read_clips, read_text_table
 from utils.artefact_utils.caption_parts import CaptionParts, is_made_with
+from utils.artefact_utils.captions import read_caption_file
 from utils.cli_utils.repairs import make
 from utils.config_utils import read_json, to_mapping
 from utils.data_utils import CaptionedFrames
-from utils.data_utils.caption_rows import MatchedCaptions, describe_some, match_captions, one_line
+from utils.data_utils.caption_rows import (
+    MatchedCaptions,
+    describe_some,
+    match_captions,
+    namings_of,
+    one_line,
+    rate_names,
+)
 from utils.data_utils.captioned_frames import FramesBatch
 from utils.metric_utils.captions.baselines import most_frequent_caption
 from utils.model_utils import autocast, choose_device
@@ -117,9 +125,11 @@ def matched_captions(path: Path, repair: str, run: CaptionedRun, split: str, *, 
     Raises:
         ArtefactError: a table is missing or broken, or its clips are not those of the split.
     """
-    rows = read_captions(path, repair)
     clips = read_clips(run.data.clip_info, split, make("tables"))
-    return match_captions(path, rows, clips, read_text_table(run.data.text_table(split), make("tables")), own=own)
+    captions = read_text_table(run.data.text_table(split), make("tables"))
+    namings = namings_of(clips, captions)
+    file = read_caption_file(path, repair, rate_names(namings))
+    return match_captions(path, file, clips, captions, namings, own=own)
 
 
 def most_frequent_of_training(run: CaptionedRun) -> str:

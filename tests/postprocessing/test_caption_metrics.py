@@ -124,9 +124,50 @@ def test_one_caption_of_all_clips_and_missing_clips_are_reported(captioned, caps
         csv.writer(stream).writerows([["fname", "preds"], *([clip.fname, "a dog"] for clip in clips[:-1])])
     printed = measured(captioned, capsys, "other.csv").out
     assert f"collapsed: {len(clips) - 1} of {len(clips) - 1} clips have one and the same caption, 'a dog'" in printed
-    assert "1 clips of 'evaluation' have no row in other.csv" in printed
+    assert f"1 clip of 'evaluation' has no row in other.csv, '{clips[-1].fname}'; it is not measured" in printed
+    assert f"other.csv, {len(clips) - 1} of {len(clips)} clips" in printed
     report = report_of(captioned / "runs" / "foreign" / "other.csv" / "evaluation_caption_metrics.json")
     assert report["use_of_input"]["CIDEr-D"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_document_frequencies_are_those_of_the_split_whatever_part_is_measured(captioned, capsys):
+    clips, references = split_of(captioned)
+    rows = [[clip.fname, references[clip.fid][1]] for clip in clips]
+    with (captioned / "one.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["fname", "preds"], rows[0]])
+    printed = measured(captioned, capsys, "one.csv").out
+    report = report_of(captioned / "runs" / "foreign" / "one.csv" / "evaluation_caption_metrics.json")
+    people = [references[clip.fid] for clip in clips]
+    of_all = cider_d([row[1] for row in rows], people).values[0, 0]
+    assert report["model"]["CIDEr-D"] == pytest.approx(of_all)
+    assert of_all > 0
+    assert f"one.csv, 1 of {len(clips)} clips" in printed
+    assert "shuffled_inputs" not in report
+    assert "shuffled" not in printed
+    assert "What the model has more" not in printed
+
+
+def test_ids_of_no_clip_that_have_references_are_counted(captioned, capsys):
+    rows = [CaptionRow(f"elsewhere{number}", ["a dog barks", "a dog"], "a dog") for number in range(3)]
+    write_captions(captioned / "other.csv", rows)
+    printed = measured(captioned, capsys, "other.csv").out
+    assert "3 of 3 ids are no clip of 'evaluation', such as 'elsewhere0'; measured by the references in" in printed
+    report = report_of(captioned / "runs" / "foreign" / "other.csv" / "evaluation_caption_metrics.json")
+    assert report["made_from"]["ids_of_no_clip"] == 3
+    assert report["model"]["CIDEr-D"] == 0  # every word is in the references of all three
+
+
+def test_references_that_are_all_alike_leave_nothing_to_rescale_by(captioned, capsys):
+    rows = [CaptionRow(f"elsewhere{number}", ["a dog barks"], "a dog") for number in range(3)]
+    write_captions(captioned / "alike.csv", rows)
+    printed = measured(captioned, capsys, "alike.csv").out
+    line = "BERTScore_rescaled is left out: people's captions of other clips have a BERTScore of 1.0000: "
+    assert line in printed
+    folder = captioned / "runs" / "foreign" / "alike.csv"
+    report = report_of(folder / "evaluation_caption_metrics.json")
+    assert report["model"]["BERTScore_rescaled"] is None
+    assert list(report["absent"]) == ["BERTScore_rescaled"]
+    assert any(note.text.startswith(line) for note in read(folder / "evaluation_captions.html").all("p"))
 
 
 @pytest.mark.parametrize(

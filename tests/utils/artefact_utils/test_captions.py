@@ -6,6 +6,7 @@ import json
 import pytest
 
 from utils.artefact_utils import CaptionRow, ForeignFileError, read_captions, write_captions
+from utils.artefact_utils.captions import read_caption_file
 from utils.cli_utils import ArtefactError
 
 ROWS = [
@@ -76,6 +77,48 @@ def test_hypotheses_alone(tmp_path):
     assert read_captions(coco) == [CaptionRow("7", [], "a red circle"), CaptionRow("8", [], "")]
     coco.write_text('[{"id": "7", "references": ["x", "y"], "hypothesis": "None"}]', encoding="utf-8")
     assert read_captions(coco) == [CaptionRow("7", ["x", "y"], "None")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.tsv", "file_name\tcaption_predicted\na.wav\ta dog, loud; near\n"),
+        ("a.csv", 'file_name;caption_predicted\na.wav;"a dog, loud; near"\n'),
+        ("a.csv", "file_name\tcaption_predicted\na.wav\ta dog, loud; near\n"),
+        ("a.jsonl", '{"file_name": "a.wav", "caption": "a dog, loud; near"}\n\n'),
+    ],
+)
+def test_other_separators(tmp_path, name, content):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert read_captions(tmp_path / name) == [CaptionRow("a.wav", [], "a dog, loud; near")]
+
+
+def test_a_caption_beside_a_prediction_is_a_reference(tmp_path):
+    path = table(tmp_path / "a.csv", ["caption", "prediction", "fname"], [["x", "p", "a"], ["y", "p", "a"]])
+    assert read_captions(path) == [CaptionRow("a", ["x", "y"], "p")]
+
+
+def test_of_several_columns_of_ids_the_best_rated_is_read(tmp_path):
+    path = table(tmp_path / "a.csv", ["id", "file_name", "preds"], [["0", "a.wav", "x"], ["1", "b.wav", "y"]])
+    found = read_caption_file(path, rate=lambda names: (sum(name.endswith(".wav") for name in names),))
+    assert found == ([CaptionRow("a.wav", [], "x"), CaptionRow("b.wav", [], "y")], "file_name")
+    assert read_caption_file(path, rate=lambda names: (0,)).id_column == "id"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"line 1: not JSON"),
+        ("[1]", r"line 1: expected an object"),
+        ('{"id": "a", "caption": "x"}\n{"id": "b"}', r"object 2: has other keys than object 1, id, caption"),
+        ("\n", r"holds no captions"),
+    ],
+)
+def test_bad_lines_of_json(tmp_path, content, message):
+    path = tmp_path / "bad.jsonl"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ArtefactError, match=rf"bad\.jsonl.*{message}"):
+        read_captions(path)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from utils.metric_utils.checks import Values
 BERT_SCORE, RESCALED, SIMILARITY = "BERTScore", "BERTScore_rescaled", "sentence_similarity"
 # hypotheses, none empty, and references of each -> (N,) F1 with the best reference
 MatchTokens = Callable[[Sequence[str], Sequence[Sequence[str]]], NDArray[np.float64]]
+MAX_FLOOR = 0.99  # above it the rescaled values would be those of rounding, times 100 and more
 EmbedTexts = Callable[[Sequence[str]], NDArray[np.float32]]  # n texts -> (n, E)
 
 
@@ -51,7 +52,8 @@ def bert_score(
         match: of a frozen network.
         floor: what people's captions of other clips reach, from `shuffled_references`.
     Returns:
-        `BERTScore` up to 1, and `BERTScore_rescaled` up to 1; higher is better.
+        `BERTScore` up to 1, and `BERTScore_rescaled` up to 1, which is left out where the floor is above `MAX_FLOOR`;
+        higher is better.
     Raises:
         ValueError: as of `check_captions`.
 
@@ -61,7 +63,8 @@ def bert_score(
     raw = np.zeros(len(hypotheses))
     worded = [clip for clip, text in enumerate(hypotheses) if text.strip()]
     raw[worded] = match([hypotheses[clip] for clip in worded], [references[clip] for clip in worded])
-    return {BERT_SCORE: mean_of(raw), RESCALED: mean_of((raw - floor) / (1 - floor))}
+    found = {BERT_SCORE: mean_of(raw)}
+    return found if floor > MAX_FLOOR else {**found, RESCALED: mean_of((raw - floor) / (1 - floor))}
 
 
 def shuffled_references(references: Sequence[Sequence[str]], match: MatchTokens) -> float:
@@ -75,8 +78,7 @@ def shuffled_references(references: Sequence[Sequence[str]], match: MatchTokens)
     """
     if len(references) < 2:
         return 0.0
-    floor = float(match([references[clip][0] for clip in other_clips(len(references))], references).mean())
-    return min(floor, 1 - 1e-6)  # all clips have one caption: nothing can be above it
+    return float(match([references[clip][0] for clip in other_clips(len(references))], references).mean())
 
 
 def sentence_similarity(

@@ -31,10 +31,12 @@ def test_bert_score_raw_and_rescaled():
     assert empty["BERTScore_rescaled"].value == pytest.approx((-1.5 + 1) / 2)
 
 
-def test_the_floor_where_nothing_can_be_above_it():
+def test_nothing_is_rescaled_where_nothing_can_be_above_the_floor():
     assert shuffled_references([["rain"]], match) == 0
     floor = shuffled_references([["rain"], ["rain"]], match)
-    assert np.isfinite(bert_score(["rain", "x"], [["rain"], ["rain"]], match, floor)["BERTScore_rescaled"].value)
+    assert floor == 1
+    assert list(bert_score(["rain", "x"], [["rain"], ["rain"]], match, floor)) == ["BERTScore"]
+    assert list(bert_score(["rain", "x"], [["rain"], ["rain"]], match, 0.9901)) == ["BERTScore"]
 
 
 def test_a_text_is_embedded_once():
