@@ -16,8 +16,7 @@ from utils.artefact_utils import Track
 from utils.audio_utils import AudioError, read_wave
 from utils.audio_utils.alteration import mp3_rate, softer, without_start, write_mp3
 from utils.audio_utils.readers import open_sound
-from utils.metric_utils.ranking import ranks_of_relevant
-from utils.metric_utils.recommendation.similarity import track_scores
+from utils.metric_utils.recommendation.controls import found_originals
 
 Array = NDArray[np.float32]
 # Files -> (n, E) unit vectors, and why a file has none.
@@ -107,6 +106,5 @@ def _found(embed: EmbedFiles, paths: Mapping[int, Path], originals: Array, setti
     held = np.array([number not in refused for number in range(len(paths))])
     if not held.any():
         return 0
-    scores = track_scores(originals, copies[held], settings.rescaling)
-    ranks = ranks_of_relevant(scores, np.arange(held.sum()), np.array(list(paths))[held])
-    return int(np.count_nonzero(ranks == 1))
+    own = np.array(list(paths))[held]
+    return int(found_originals(copies[held], originals, settings.rescaling, own).sum())
