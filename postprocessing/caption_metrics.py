@@ -88,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not isinstance(conf, CaptionedRun):
         raise ConfigError(f"{args.conf}: task is {conf.task}, whose data has no captions; name another --conf")
     choice, networks = CheckpointChoice.of(args), Networks(args.bert_model, args.bert_layers, args.sentence_model)
+    if args.clips == 1:
+        raise UserError("--clips: found 1, expected at least 2: a single clip is the first of every ranking")
     if args.clips is not None and not args.as_retrieval:
         raise UserError("--clips: goes with --as-retrieval alone; add it, or leave --clips out")
     if args.trials:

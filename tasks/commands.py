@@ -77,6 +77,10 @@ class Commands(NamedTuple):
         """
         return cls(("--conf", str(conf)), script_of)
 
+    def completed(self, text: str) -> str:
+        """A text that was noted, such as why a trial has failed, with the commands of what has to be made."""
+        return with_commands(text, self.make)
+
     @contextlib.contextmanager
     def completing(self) -> Iterator[None]:
         """The block whose errors name the commands that repair them."""

@@ -12,7 +12,7 @@ from utils.artefact_utils import replacing, write_json, write_rows
 from utils.cli_utils import printable
 from utils.metric_utils.captions.cider import CIDER_D
 from utils.report_utils import markdown_table, print_table
-from utils.tune_utils.overview import drawn_keys, plain_text, short_names, short_text
+from utils.tune_utils.overview import drawn_keys, plain_text, short_names, short_text, without_common_ending
 
 # Of each kind of metric the one that is shown, where it was measured.
 _METRICS = (CIDER_D, "BLEU-4", "ROUGE-L", "BERTScore_rescaled", "sentence_similarity")
@@ -23,7 +23,13 @@ def print_comparison(found: Comparison) -> None:
     costs, metrics = costs_table(found), metrics_table(found)
     title = "Trials, the best on validation first: what they cost (tokens of the median clip, and of the longest)"
     ended = costs.columns.index("ended")  # a column of its own would be too wide, and empty of words but "finished"
-    rows = [[*row[:ended], *row[ended + 1 :]] for row in costs.rows]
+    drawn = len(drawn_keys([trial.summary for trial in found.trials]))
+    columns = [[row[number] for row in costs.rows] for number in range(len(costs.columns))]
+    for number in range(ended + 1, ended + 1 + drawn):
+        columns[number] = without_common_ending(columns[number])
+    rows = [
+        list(cells) for cells in zip(*(cells for number, cells in enumerate(columns) if number != ended), strict=True)
+    ]
     print_table(title, [column for column in costs.columns if column != "ended"], rows)
     for row in costs.rows:
         if row[ended] != "finished":

@@ -16,6 +16,7 @@ from tasks.captioning.written import (
     matched_captions,
     most_frequent_of_training,
 )
+from tasks.commands import Commands
 from tasks.trained import CheckpointChoice, TrainedRun, find_trained_run
 from utils.cli_utils import UserError
 from utils.cli_utils.repairs import make
@@ -80,7 +81,10 @@ def compare_trials(
     """
     best = find_trained_run(conf, choice, CaptioningRunBase)
     training = best.run.training
-    summaries = trial_summaries(best.trial.folder.parent, Selection(training.select_on, training.mode))
+    summaries = [
+        line._replace(ended=best.commands.completed(line.ended))
+        for line in trial_summaries(best.trial.folder.parent, Selection(training.select_on, training.mode))
+    ]
     captioned = {line.name: _captioned(conf, choice, line) for line in summaries}
     whole = [found for found in captioned.values() if isinstance(found, _Captioned)]
     if not whole:
@@ -110,8 +114,9 @@ def _captioned(conf: CaptioningRunBase, choice: CheckpointChoice, line: TrialSum
             path = captions_path(trained)
             matched = matched_captions(path, f"write it: {make('captions')}", trained.run, trained.split, own=True)
     except UserError as error:
-        print(f"{line.name} is left out: {error}")
-        return str(error)
+        reason = Commands(tuple(choice.conf), conf.script_of).completed(str(error))
+        print(f"{line.name} is left out: {reason}")
+        return reason
     return _Captioned(trained, matched)
 
 

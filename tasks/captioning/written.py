@@ -108,7 +108,8 @@ def caption_split(trained: TrainedRun[CaptioningRunBase], options: CaptionOption
     rows = [CaptionRow(c.fid, own, captions[c.fid]) for c, own in zip(data.clips, data.references, strict=True)]
     parts.complete(rows, made_with)
     seconds = time.perf_counter() - started
-    print(f"{trained.checkpoint}: captioned {len(rows)} clips of '{trained.split}' in {seconds:.0f} s")
+    count = "1 clip" if len(rows) == 1 else f"{len(rows)} clips"
+    print(f"{trained.checkpoint}: captioned {count} of '{trained.split}' in {seconds:.0f} s")
     print(*describe_some([clip.fname for clip in data.clips], rows), sep="\n")
     return path
 

@@ -80,6 +80,7 @@ def test_some_clips_and_what_comes_next(made, capsys):  # noqa: F811
             ["--as-retrieval", "--bert-model", "x", "--bert-layers", "1"],
             "--as-retrieval: does not go with --bert-model, --bert-layers; leave one of them out",
         ),
+        (["--clips", "1", "--as-retrieval"], "--clips: found 1, expected at least 2"),
         (["--clips", "3", "--trials"], "--clips: goes with --as-retrieval alone; add it, or leave --clips out"),
         (["--trials", "--as-retrieval"], "--trials: does not go with --as-retrieval; leave one of them out"),
         (["--as-retrieval"], "does not exist; train first"),

@@ -12,6 +12,7 @@ from tests.children import KilledAt, in_child
 from tests.tasks.captioning.conftest import _corpora, sounds  # noqa: F401 - fixtures
 from tests.training import write_trial
 from utils.artefact_utils import write_json
+from utils.cli_utils import command_line
 from utils.model_utils.trials import TrialEnd, write_end
 
 SEARCH = {"model.adapter.name": {"grid": ["MeanPoolingAdapter", "LeastSquaresAdapter"]}}
@@ -30,7 +31,7 @@ def searched(sounds):  # noqa: F811
     folder = run.folder
     write_end(folder / "trial_00002", TrialEnd("diverged", 1, "epoch 2: the loss is nan"))
     (folder / "trial_00003").mkdir()
-    (folder / "trial_00003" / "error.txt").write_text("MemoryError: no room\n")
+    (folder / "trial_00003" / "error.txt").write_text("ArtefactError: none; write it: <make language-model>\n")
     draws = {f"trial_{number:05d}": {"model.adapter.name": name} for number, name in enumerate(names)}
     write_json(folder / "trials.json", {"format_version": 1, "trials": draws})
     return sounds
@@ -48,18 +49,21 @@ def table_of(made):
 def test_trials_without_captions_say_so_and_the_others_are_measured(searched, capsys):
     compare(searched)
     rows = {row["trial"]: row for row in table_of(searched)}
+    command = command_line("preprocessing.caption_language_model", "--conf", searched.conf)
     assert [(name, row["ended"], row["CIDEr-D"] != "") for name, row in sorted(rows.items())] == [
         ("most frequent caption", "", True),
         ("trial_00000", "not finished", True),
         ("trial_00001", "not finished", True),
         ("trial_00002", "diverged", False),
-        ("trial_00003", "failed: no room", False),
+        ("trial_00003", f"failed: none; write it: {command}", False),
     ]
     assert rows["trial_00001"]["trainable_parameters"] == "0"
     assert [*rows][-1] == "most frequent caption"
     shown = capsys.readouterr().out
     assert "Trials, the best on validation first" in shown
     assert "use of the input (95 %)" in shown
+    assert f"trial_00003: failed: none; write it: {command}" in shown
+    assert "LeastSquaresAdapter" not in shown  # each name is shown without what all end with
 
 
 def test_a_killed_comparison_goes_on_and_captions_are_not_written_twice(searched, monkeypatch):

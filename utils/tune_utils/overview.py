@@ -131,6 +131,20 @@ def short_names(keys: Sequence[str]) -> list[str]:
     return [end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
 
 
+def without_common_ending(names: Sequence[str]) -> list[str]:
+    """Names such as ProjectionAdapter and PerceiverAdapter without the last words that all have: Projection, ..."""
+    words = [re.findall(r"[A-Z][a-z0-9]*|[^A-Z]+", name) for name in names]
+    if len(set(names)) < 2:
+        return list(names)
+    common = 0
+    while all(len(of_name) > common + 1 and of_name[-1 - common] == words[0][-1 - common] for of_name in words):
+        common += 1
+    # digits are a value, not a word
+    if not "".join(words[0][len(words[0]) - common :]).isalpha():
+        return list(names)
+    return ["".join(of_name[: len(of_name) - common]) for of_name in words]
+
+
 def short_text(value: Any) -> str:
     """A drawn value as text, numbers to four digits."""
     return f"{value:.4g}" if isinstance(value, float) else plain_text(value)

@@ -12,7 +12,7 @@ from utils.model_utils import Selection
 from utils.model_utils.trials import TrialEnd, read_end, write_end
 from utils.tune_utils.callbacks import mark_end
 from utils.tune_utils.early_stopping import EarlyStopping
-from utils.tune_utils.overview import trial_summaries, write_overview
+from utils.tune_utils.overview import trial_summaries, without_common_ending, write_overview
 
 DRAWS = {f"trial_{n:05d}": {"optimizer.lr": lr} for n, lr in enumerate([1e-4, 0.123456789, 3.0, 0.5])}
 
@@ -132,3 +132,18 @@ def test_lines_while_trials_run(tmp_path, capsys):
         "trial_00001: epoch 1/2, train_loss 1.0000, val_loss 0.5000, 90.0 s, about 2 min left",
         "trial_00001: stopped by training.early_stop_patience after epoch 1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["MeanPoolingAdapter", "PerceiverAdapter"], ["MeanPooling", "Perceiver"]),
+        (["Adapter", "PerceiverAdapter"], ["Adapter", "PerceiverAdapter"]),
+        (["LinearAdapter", "LinearAdapter"], ["LinearAdapter", "LinearAdapter"]),
+        (["LinearAdapter", ""], ["LinearAdapter", ""]),
+        (["relu", "gelu"], ["relu", "gelu"]),
+        (["A0.5", "B0.5"], ["A0.5", "B0.5"]),
+    ],
+)
+def test_names_are_shown_without_the_words_that_all_end_with(names, shown):
+    assert without_common_ending(names) == shown
