@@ -15,10 +15,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tasks import TrainedRun, command, open_trained_run
+from tasks import command, open_trained_run
+from tasks.captioning.chosen import Captions, own_captions
 from tasks.captioning.run import CaptioningRun
-from utils.artefact_utils import read_captions, read_clips, read_text_table
-from utils.cli_utils import UserError
+from tasks.trained import keys_set
+from utils.artefact_utils import read_text_table
+from utils.cli_utils import UserError, printable
 from utils.cli_utils.repairs import make
 from utils.report_utils import print_table
 from utils.text_utils.captions import normalise_caption
@@ -41,30 +43,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.named_kinds", description=__doc__.splitlines()[0])
     parser.add_argument("--kind", type=re.compile, required=True, help="regular expression; its group is the kind")
     with open_trained_run(argv, parser, CaptioningRun) as (trained, args):
-        found = measure(trained, args.kind)
+        captions = own_captions(trained, keys_set(args.set))
+        found = measure(captions, args.kind)
     kinds = sorted({row.kind for row in found})
     rows = [_row(kind, [row for row in found if row.kind == kind]) for kind in kinds]
-    title = f"Captions of '{trained.split}' that name the kind of sound, {trained.checkpoint}"
+    title = f"Captions of '{trained.split}' that name the kind of sound, {captions.label}"
     print_table(title, ["kind", "clips", "system", "people"], [*rows, _row("all", found)])
+    if captions.remark is not None:
+        print(printable(captions.remark))
 
 
-def measure(trained: TrainedRun[CaptioningRun], pattern: re.Pattern[str]) -> list[Named]:
+def measure(captions: Captions, pattern: re.Pattern[str]) -> list[Named]:
     """Look for the kind of every clip in its captions.
 
     Args:
-        trained: its captions of a split have been written.
+        captions: of a split.
         pattern: its first group is the kind in a clip's file name.
     Raises:
-        UserError: there are no captions, or a file name does not match.
+        UserError: a file name does not match.
     """
-    data = trained.run.data
+    data = captions.run.data
     training = read_text_table(data.text_table(data.splits.train), make("tables"))
     words = words_of_kinds((kind_of(caption.fname, pattern), caption.text) for caption in training)
-    names = {clip.fid: clip.fname for clip in read_clips(data.clip_info, trained.split, make("tables"))}
-    rows = read_captions(trained.trial.folder / f"{trained.split}_captions.csv", make("captions"))
     found = []
-    for row in rows:
-        kind = kind_of(names[row.id], pattern)
+    for row in captions.matched.rows:
+        kind = kind_of(captions.matched.clips[row.id].fname, pattern)
         by_people = [named_kind(text, words) == kind for text in row.references]
         found.append(Named(kind, named_kind(row.hypothesis, words) == kind, sum(by_people) / len(by_people)))
     return found

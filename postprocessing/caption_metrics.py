@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _captions_of(file: Path | None, choice: CheckpointChoice, conf: CaptionedRun) -> Captions:
     """Read the captions that a command line means."""
     if file is None:
-        return own_captions(choice, conf)
+        return own_captions(find_trained_run(conf, choice, type(conf)), choice.changed)
     chosen = {"--run": choice.experiment, "--trial": choice.trial, "--checkpoint": choice.checkpoint}
     _refuse_beside(str(file), chosen)
     return foreign_captions(file, split_name(conf, choice.split), conf, conf.output_root / FOREIGN / file.name)

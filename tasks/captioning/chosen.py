@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tasks.captioning.written import CaptionedRun, captions_path, matched_captions
-from tasks.trained import CheckpointChoice, TrainedRun, find_trained_run
+from tasks.trained import TrainedRun
 from utils.artefact_utils.caption_parts import made_with_of
 from utils.cli_utils import ArtefactError, UserError, short_repr
 from utils.config_utils import read_json, to_mapping
@@ -35,22 +35,25 @@ class Captions(NamedTuple):
         return path if self.trained is None else self.trained.publish(path)
 
 
-def own_captions(choice: CheckpointChoice, conf: CaptionedRun) -> Captions:
+def own_captions(trained: TrainedRun[Any], changed: Sequence[str]) -> Captions:
     """The captions of the checkpoint that a command line chooses.
 
+    Args:
+        trained: the checkpoint and the split.
+        changed: the keys that `--set` named.
     Raises:
-        UserError: there is no such checkpoint, or its captions are missing, broken, changed or of another checkpoint.
+        UserError: the captions are missing, broken, changed, of another checkpoint or written with other settings than
+            `--set` names.
     """
-    trained = find_trained_run(conf, choice, type(conf))
     path = captions_path(trained)
     with trained.commands.completing():
         writes = "captions" in trained.run.scripts
         again = trained.command_for(trained.run.script_of("captions")) if writes else "name a file of captions"
-        made_with = made_with_of(path, again) if path.is_file() else None
+        made_with = made_with_of(path, again) if writes and path.is_file() else None
         label, remark = f"{trained.trial.folder.name}, checkpoint not known", None
         if made_with is not None:
             _refuse_other_checkpoint(trained, path, made_with, again)
-            _refuse_other_generation(trained, path, made_with, choice)
+            _refuse_other_generation(trained, path, made_with, changed)
             label, remark = trained.checkpoint, _other_than_trained(trained, made_with)
         elif path.is_file():
             remark = f"{path}: nothing beside it notes which checkpoint wrote it; to know: {again}"
@@ -84,16 +87,15 @@ def _refuse_other_checkpoint(trained: TrainedRun[Any], path: Path, made_with: Ma
 
 
 def _refuse_other_generation(
-    trained: TrainedRun[Any], path: Path, made_with: Mapping[str, Any], choice: CheckpointChoice
+    trained: TrainedRun[Any], path: Path, made_with: Mapping[str, Any], changed: Sequence[str]
 ) -> None:
     """Refuse captions that were not written as `--set generation...` of the command line says.
 
     Raises:
         UserError: they were not.
     """
-    changed = any(key.split(".")[0] == _GENERATION for key in choice.changed)
     other = _other_generation(trained, made_with)
-    if changed and other:
+    if other and any(key.split(".")[0] == _GENERATION for key in changed):
         again = trained.command_for(trained.run.script_of("captions"))
         raise UserError(
             f"--set: {path} was written with {other}; leave {_GENERATION} out to measure it, or write it again: {again}"

@@ -104,3 +104,18 @@ def test_captions_of_other_clips_are_refused(captioned, capsys):
     table = captioned.run().folder / "trial_00000" / "evaluation_captions.csv"
     write_captions(table, [CaptionRow(f"other{number}", ["a dog"], "a dog") for number in range(8)])
     assert "8 of 8 ids are no clip of the split, the first is 'other0'" in refused(captioned, capsys)
+
+
+@pytest.mark.parametrize(
+    ("note", "message"),
+    [
+        (lambda text: text.replace('"blake2b": "', '"blake2b": "0', 1), "was written by an earlier checkpoint_"),
+        (lambda text: text[:-9], "evaluation_captions.made_with.json: not JSON"),
+        (lambda text: "{}", "does not say what evaluation_captions.csv was made with; write it again: "),
+    ],
+)
+def test_a_note_of_an_earlier_training_or_a_broken_one_is_refused(captioned, capsys, note, message):
+    caption(captioned)
+    path = captioned.run().folder / "trial_00000" / "evaluation_captions.made_with.json"
+    path.write_text(note(path.read_text()))
+    assert message in refused(captioned, capsys)
