@@ -261,6 +261,8 @@ def _settings(trial: Path, own: dict[str, Any], conf: RunSpec, changed: Sequence
     for key in conf.search:  # each trial has drawn its own value
         if _has(params, key):
             set_key(wanted, key, value_at(params, key))
+    with contextlib.suppress(ConfigError):  # a drawn name has keys of its own
+        wanted = to_mapping(parse_run(wanted, "--set"))
     for key in changed:
         if key.split(".")[0] in _OF_THE_EXPERIMENT:
             continue

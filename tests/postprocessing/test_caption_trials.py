@@ -66,6 +66,16 @@ def test_trials_without_captions_say_so_and_the_others_are_measured(searched, ca
     assert "LeastSquaresAdapter" not in shown  # each name is shown without what all end with
 
 
+def test_the_settings_of_the_search_are_taken_again(searched):
+    """A drawn adapter has other keys than the one that `--set` names."""
+    adapter = "model.adapter={name: MeanPoolingAdapter, tokens: 4, hidden_dim: 64, standardise: true}"
+    search = f"search={json.dumps(SEARCH)}"
+    compare(searched, "--set", adapter, "--set", search)
+    assert {row["trial"] for row in table_of(searched) if row["CIDEr-D"]} >= {"trial_00000", "trial_00001"}
+    with pytest.raises(SystemExit):
+        compare(searched, "--set", adapter.replace("64", "32"), "--set", search)
+
+
 def test_a_killed_comparison_goes_on_and_captions_are_not_written_twice(searched, monkeypatch):
     killed = KilledAt()
     monkeypatch.setattr(CaptioningTask, "written", killed.counted(CaptioningTask.written))
