@@ -78,6 +78,8 @@ def blocks_of(model: Autoencoder, windows: Iterable[tuple[Tensor, Tensor]], bloc
             yield values
             continue
         count = values.shape[1] // block
+        if not count:  # the ends of tracks alone, all shorter than a block
+            continue
         whole = torch.arange(count, device=device) < (lengths.to(device) // block)[:, None]
         yield values[:, : count * block].reshape(len(values), count, -1)[whole]
 
