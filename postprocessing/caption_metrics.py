@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _compare(require_kind(conf, CaptioningRunBase, str(args.conf)), choice, networks)
         return
     if args.as_retrieval:
-        _refuse_beside("--as-retrieval", {"FILE": args.file, **_of_generated_captions(args)})
+        _refuse_beside("--as-retrieval", {"FILE": args.file, **_of_generated_captions(vars(args))})
         _rank(require_kind(conf, CaptioningRunBase, str(args.conf)), choice, args.clips or CLIPS)
         return
     captions = _captions_of(args.file, choice, conf)
@@ -146,10 +146,10 @@ def _refuse_beside(what: str, chosen: Mapping[str, object]) -> None:
         raise UserError(f"{what}: does not go with {', '.join(given)}; leave one of them out")
 
 
-def _of_generated_captions(args: argparse.Namespace) -> dict[str, object]:
-    """The options of metrics and page; None: as by default."""
+def _of_generated_captions(options: Mapping[str, object]) -> dict[str, object]:
+    """Those of all options that are of metrics and page; None: as by default."""
     defaults = {"bert_model": None, "bert_layers": BERT_LAYERS, "sentence_model": None, "shown": SHOWN}
-    given = {name: vars(args)[name] for name in defaults}
+    given = {name: options[name] for name in defaults}
     return {f"--{name.replace('_', '-')}": None if given[name] == defaults[name] else given[name] for name in defaults}
 
 

@@ -166,6 +166,10 @@ class TrackRun(AudioRun):
         "audio-embeddings": "preprocessing.audio_embeddings",
         "track-features": "preprocessing.audio_features",
         "recommendations": "postprocessing.music_recommend",
+        "scores": "postprocessing.music_recommend",
+        # of a frozen encoder whose vectors are recommended from, beside the autoencoders
+        "initial-weights": "preprocessing.cnn14_transfer",
+        "exported-encoder": "postprocessing.export",
     }
 
 
