@@ -6,8 +6,9 @@ Reads data.root, one of
 - FMA's layout: fma_<subset>/NNN/NNNNNN.mp3, fma_metadata/tracks.csv and, where it is there, genres.csv;
 - any folder of music and the table data.table: path, genre, artist, title, perhaps album, split, track_id;
 - any folder of music without a table: tags of the files, and names of folders where a file has none.
-Every track is decoded once: broken and short ones are left out and reported, as those whose SHA-1 differs from a file
-`checksums` beside them. Where nothing names splits, each artist falls to one, and genres are spread evenly.
+Every track is decoded: broken and short ones are left out and reported, as those whose SHA-1 differs from a file
+`checksums` beside them. New ones are then compared by the sound of their first two minutes: similar_tracks.csv. Where
+nothing names splits, each artist falls to one, and genres are spread evenly.
 """
 
 from __future__ import annotations

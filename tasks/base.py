@@ -78,14 +78,22 @@ class RunSpec(Spec):
 
     @model_validator(mode="after")
     def _watched_metrics_are_measured(self) -> Self:
-        watched = {"lr_scheduler.watch": self.lr_scheduler.watch}
-        if self.ray.stopper is not None:
-            watched["ray.stopper.watch"] = self.ray.stopper.watch
-        for key, metric in watched.items():
-            if metric is not None and metric not in self.training.higher_is_better:
+        for key, metric in self.watched_metrics.items():
+            if metric not in self.training.higher_is_better:
                 choices = ", ".join(self.training.higher_is_better)
                 raise ValueError(f"{key}: unknown metric '{metric}'; choices: {choices}, or null: training.select_on")
         return self
+
+    @property
+    def watched_metrics(self) -> dict[str, str]:
+        """Key of the YAML -> the validation metric that it names; keys that name none are left out."""
+        named = {
+            "training.select_on": self.training.select_on,
+            "training.early_stop_watch": self.training.early_stop_watch,
+            "lr_scheduler.watch": self.lr_scheduler.watch,
+            "ray.stopper.watch": None if self.ray.stopper is None else self.ray.stopper.watch,
+        }
+        return {key: metric for key, metric in named.items() if metric is not None}
 
     @property
     def folder(self) -> Path:
@@ -165,7 +173,6 @@ class TrackRun(AudioRun):
         "log-mels": "preprocessing.audio_logmel",
         "audio-embeddings": "preprocessing.audio_embeddings",
         "track-features": "preprocessing.audio_features",
-        "recommendations": "postprocessing.music_recommend",
         "scores": "postprocessing.music_recommend",
         # of a frozen encoder whose vectors are recommended from, beside the autoencoders
         "initial-weights": "preprocessing.cnn14_transfer",

@@ -175,6 +175,7 @@ def load_frozen_language(
     tokenizer = read_tokenizer(model, key)
     check_tokenizer(tokenizer, int(config.get_text_config().vocab_size), model, key)
     _check_head(network, model, key)
+    _check_cache(network, model, key)
     return FrozenLanguageModel(model, network, tokenizer, key)
 
 
@@ -189,6 +190,19 @@ def _network_of(config: PretrainedConfig, model: str, key: str) -> type[PreTrain
         )
     network: type[PreTrainedModel] = networks[type(config)]
     return network
+
+
+@torch.inference_mode()
+def _check_cache(network: PreTrainedModel, model: str, key: str) -> None:
+    """Refuse a model without keys and values of what it has read, such as Mamba: a batch shares those of the prompt."""
+    config: Any = network.config.get_text_config()
+    weight: Any = network.get_input_embeddings().weight
+    output = network.base_model(inputs_embeds=weight[None, :2], use_cache=True)
+    if getattr(output, "past_key_values", None) is None or not hasattr(config, "max_position_embeddings"):
+        raise UserError(
+            f"{key}: {model}: a {config.model_type} has no cache of keys and values, by which captions are written; "
+            "name another, such as Qwen/Qwen3-0.6B"
+        )
 
 
 @torch.inference_mode()

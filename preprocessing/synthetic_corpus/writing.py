@@ -17,7 +17,6 @@ import contextlib
 import itertools
 import wave
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +26,7 @@ from preprocessing.synthetic_corpus.captions import CAPTIONS_PER_CLIP
 from preprocessing.synthetic_corpus.clips import Plan, plan_clip, render
 from preprocessing.synthetic_corpus.synthesis import SAMPLE_RATE_HZ, Wave
 from utils.dataset_utils.corpus_folder import PART, CorpusKind, Record, prefixed
-from utils.dataset_utils.corpus_writing import Row, complete_corpus, writing_table
+from utils.dataset_utils.corpus_writing import Chunk, Row, chunks_of, complete_corpus, writing_table
 from utils.process_utils import ordered_map
 from utils.report_utils import progress_bar
 
@@ -70,17 +69,6 @@ class ClipRows(NamedTuple):
     events: list[Row]
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Clips `start` to `stop` of a split: what one worker makes at a time."""
-
-    folder: Path
-    seed: int
-    split_number: int
-    start: int
-    stop: int
-
-
 def write_corpus(root: Path, sizes: Mapping[str, int], seed: int, workers: int) -> bool:
     """Write the corpus, or what is missing of it; what it needs on the disk is printed first.
 
@@ -100,7 +88,7 @@ def write_corpus(root: Path, sizes: Mapping[str, int], seed: int, workers: int) 
 
 def _write_splits(root: Path, record: Record, workers: int) -> None:
     """All clips of all splits, each split's tables after its clips."""
-    chunks = {split: _chunks(root / split, record, number) for number, split in enumerate(record.sizes)}
+    chunks = chunks_of(root, record, _CHUNK)
     workers = min(workers, sum(map(len, chunks.values())))
     results = ordered_map(_make_clips, [chunk for those in chunks.values() for chunk in those], workers)
     for split in chunks:
@@ -119,14 +107,7 @@ def _write_splits(root: Path, record: Record, workers: int) -> None:
                     progress.update(len(made))
 
 
-def _chunks(folder: Path, record: Record, split_number: int) -> list[_Chunk]:
-    size = record.sizes[folder.name]
-    return [
-        _Chunk(folder, record.seed, split_number, start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK)
-    ]
-
-
-def _make_clips(chunk: _Chunk) -> list[ClipRows]:
+def _make_clips(chunk: Chunk) -> list[ClipRows]:
     """Write the clips of a chunk that are not there yet, and tell the rows of all of them."""
     made = []
     for index in range(chunk.start, chunk.stop):

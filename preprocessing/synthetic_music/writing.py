@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,12 +27,11 @@ from preprocessing.synthetic_music.recordings import render, take_of
 from preprocessing.synthetic_music.tables import GENRE_COLUMNS, genre_rows, genres_of, header_rows, track_row
 from utils.audio_utils import AudioError, probe
 from utils.dataset_utils.corpus_folder import PART, CorpusKind, FileNames, Record
-from utils.dataset_utils.corpus_writing import Row, complete_corpus, writing_table
+from utils.dataset_utils.corpus_writing import Chunk, Row, chunks_of, complete_corpus, writing_table
 from utils.process_utils import ordered_map
 from utils.report_utils import progress_bar
 
 SPLITS = ("training", "validation", "test")  # as FMA's column set.split spells them
-DEFAULT_SIZES = (180, 48, 120)
 TRACK_FILE, GENRE_FILE = "fma_metadata/tracks.csv", "fma_metadata/genres.csv"
 TRACK_FOLDER = "fma_small"
 CHECKSUM_FILE = f"{TRACK_FOLDER}/checksums"
@@ -71,17 +70,6 @@ class TrackRows(NamedTuple):
     checksum: str  # a line of `checksums`
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Tracks `start` to `stop` of a split: what one worker makes at a time."""
-
-    folder: Path
-    seed: int
-    split_number: int
-    start: int
-    stop: int
-
-
 def write_corpus(root: Path, sizes: Mapping[str, int], seed: int, workers: int) -> bool:
     """Write the corpus, or what is missing of it; what it needs on the disk is printed first.
 
@@ -105,11 +93,8 @@ def _write_all(root: Path, record: Record, workers: int) -> None:
     """All tracks, then the tables, whose rows are in the order of the ids."""
     for table in KIND.tables(SPLITS):
         (root / table).parent.mkdir(exist_ok=True)
-    chunks = [
-        _Chunk(root / TRACK_FOLDER, record.seed, number, start, min(start + _CHUNK, size))
-        for number, size in enumerate(record.sizes.values())
-        for start in range(0, size, _CHUNK)
-    ]
+    of_splits = chunks_of(root, record, _CHUNK)
+    chunks = list(itertools.chain.from_iterable(of_splits.values()))
     results = ordered_map(_make_tracks, chunks, min(workers, len(chunks)))
     made: list[TrackRows] = []
     with contextlib.closing(results), progress_bar(record.count, "tracks", "track") as progress:
@@ -125,7 +110,7 @@ def _write_all(root: Path, record: Record, workers: int) -> None:
         write([rows.checksum] for rows in made)
 
 
-def _make_tracks(chunk: _Chunk) -> list[TrackRows]:
+def _make_tracks(chunk: Chunk) -> list[TrackRows]:
     """Write the tracks of a chunk that are not there yet, and return the rows of all of them."""
     made = []
     for index in range(chunk.start, chunk.stop):

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +22,7 @@ import numpy as np
 
 from preprocessing.synthetic_pictures.pictures import Plan, plan_picture, render
 from utils.dataset_utils.corpus_folder import PART, CorpusKind, Record, prefixed
-from utils.dataset_utils.corpus_writing import Row, complete_corpus, writing_table
+from utils.dataset_utils.corpus_writing import Chunk, Row, chunks_of, complete_corpus, writing_table
 from utils.process_utils import ordered_map
 from utils.report_utils import progress_bar
 
@@ -42,17 +41,6 @@ class PictureRows(NamedTuple):
 
     captions: list[Row]
     shapes: list[Row]
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """Pictures `start` to `stop` of a split: what one worker makes at a time."""
-
-    folder: Path
-    seed: int
-    split_number: int
-    start: int
-    stop: int
 
 
 def list_file(split: str) -> str:
@@ -89,12 +77,9 @@ def _write_all(root: Path, record: Record, workers: int) -> None:
     """All pictures, then the tables take their names."""
     folder = root / PICTURE_FOLDER
     folder.mkdir(exist_ok=True)
-    chunks = [
-        _Chunk(folder, record.seed, number, start, min(start + _CHUNK, size))
-        for number, size in enumerate(record.sizes.values())
-        for start in range(0, size, _CHUNK)
-    ]
-    for split, members in itertools.groupby(chunks, lambda chunk: list(record.sizes)[chunk.split_number]):
+    of_splits = chunks_of(root, record, _CHUNK)
+    chunks = list(itertools.chain.from_iterable(of_splits.values()))
+    for split, members in of_splits.items():
         names = [KIND.file_name(c.split_number, index) for c in members for index in range(c.start, c.stop)]
         with writing_table(root / list_file(split), ()) as write_names:
             write_names([name] for name in names)
@@ -109,7 +94,7 @@ def _write_all(root: Path, record: Record, workers: int) -> None:
             progress.update(len(made))
 
 
-def _make_pictures(chunk: _Chunk) -> list[PictureRows]:
+def _make_pictures(chunk: Chunk) -> list[PictureRows]:
     """Write the pictures of a chunk that are not there yet, and return the rows of all of them."""
     made = []
     for index in range(chunk.start, chunk.stop):

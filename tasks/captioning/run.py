@@ -149,14 +149,7 @@ class CaptioningRunBase(RunSpec):
 
     def _watched_of_sample(self) -> tuple[str, str] | None:
         """The first key that watches a metric of the sample, and the metric."""
-        training, stopper = self.training, self.ray.stopper
-        watched = {
-            "training.select_on": training.select_on,
-            "training.early_stop_watch": training.early_stop_watch,
-            "lr_scheduler.watch": self.lr_scheduler.watch,
-            "ray.stopper.watch": None if stopper is None else stopper.watch,
-        }
-        return next(((key, metric) for key, metric in watched.items() if metric in _OF_SAMPLE), None)
+        return next(((key, metric) for key, metric in self.watched_metrics.items() if metric in _OF_SAMPLE), None)
 
     def _describe_unknown(self, split: Any) -> str | None:
         """Say it where the language model does not know the words of the captions."""

@@ -72,13 +72,8 @@ class MusicRun(TrackRun):
         """
         validation = next(split for split in splits if split.name == self.data.splits.val)
         measured = {"val_mse", "explained_variance", *self.chance(validation)}
-        training = self.training
-        watched = {"training.select_on": training.select_on, "training.early_stop_watch": training.early_stop_watch}
-        watched["lr_scheduler.watch"] = self.lr_scheduler.watch
-        if self.ray.stopper is not None:
-            watched["ray.stopper.watch"] = self.ray.stopper.watch
-        for key, metric in watched.items():
-            if metric is not None and metric not in measured:
+        for key, metric in self.watched_metrics.items():
+            if metric not in measured:
                 label = metric.split("_")[0]
                 raise ConfigError(
                     f"{key}: {metric} needs two tracks of one {label} in '{validation.name}', {self.data.catalogue} "
@@ -98,7 +93,7 @@ class MusicRun(TrackRun):
     def next_script(self, after: str) -> str:
         """The script that a user of these settings runs after one of stage 1 or after `main.py`."""
         if after == "main.py":
-            return self.script_of("recommendations")
+            return self.script_of("scores")
         # what is not of this list makes further features, after the tables
         place = _STAGE_1.index(after) if after in _STAGE_1 else len(_STAGE_1) - 2
         return _STAGE_1[place + 1]

@@ -75,7 +75,7 @@ def write_trial_table(folder: Path, rows: Sequence[dict[str, Any]]) -> list[Path
         folder: runs/<experiment>.
         rows: of `trial_rows`.
     """
-    columns = list(dict.fromkeys(key for row in [*rows] for key in row))
+    columns = list(dict.fromkeys(key for row in rows for key in row))
     shown = [column for column in columns if ":" not in column]
     paths = [folder / f"{STEM}.md", folder / f"{STEM}.csv"]
     with replacing(paths[0]) as beside:

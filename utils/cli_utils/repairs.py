@@ -26,7 +26,6 @@ Product = Literal[
     "captions",  # that a run generates
     "caption-metrics",
     "track-features",  # hand-crafted, of tracks of music
-    "recommendations",
 ]
 
 _PLACEHOLDER = re.compile(r"<make ([a-z-]+)((?: [^ <>]+)*)>")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from utils.cli_utils import UserError
@@ -30,6 +31,34 @@ def share_out(total: int, noun: str, ratio: tuple[int, int, int] = DEFAULT_SIZES
         raise UserError(f"--{noun} {total}: expected at least {len(ratio)}, one for each split")
     validation, evaluation = (max(1, round(total * size / sum(ratio))) for size in ratio[1:])
     return total - validation - evaluation, validation, evaluation
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Files `start` to `stop` of a split: what one worker makes at a time."""
+
+    folder: Path
+    seed: int
+    split_number: int
+    start: int
+    stop: int
+
+
+def chunks_of(root: Path, record: Record, length: int) -> dict[str, list[Chunk]]:
+    """Cut a corpus into the shares of its workers: split -> chunks.
+
+    Args:
+        root: its folder.
+        record: the corpus.
+        length: files of a chunk.
+    """
+    return {
+        split: [
+            Chunk(root / record.kind.folder(split), record.seed, number, start, min(start + length, size))
+            for start in range(0, size, length)
+        ]
+        for number, (split, size) in enumerate(record.sizes.items())
+    }
 
 
 def complete_corpus(root: Path, wanted: Record, mean_bytes: Callable[[], float], write: Callable[[], None]) -> bool:

@@ -12,17 +12,14 @@ from typing import NamedTuple
 from utils.artefact_utils import (
     Caption,
     Clip,
-    remove_table,
     write_audio_info,
-    write_rows,
     write_text_table,
 )
 from utils.cli_utils import UserError
 from utils.data_utils.image_spec import ImageDataSpec
-from utils.data_utils.products import SIMILAR_COLUMNS
 from utils.dataset_utils.captions import match_captions
 from utils.dataset_utils.clips import Rejected, content_id, match_key
-from utils.dataset_utils.tables import RawSplit, write_rejected
+from utils.dataset_utils.tables import RawSplit, write_rejected, write_similar
 from utils.dataset_utils.unchanged import notes_of, unchanged_clips
 from utils.image_utils import ImageError, read_image
 from utils.image_utils.similarity import fingerprint, similar_pairs
@@ -115,13 +112,9 @@ def _report_similar(data: ImageDataSpec, clips: Mapping[str, Sequence[Clip]]) ->
     """Write the pictures that are nearly the same in two splits, and print how many; otherwise remove an old table."""
     rows = [(split, clip) for split, members in clips.items() for clip in members]
     pairs = list(similar_pairs([clip.sound for _, clip in rows], [split for split, _ in rows]))
+    write_similar(data.duplicates, rows, pairs)
     if not pairs:
-        remove_table(data.duplicates, SIMILAR_COLUMNS)
         return
-    table = [
-        (number, rows[at][0], rows[at][1].path, rows[at][1].fid) for number, pair in enumerate(pairs) for at in pair
-    ]
-    write_rows(data.duplicates, SIMILAR_COLUMNS, table)
     counts = Counter((rows[one][0], rows[other][0]) for one, other in pairs)
     found = ", ".join(f"{count} in {one} and {other}" for (one, other), count in counts.items())
     example = " and ".join(repr(rows[at][1].path) for at in pairs[0])

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.artefact_utils import Clip, remove_table, write_rows
+from utils.artefact_utils import Clip
 from utils.audio_utils import AudioError, read_window
 from utils.audio_utils.fingerprints import SAMPLE_RATE_HZ, Fingerprint, fingerprint, similar_pairs
 from utils.data_utils.music_spec import MusicDataSpec
-from utils.data_utils.products import SIMILAR_COLUMNS
+from utils.dataset_utils.tables import write_similar
 from utils.process_utils import ordered_map
 from utils.report_utils import progress_bar
 
@@ -31,15 +31,9 @@ def write_similar_tracks(data: MusicDataSpec, clips: Mapping[str, Sequence[Clip]
     results = ordered_map(_print_of, files, 1 if len(files) < 64 else workers)
     prints = list(progress_bar(len(files), "comparing recordings", "track", iterable=results))
     pairs = similar_pairs(prints)
+    write_similar(data.similar_tracks, rows, [pair[:2] for pair in pairs])
     if not pairs:
-        remove_table(data.similar_tracks, SIMILAR_COLUMNS)
         return
-    table = [
-        (number, rows[at][0], rows[at][1].path, rows[at][1].fid)
-        for number, pair in enumerate(pairs)
-        for at in (pair.first, pair.second)
-    ]
-    write_rows(data.similar_tracks, SIMILAR_COLUMNS, table)
     example = " and ".join(repr(rows[at][1].path) for at in pairs[0][:2])
     several = sum(rows[pair.first][0] != rows[pair.second][0] for pair in pairs)
     print(f"pairs of nearly the same recording: {len(pairs)}, {several} of them in two splits, such as {example}")

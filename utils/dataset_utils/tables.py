@@ -20,6 +20,7 @@ from utils.artefact_utils.csv_rows import strict_rows
 from utils.audio_utils import DECODING_VERSION
 from utils.cli_utils import ArtefactError, UserError, printable
 from utils.data_utils.duplicates import describe, same_recordings
+from utils.data_utils.products import SIMILAR_COLUMNS
 from utils.data_utils.spec import AudioDataSpec, CaptionDataSpec
 from utils.dataset_utils.captions import RawCaption, match_captions
 from utils.dataset_utils.clips import Rejected, probe_clips
@@ -123,6 +124,23 @@ def write_matched_tables(
     _print_summary(data, clips, captions, rejected)
     write_duplicates(data, clips)
     print(f"wrote {data.audio_info}, <split>_text.csv, vocab_info.pkl")
+
+
+def write_similar(path: Path, rows: Sequence[tuple[str, Clip]], pairs: Sequence[Sequence[int]]) -> None:
+    """Write the pairs of clips that are nearly the same; without any, remove an old table.
+
+    Args:
+        path: of the table.
+        rows: split and clip.
+        pairs: two numbers of rows each.
+    """
+    if not pairs:
+        remove_table(path, SIMILAR_COLUMNS)
+        return
+    table = [
+        (number, rows[at][0], rows[at][1].path, rows[at][1].fid) for number, pair in enumerate(pairs) for at in pair
+    ]
+    write_rows(path, SIMILAR_COLUMNS, table)
 
 
 def write_duplicates(data: AudioDataSpec, clips: Mapping[str, Sequence[Clip]]) -> None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, MambaConfig, MambaForCausalLM
 
 from models.frozen.language import load_frozen_language
 from tests.tiny import WORDS
@@ -79,6 +79,16 @@ def test_what_is_no_causal_language_model_is_refused(tmp_path):
         load_frozen_language(str(write_bert(tmp_path / "bert")))
     with pytest.raises(UserError, match="a wav2vec2 is no causal language model"):
         load_frozen_language(str(write_wav2vec2(tmp_path / "wav2vec2")))
+
+
+def test_a_language_model_without_keys_and_values_is_refused(tmp_path):
+    """Of it, the prompt could not be read once for all clips of a batch."""
+    tokenizer = word_tokenizer(WORDS)
+    config = MambaConfig(vocab_size=len(tokenizer), hidden_size=8, num_hidden_layers=1, state_size=2)
+    MambaForCausalLM(config).save_pretrained(tmp_path / "mamba")
+    tokenizer.save_pretrained(tmp_path / "mamba")
+    with pytest.raises(UserError, match=r"a mamba has no cache of keys and values, .*; name another, such as Qwen"):
+        load_frozen_language(str(tmp_path / "mamba"))
 
 
 def test_a_folder_without_weights_is_refused(tmp_path):

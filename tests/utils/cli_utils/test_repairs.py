@@ -18,7 +18,7 @@ OF_PICTURES = {"image-embeddings"}
 OF_SOUNDS = {"log-mels", "audio-embeddings", "taken-over-features", "initial-weights", "exported-encoder"}
 OF_SOUNDS |= {"text-embeddings"}
 OF_RETRIEVAL = {"text-embeddings", "taken-over-features"}  # of tables with captions
-OF_MUSIC = {"track-features", "recommendations"}
+OF_MUSIC = {"track-features"}
 OF_CAPTIONING = {"captions", "caption-metrics", "language-model"}
 
 
