@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.autoencoders.bottleneck import StepBottleneck, WindowBottleneck
 from models.autoencoders.layers import MirroredLayers
+from models.autoencoders.level import Level
 from models.pooling import inside
 from models.standardisation import Standardisation
 from utils.cli_utils import ConfigError
@@ -40,13 +41,14 @@ class Autoencoder(nn.Module):
     """Compresses windows to a code, and makes them again from it.
 
     Inputs are standardised, each feature or band by itself, with the statistics of the training split: errors of
-    different inputs are then in one unit, and predicting the mean has an error of about 1. Padding is ignored, whatever
-    it holds: a window's results are the same alone and in any batch.
+    different inputs are then in one unit, and predicting the mean has an error of about 1. The level of a window may be
+    taken off before. Padding is ignored, whatever it holds: a window's results are the same alone and in any batch.
 
     Args:
         kind: what the input is: features (B, D), waves (B, S), or log-mels (B, T, F).
         layers: encoder and decoder.
         bottleneck: the code between them.
+        level: what is taken off windows first, and is not reconstructed; None: nothing.
         noise: standard deviation of Gaussian noise that training adds to the standardised input, not to the target.
         beta: weight of the divergence from the prior; 1 is the evidence lower bound of a decoder of unit variance.
     Source: Vincent et al. 2008, "Extracting and composing robust features with denoising autoencoders"; Higgins et al.
@@ -58,12 +60,13 @@ class Autoencoder(nn.Module):
         kind: Input,
         layers: MirroredLayers,
         bottleneck: StepBottleneck | WindowBottleneck,
+        level: Level | None = None,
         noise: float = 0.0,
         beta: float = 1.0,
     ) -> None:
         super().__init__()
         self.kind, self.noise, self.beta = kind, noise, beta
-        self.layers, self.bottleneck = layers, bottleneck
+        self.layers, self.bottleneck, self.level = layers, bottleneck, level
         self.standardisation = Standardisation(layers.width)
 
     @property
@@ -84,7 +87,8 @@ class Autoencoder(nn.Module):
         Raises:
             ValueError: there are none, or shapes that do not fit.
         """
-        self.standardisation.fit(self._frames(x)[self._own(x, lengths)].float() for x, lengths in batches)
+        owned = ((x, self._own(x, lengths)) for x, lengths in batches)
+        self.standardisation.fit(self._level_off(x, own)[own] for x, own in owned)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Reconstructed:
         """Reconstruct windows.
@@ -138,10 +142,12 @@ class Autoencoder(nn.Module):
         """Standardise an input: what `reconstruction` is compared with, of the input's shape, zeros in the padding."""
         return self._standardised(x, self._own(x, lengths)).view(x.shape)
 
-    def restored(self, reconstruction: Tensor) -> Tensor:
-        """Undo the standardisation: a reconstruction in the units of the input, of the same shape."""
-        frames = self._frames(reconstruction)
-        return (frames * self.standardisation.deviation + self.standardisation.mean).view(reconstruction.shape)
+    def restored(self, reconstruction: Tensor, x: Tensor, lengths: Tensor) -> Tensor:
+        """Undo the standardisation: a reconstruction in the units of its input `x`, with the input's level."""
+        frames = self._frames(reconstruction) * self.standardisation.deviation + self.standardisation.mean
+        if self.level is not None:
+            frames = self.level.put_back(frames, self.level.of(self._frames(x), self._own(x, lengths)))
+        return frames.view(reconstruction.shape)
 
     def _frames(self, x: Tensor) -> Tensor:
         """View an input as (B, T, W): features are one frame, waves are frames of one number."""
@@ -156,8 +162,12 @@ class Autoencoder(nn.Module):
     def _own(self, x: Tensor, lengths: Tensor) -> Tensor:
         return inside(lengths.cpu(), self._frames(x).shape[1]).to(x.device, non_blocking=True)
 
+    def _level_off(self, x: Tensor, own: Tensor) -> Tensor:
+        frames = self._frames(x).float()
+        return frames if self.level is None else self.level.take_off(frames, self.level.of(frames, own))
+
     def _standardised(self, x: Tensor, own: Tensor) -> Tensor:
-        frames = self.standardisation(self._frames(x).float())
+        frames = self.standardisation(self._level_off(x, own))
         return frames.masked_fill(~own[:, :, None], 0)  # also NaN, which times 0 would stay
 
 
@@ -194,6 +204,10 @@ class CommonAutoencoderSpec(Spec):
     def build_bottleneck(self, layers: MirroredLayers, max_length: int) -> StepBottleneck | WindowBottleneck:
         """Build the bottleneck; windows are at most `max_length` frames or samples."""
 
+    def build_level(self) -> Level | None:
+        """Build what takes the level off windows."""
+        return None
+
     def build(self, width: int, max_length: int = 1) -> Autoencoder:
         """Build the autoencoder.
 
@@ -205,7 +219,7 @@ class CommonAutoencoderSpec(Spec):
         """
         layers = self.build_layers(width)
         bottleneck = self.build_bottleneck(layers, max_length)
-        return Autoencoder(self.input, layers, bottleneck, self.noise, self.beta)
+        return Autoencoder(self.input, layers, bottleneck, self.build_level(), self.noise, self.beta)
 
     def _refuse_wider(self, numbers: int, of: str) -> None:
         if self.latent_dim > numbers:

@@ -10,6 +10,7 @@ from models.autoencoders.base import CommonAutoencoderSpec, Input
 from models.autoencoders.bottleneck import StepBottleneck, WindowBottleneck
 from models.autoencoders.convolution import ConvolutionLayers
 from models.autoencoders.layers import MirroredLayers
+from models.autoencoders.level import Level
 
 Stride = Annotated[int, Field(ge=1, le=64)]
 Strides = Annotated[tuple[Stride, ...], Field(min_length=1, max_length=16)]
@@ -37,6 +38,7 @@ class WaveAutoencoderSpec(WindowAutoencoderSpec):
     input: ClassVar[Input] = "wave"
 
     name: Literal["WaveAutoencoder"]
+    remove_level: Literal["none", "window"] = "window"  # samples are divided by the window's root mean square
     sample_rate_hz: int = Field(16_000, ge=1000, le=384_000)  # recordings are resampled to it
     channels: int = Field(16, ge=1, le=4096)  # of the first layer; each layer after it has twice as many
     strides: Strides = (8, 8, 4, 4)  # of each layer: a step of the code for each of their product of samples
@@ -45,11 +47,26 @@ class WaveAutoencoderSpec(WindowAutoencoderSpec):
         """Build the convolutions."""
         return ConvolutionLayers(width, doubling(self.channels, self.strides), self.strides, dropout=self.dropout)
 
+    def build_level(self) -> Level | None:
+        """Build what divides samples by the level of their window."""
+        return None if self.remove_level == "none" else Level(waves=True)
 
-class FrameAutoencoderSpec(WindowAutoencoderSpec):
-    """The `model:` block of strided convolutions over the frames of log-mels, whose bands are the channels."""
+
+class LogMelAutoencoderSpec(WindowAutoencoderSpec):
+    """The keys that the `model:` blocks of autoencoders of log-mels share."""
 
     input: ClassVar[Input] = "logmel"
+
+    # the mean over bands and frames of a window, or over the bands of each frame, is subtracted first
+    remove_level: Literal["none", "window", "frame"] = "window"
+
+    def build_level(self) -> Level | None:
+        """Build what subtracts the level."""
+        return None if self.remove_level == "none" else Level(waves=False, per=self.remove_level)
+
+
+class FrameAutoencoderSpec(LogMelAutoencoderSpec):
+    """The `model:` block of strided convolutions over the frames of log-mels, whose bands are the channels."""
 
     name: Literal["FrameAutoencoder"]
     channels: int = Field(128, ge=1, le=65_536)  # of each layer
@@ -60,10 +77,8 @@ class FrameAutoencoderSpec(WindowAutoencoderSpec):
         return ConvolutionLayers(width, [self.channels] * len(self.strides), self.strides, dropout=self.dropout)
 
 
-class SpectrogramAutoencoderSpec(WindowAutoencoderSpec):
+class SpectrogramAutoencoderSpec(LogMelAutoencoderSpec):
     """The `model:` block of strided convolutions over frames and bands of log-mels."""
-
-    input: ClassVar[Input] = "logmel"
 
     name: Literal["SpectrogramAutoencoder"]
     channels: int = Field(16, ge=1, le=4096)  # of the first layer; each layer after it has twice as many

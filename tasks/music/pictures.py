@@ -42,7 +42,7 @@ def reconstructions(task: MusicTask, split: str, rows: Ints) -> list[Reconstruct
         if model.kind == "features":
             window = model.standardised(window, own)
         else:
-            made = model.restored(made)
+            made = model.restored(made, window, own)
         track = data.tracks[row]
         title = " · ".join(filter(None, (track.title, track.artist, track.genre))) or track.track_id
         found.append(Reconstruction(title, window[0].cpu().numpy(), made[0].cpu().numpy()))

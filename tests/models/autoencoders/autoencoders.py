@@ -14,13 +14,14 @@ SETTINGS = {
     "mlp": {"name": "MLPAutoencoder", "hidden_dims": [8]},
     "mlp-deep": {"name": "MLPAutoencoder", "hidden_dims": [8, 5]},
     "linear": {"name": "MLPAutoencoder", "hidden_dims": []},
-    "wave": {"name": "WaveAutoencoder", "channels": 4, "strides": [4, 3]},
+    "wave": {"name": "WaveAutoencoder", "channels": 4, "strides": [4, 3], "remove_level": "none"},
     "wave-window": {"name": "WaveAutoencoder", "channels": 4, "strides": [4, 2], "code_per": "window"},
-    "frame": {"name": "FrameAutoencoder", "channels": 8, "strides": [2, 3]},
+    "frame": {"name": "FrameAutoencoder", "channels": 8, "strides": [2, 3], "remove_level": "none"},
     "frame-window": {"name": "FrameAutoencoder", "channels": 8, "strides": [1, 2], "code_per": "window"},
-    "spectrogram": {"name": "SpectrogramAutoencoder", "channels": 3, "strides": [2, 2]},
+    "spectrogram": {"name": "SpectrogramAutoencoder", "channels": 3, "strides": [2, 2], "remove_level": "frame"},
     "spectrogram-window": {"name": "SpectrogramAutoencoder", "channels": 3, "strides": [1, 3], "code_per": "window"},
 }
+LEVEL_KEPT = {key: {} if key in {"mlp", "mlp-deep", "linear"} else {"remove_level": "none"} for key in SETTINGS}
 
 every_autoencoder = pytest.mark.parametrize("key", SETTINGS)
 every_kind = pytest.mark.parametrize("variational", [False, True], ids=["plain", "variational"])
