@@ -28,9 +28,9 @@ def probed(monkeypatch):
     names = []
     probe = clips_module.probe
 
-    def counting(path):
+    def counting(path, **given):
         names.append(path.name)
-        return probe(path)
+        return probe(path, **given)
 
     monkeypatch.setattr(clips_module, "probe", counting)
     return names

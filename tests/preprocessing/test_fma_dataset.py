@@ -138,7 +138,7 @@ def test_unchanged_tracks_are_not_decoded_again(corpus, monkeypatch):
     first = corpus.tracks()
     decoded = []
     probe = clips_module.probe
-    monkeypatch.setattr(clips_module, "probe", lambda file: decoded.append(file.name) or probe(file))
+    monkeypatch.setattr(clips_module, "probe", lambda file, **given: decoded.append(file.name) or probe(file, **given))
     corpus.write_mp3(2, duration_s=0.8)
     rows = [(*row[:-1], "Another album") if row[0] == 5 else row for row in ROWS]
     write_csv(corpus.tracks_csv, [*HEADER, *rows])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ MAX_DURATION_S = 86_400
 # 120 dB above full scale. Recordings in floats may exceed full scale by some 40 dB, unscaled 16-bit integers by 90 dB;
 # a larger sample is damage, and its square in a spectrum overflows.
 MAX_SAMPLE = 1e6
+BLOCK_S = 30.0
 
 
 class ClipFacts(NamedTuple):
@@ -38,9 +39,14 @@ class ClipFacts(NamedTuple):
     sound: str  # digest of the samples; empty if all of them are 0
 
 
-def probe(path: Path, block_s: float = 30.0) -> ClipFacts:
+def probe(path: Path, block_s: float = BLOCK_S, hear: Callable[[Array, int], None] | None = None) -> ClipFacts:
     """Decode a whole file, block by block, to check it and to measure its length; headers are not reliable.
 
+    Args:
+        path: the file.
+        block_s: length of a block.
+        hear: takes each block, (S,) mono, and the sample rate, so that nobody decodes the file a second time; only a
+            file that raises nothing is whole.
     Raises:
         AudioError: no audio, truncated, damaged, empty, longer than a day, or with samples that are not finite or huge.
     """
@@ -50,6 +56,8 @@ def probe(path: Path, block_s: float = 30.0) -> ClipFacts:
         for block in checked_blocks(sound, block_s):
             samples += len(block)
             digest.update(block)
+            if hear is not None:
+                hear(block, sound.sample_rate_hz)
         if samples == 0:
             raise AudioError("holds no samples")
         return ClipFacts(samples / sound.sample_rate_hz, sound.sample_rate_hz, sound.channels, digest.hexdigest())

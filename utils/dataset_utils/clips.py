@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from utils.artefact_utils import Clip
 from utils.audio_utils import AudioError, probe
@@ -17,7 +20,18 @@ from utils.report_utils import progress_bar
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au"}
 AUDIO_SUFFIXES |= {".aac", ".m4a", ".mp4", ".webm", ".wma"}
 
-_Job = tuple[Path, str, str]  # the dataset's folder, the path of a clip in it, the split
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Listener(Protocol[T_co]):
+    """Makes something of a clip while it is decoded, so that it is decoded once."""
+
+    def hear(self, block: NDArray[np.float32], sample_rate_hz: int) -> None:
+        """Take the next (S,) samples, mono."""
+
+    def heard(self) -> T_co:
+        """What is made of all of them."""
 
 
 class Rejected(NamedTuple):
@@ -26,6 +40,25 @@ class Rejected(NamedTuple):
     kind: str  # clip or caption
     name: str
     reason: str
+
+
+class Decoded(NamedTuple, Generic[T]):
+    """What decoding a file shows.
+
+    Attributes:
+        clip: it, or why it is left out.
+        heard: what the listener made of it; None without a listener, and of what is left out.
+    """
+
+    clip: Clip | Rejected
+    heard: T | None
+
+
+class _Job(NamedTuple, Generic[T]):
+    root: Path
+    path: str  # of the clip, relative to it
+    split: str
+    listener: Callable[[], Listener[T]] | None
 
 
 def audio_files(folder: Path) -> tuple[list[Path], list[Rejected]]:
@@ -72,13 +105,11 @@ def probe_clips(
     """
     paths = [file.relative_to(root).as_posix() for file in files]
     fresh = [path for path in paths if path not in known]
-    jobs = [(root, path, split) for path in fresh]
-    bar = progress_bar(len(jobs), f"{split}: decoding", "clip", iterable=_probed(jobs, workers), disable=not jobs)
-    made = dict(zip(fresh, bar, strict=True))
+    decoded: dict[str, Decoded[None]] = decode_clips(fresh, root, split, workers)
     clips: dict[str, Clip] = {}
     rejected: list[Rejected] = []
     for path in paths:
-        clip = known.get(path) or made[path]
+        clip = known.get(path) or decoded[path].clip
         key = path if source_ids is not None else match_key(clip.name if isinstance(clip, Rejected) else clip.fname)
         if isinstance(clip, Rejected):
             rejected.append(clip if source_ids is None else clip._replace(name=path))
@@ -90,25 +121,45 @@ def probe_clips(
     return list(clips.values()), rejected
 
 
-def _probed(jobs: Sequence[_Job], workers: int) -> Iterator[Clip | Rejected]:
+def decode_clips(
+    paths: Sequence[str], root: Path, split: str, workers: int, listener: Callable[[], Listener[T]] | None = None
+) -> dict[str, Decoded[T]]:
+    """Decode files once, with a progress bar.
+
+    Args:
+        paths: of the files, relative to root.
+        root: the dataset's folder.
+        split: its name, which changes the fids.
+        workers: number of processes.
+        listener: makes the listener of a clip, in the process that decodes it.
+    Returns:
+        By path, in the order of `paths`.
+    """
+    jobs = [_Job(root, path, split, listener) for path in paths]
+    bar = progress_bar(len(jobs), f"{split}: decoding", "clip", iterable=_decoded(jobs, workers), disable=not jobs)
+    return dict(zip(paths, bar, strict=True))
+
+
+def _decoded(jobs: Sequence[_Job[T]], workers: int) -> Iterator[Decoded[T]]:
     if workers <= 1 or len(jobs) <= 1:
-        yield from map(_probe_clip, jobs)
+        yield from map(_decode_clip, jobs)
         return
     with worker_pool(workers) as pool:
-        yield from pool.map(_probe_clip, jobs, chunksize=max(1, min(32, len(jobs) // (4 * workers))))
+        yield from pool.map(_decode_clip, jobs, chunksize=max(1, min(32, len(jobs) // (4 * workers))))
 
 
-def _probe_clip(job: _Job) -> Clip | Rejected:
-    root, path, split = job
-    file = root / path
+def _decode_clip(job: _Job[T]) -> Decoded[T]:
+    file = job.root / job.path
+    listener = job.listener() if job.listener else None
     try:
-        facts = probe(file)
+        facts = probe(file, hear=listener.hear if listener else None)
         with file.open("rb") as stream:
             content = hashlib.file_digest(stream, "blake2b").digest()
     except (AudioError, OSError) as error:
-        return Rejected("clip", file.name, str(error))
-    fid = content_id(split, path, content)
-    return Clip(fid, file.name, path, facts.duration_s, facts.sample_rate_hz, facts.channels, file.name, facts.sound)
+        return Decoded(Rejected("clip", file.name, str(error)), None)
+    fid = content_id(job.split, job.path, content)
+    described = (facts.duration_s, facts.sample_rate_hz, facts.channels, file.name, facts.sound)
+    return Decoded(Clip(fid, file.name, job.path, *described), listener.heard() if listener else None)
 
 
 def content_id(split: str, name: str, *content: bytes) -> str:

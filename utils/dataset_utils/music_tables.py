@@ -9,14 +9,15 @@ from pathlib import Path
 
 from utils.artefact_utils import Clip, Track, remove_table, write_audio_info, write_catalogue, write_rows
 from utils.audio_utils import DECODING_VERSION
+from utils.audio_utils.fingerprints import Fingerprint
 from utils.cli_utils import UserError
 from utils.data_utils.music_spec import MusicDataSpec
 from utils.data_utils.products import GENRE_COLUMNS
 from utils.dataset_utils.checksums import CHECKSUMS, damaged_files, read_checksums
-from utils.dataset_utils.clips import Rejected, probe_clips
+from utils.dataset_utils.clips import Rejected, decode_clips
 from utils.dataset_utils.music import Genre, RawTrack
 from utils.dataset_utils.music_splits import MusicSplit
-from utils.dataset_utils.similar_music import write_similar_tracks
+from utils.dataset_utils.similar_music import BeginningPrint, write_similar_tracks
 from utils.dataset_utils.tables import known_clips, write_duplicates, write_rejected
 from utils.dataset_utils.unchanged import notes_of
 from utils.report_utils import print_table
@@ -50,8 +51,10 @@ def write_music_tables(
     clips: dict[str, list[Clip]] = {}
     tracks: dict[str, list[Track]] = {}
     rejected: dict[str, list[Rejected]] = {}
+    prints: dict[str, Fingerprint] = {}
     for split, found in raw.items():
-        clips[split], broken = _clips(data, split, found.tracks, sums, workers)
+        clips[split], broken, heard = _clips(data, split, found.tracks, sums, workers)
+        prints |= heard
         tracks[split] = _tracks(data.root, split, found.tracks, clips[split])
         rejected[split] = [*found.refused, *broken]
         write_rejected(data.rejected(split), rejected[split])
@@ -63,7 +66,7 @@ def write_music_tables(
             )
     # before the clips are written: a run that is stopped here compares them again
     if {clip.fid for clip in chain.from_iterable(clips.values())} != known:
-        write_similar_tracks(data, clips, workers)
+        write_similar_tracks(data, clips, prints, workers)
     of_all = list(chain.from_iterable(tracks.values()))
     write_catalogue(data.catalogue, of_all)
     _write_tree(data.genre_tree, tree, of_all)
@@ -89,14 +92,18 @@ def _checksums(root: Path) -> dict[Path, str]:
 
 def _clips(
     data: MusicDataSpec, split: str, tracks: Sequence[RawTrack], sums: Mapping[Path, str], workers: int
-) -> tuple[list[Clip], list[Rejected]]:
-    """The tracks of a split that can be used, as clips, and the others with the reason."""
+) -> tuple[list[Clip], list[Rejected], dict[str, Fingerprint]]:
+    """The tracks of a split that can be used, as clips; the others with the reason; fingerprints of what is new."""
     known = known_clips(data, split)
     ids = {_path(data.root, track): track.track_id for track in tracks}
-    fresh = [track.file for track in tracks if _path(data.root, track) not in known]
-    damaged = set(damaged_files(fresh, sums, workers))
-    files = [track.file for track in tracks if track.file not in damaged]
-    found, broken = probe_clips(files, data.root, split, known, workers, ids)
+    fresh = {data.root / path: path for path in ids if path not in known}
+    damaged = set(damaged_files(list(fresh), sums, workers))
+    whole = [path for file, path in fresh.items() if file not in damaged]
+    decoded = decode_clips(whole, data.root, split, workers, BeginningPrint)
+    broken = [of.clip._replace(name=path) for path, of in decoded.items() if isinstance(of.clip, Rejected)]
+    usable = known | {path: of.clip for path, of in decoded.items() if isinstance(of.clip, Clip)}
+    # a known clip may come from the table of another script, with other ids
+    found = [usable[path]._replace(source_id=track_id) for path, track_id in ids.items() if path in usable]
     clips = [clip for clip in found if clip.duration_s >= data.min_duration_s]
     reason = f"its content differs from the file '{CHECKSUMS}'; download or unpack it again"
     rejected = [Rejected("clip", file.relative_to(data.root).as_posix(), reason) for file in sorted(damaged)]
@@ -106,7 +113,7 @@ def _clips(
         for clip in found
         if clip.duration_s < data.min_duration_s
     ]
-    return clips, rejected
+    return clips, rejected, {path: of.heard for path, of in decoded.items() if of.heard is not None}
 
 
 def _path(root: Path, track: RawTrack) -> str:

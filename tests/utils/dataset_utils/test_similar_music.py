@@ -3,10 +3,13 @@
 import csv
 
 import numpy as np
+import pytest
 import soundfile
+import soxr
 
 from tests.preprocessing.music_corpus import Corpus
 from utils.artefact_utils.similar_tracks import read_similar_tracks
+from utils.audio_utils import decoding, probe, read_window
 from utils.dataset_utils import music_tables, similar_music
 
 RATE_HZ = 22_050
@@ -57,6 +60,42 @@ def test_unchanged_recordings_are_not_compared_again(tmp_path, monkeypatch):
         corpus.run(table=str(tmp_path / "table.csv"))
         assert corpus.data.similar_tracks.exists()
     assert compared == [1]
+
+
+def test_each_new_recording_is_decoded_once_and_known_ones_are_read_for_the_comparison(tmp_path, monkeypatch):
+    corpus = corpus_of(tmp_path, monkeypatch)
+    opened = []
+    open_sound = decoding.open_sound
+    monkeypatch.setattr(decoding, "open_sound", lambda path: opened.append(path.name) or open_sound(path))
+    corpus.run(table=str(tmp_path / "table.csv"))
+    assert sorted(opened) == sorted(NAMES)
+    assert corpus.data.similar_tracks.exists()
+    opened.clear()
+    soundfile.write(corpus.root / "other.flac", 0.4 * melody(0)[RATE_HZ:], RATE_HZ)
+    corpus.run(table=str(tmp_path / "table.csv"))
+    assert sorted(opened) == sorted(NAMES)
+    fid_of = {track.path: track.fid for track in corpus.tracks()}
+    pairs = {frozenset(pair) for pair in read_similar_tracks(corpus.data.similar_tracks, "")}
+    assert pairs == {frozenset(fid_of[name] for name in NAMES if name != left) for left in NAMES}
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100])
+@pytest.mark.parametrize("compared_s", [2, 120])
+def test_a_print_of_decoding_is_that_of_the_beginning(tmp_path, monkeypatch, rate_hz, compared_s):
+    """Of more than one block and of a part of one, in bounded memory; a known recording has the same."""
+    monkeypatch.setattr(similar_music, "_COMPARED", compared_s * 11_025)
+    monkeypatch.setattr(similar_music, "BLOCK_S", 0.7)
+    path = tmp_path / "a.wav"
+    soundfile.write(path, soxr.resample(melody(0, 5.0), RATE_HZ, rate_hz), rate_hz, subtype="FLOAT")
+    listener = similar_music.BeginningPrint()
+    probe(path, 0.7, listener.hear)
+    found, known = listener.heard(), similar_music._print_of(path)
+    for one, other in zip(found, known, strict=True):
+        np.testing.assert_array_equal(one, other)
+    held = np.concatenate(listener._blocks)
+    assert len(held) == min(compared_s, 5) * 11_025
+    np.testing.assert_allclose(held, read_window(path, 11_025, 0, compared_s * 11_025), atol=1e-4)
+    assert len(found.hashes) > 20
 
 
 def test_a_recording_that_broke_meanwhile_is_similar_to_nothing(tmp_path):
