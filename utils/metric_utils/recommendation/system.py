@@ -121,7 +121,7 @@ def measure_system(embeddings: NDArray[Any], tracks: Tracks, rescaling: Rescalin
     ranks: dict[str, dict[str, list[RelevantRanks]]] = {name: {label: [] for label in labels} for name in FILTERS}
     for start, block, order in ranked_blocks(scores):
         rows = slice(start, start + len(block))
-        same = {label: _same(code, rows)[np.arange(len(block))[:, None], order] for label, code in labels.items()}
+        same = {label: _same(code, rows, order) for label, code in labels.items()}
         for name in FILTERS:
             allowed = ~np.take_along_axis(exclusions[name].mask(rows.start, rows.stop), order, axis=1)
             rank = np.cumsum(allowed, axis=1, dtype=np.int32)  # among the candidates that are left
@@ -173,15 +173,16 @@ def ranked_blocks(scores: ScoreSource) -> Iterator[tuple[int, Scores, Indices]]:
         yield start, block, tied[keys]
 
 
-def _same(code: Indices, rows: slice) -> NDArray[np.bool_]:
-    """Return (q, N) True where a candidate's code is that of the query, and known."""
-    return np.where(code < 0, -2, code)[rows, None] == code
+def _same(code: Indices, rows: slice, order: Indices) -> NDArray[np.bool_]:
+    """Return (q, N) True where a candidate's code is that of the query, and known; candidates as in (q, N) `order`."""
+    return np.where(code < 0, -2, code)[rows, None] == code[order]
 
 
 def _first_listed(block: Scores, order: Indices, allowed: NDArray[np.bool_], rank: NDArray[np.int32]) -> Neighbours:
     width = min(LISTED, block.shape[1] - 1)
     index, scores = np.full((len(block), width), -1), np.full((len(block), width), np.nan, np.float32)
-    row, column = np.nonzero(allowed & (rank <= width))
+    first = width + int((block.shape[1] - rank[:, -1]).max())  # columns: even if all excluded candidates are among them
+    row, column = np.nonzero(allowed[:, :first] & (rank[:, :first] <= width))
     candidate, place = order[row, column], rank[row, column] - 1
     index[row, place] = candidate
     scores[row, place] = block[row, candidate]
