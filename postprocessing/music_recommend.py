@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from tasks import command, load_run
 from tasks.music.compared import ComparedSystems, load_systems, other_trials
-from tasks.music.files import embed_users_files, embedders
+from tasks.music.files import check_users_files, embed_users_files, embedders
 from tasks.music.lists import Comparison, Recommender, default_queries, playlist_entry, rows_of
 from tasks.music.measuring import measure_all
 from tasks.music.pages import listening_page, write_map
@@ -37,10 +37,10 @@ from tasks.music.systems import BASELINES, FEATURES, MFCC_RAW
 from tasks.music.tables import print_lists, print_results, write_csv
 from tasks.music.trial_table import print_trials, trial_rows, write_trial_table
 from tasks.trained import CheckpointChoice, TrainedRun, add_checkpoint_arguments, find_trained_run
-from utils.artefact_utils import write_json
-from utils.artefact_utils.playlists import write_playlist
+from utils.artefact_utils import read_catalogue, write_json
+from utils.artefact_utils.playlists import check_playlist_place, write_playlist
 from utils.cli_utils import UserError, positive, whole
-from utils.cli_utils.repairs import with_commands
+from utils.cli_utils.repairs import make, with_commands
 from utils.metric_utils.recommendation.spaces import Scaling
 from utils.metric_utils.recommendation.tracks import FILTERS
 
@@ -71,13 +71,17 @@ class Wanted(NamedTuple):
         """Of the parsed arguments.
 
         Raises:
-            UserError: options that do not go together.
+            UserError: options that do not go together, no playlist can be written there, or no file is sound.
         """
         given = {"--query": args.query, "--genre": args.genre, "--seeds": args.seeds, "--file": args.file}
         if len(several := [option for option, values in given.items() if values]) > 1:
             raise UserError(f"{' and '.join(several)}: each says whose lists are made; give one of them")
         if args.standardise and args.whiten:
             raise UserError("--standardise and --whiten: each says how embeddings are scaled; give one of them")
+        if args.m3u is not None:
+            check_playlist_place(args.m3u, "--m3u")
+        if args.file:
+            check_users_files(args.file)
         scaling: Scaling | None = "standardised" if args.standardise else "whitened" if args.whiten else None
         settings = Settings(scaling, args.local_scaling)
         lists = (args.query, args.genre, args.seeds, args.file, args.m3u, args.length, args.filter, args.baseline)
@@ -105,11 +109,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     wanted, choice = Wanted.of(args), CheckpointChoice.of(args)
     trained = find_trained_run(conf, choice, MusicRun)
     with trained.commands.completing():
+        _check_tracks(trained, wanted)
         if wanted.seeds or wanted.files:
             _recommend(trained, wanted)
         else:
             others, notes = ([], []) if choice.trial else other_trials(conf, choice, trained)
             _measure(trained, others, notes, wanted)
+
+
+def _check_tracks(trained: TrainedRun[MusicRun], wanted: Wanted) -> None:
+    """Refuse tracks and genres that the split does not have, before its tracks are embedded.
+
+    Raises:
+        UserError: it lacks one.
+    """
+    catalogue = read_catalogue(trained.run.data.catalogue, make("tables"))
+    tracks = [track for track in catalogue if track.split == trained.split]
+    if not tracks:  # of another data set than the features, which name it
+        return
+    for option, ids in (("--query", wanted.ids), ("--seeds", wanted.seeds)):
+        rows_of(ids, option, tracks, catalogue)
+    default_queries(tracks, wanted.genres)
 
 
 def _recommend(trained: TrainedRun[MusicRun], wanted: Wanted) -> None:

@@ -27,6 +27,8 @@ from utils.cli_utils.repairs import make
 from utils.metric_utils.recommendation.tracks import Tracks
 from utils.model_utils.trials import trial_folders
 
+_LEAST_TRACKS = 3
+
 
 class ComparedSystems(NamedTuple):
     """Systems with an embedding of each of N tracks.
@@ -62,10 +64,14 @@ def load_systems(
         others: further ones of the same data.
         controls: with the random controls.
     Raises:
-        UserError: a file is missing or broken, or no two tracks have an embedding of every system.
+        UserError: a file is missing or broken, or no three tracks have an embedding of every system.
     """
     data, splits = trained.run.data, (trained.run.data.splits.train, trained.split)
     chosen, notes = system_name(trained), []
+    # first what is only read: embedding takes long
+    features = feature_systems(data, trained.split)
+    catalogue = read_catalogue(data.catalogue, make("tables"))
+    pairs = read_similar_tracks(data.similar_tracks, make("tables")) if is_there(data.similar_tracks) else []
     task = _task_of(trained)
     autoencoders = [autoencoder_vectors(chosen, task, splits)]
     for other in others:
@@ -73,16 +79,13 @@ def load_systems(
             autoencoders.append(autoencoder_vectors(system_name(other), _task_of(other), splits))
         except UserError as error:  # one broken trial does not stop the comparison
             notes.append(f"{system_name(other)} is left out: {error}")
-    features = feature_systems(data, trained.split)
-    catalogue = read_catalogue(data.catalogue, make("tables"))
     tracks, left_out = _common(catalogue, trained.split, [*autoencoders, *features.systems])
     fids = [track.fid for track in tracks]
     systems = [system.of_tracks(fids) for system in [*autoencoders, *features.systems]]
     systems += control_vectors(fids) if controls else []
-    similar = _similar_rows(trained, fids)
     return ComparedSystems(
         tracks,
-        known_tracks(tracks, similar),
+        known_tracks(tracks, _similar_rows(pairs, fids)),
         catalogue,
         {system.name: system for system in systems},
         chosen,
@@ -123,15 +126,15 @@ def _common(catalogue: Sequence[Track], split: str, systems: Sequence[SystemVect
     """The tracks of a split that every system has, and a line where others are left out.
 
     Raises:
-        ArtefactError: there are fewer than two.
+        ArtefactError: there are fewer than three, which local scaling needs.
     """
     own = [track for track in catalogue if track.split == split]
     held = set.intersection(*(set(system.fids) for system in systems))
     tracks = [track for track in own if track.fid in held]
-    if len(tracks) < 2:
+    if len(tracks) < _LEAST_TRACKS:
         raise ArtefactError(
             f"split '{split}': {len(tracks)} of {len(own)} tracks have an embedding of every system, expected at least "
-            f"2; write the features again: {make('track-features')}"
+            f"{_LEAST_TRACKS}; add tracks, or write the features again: {make('track-features')}"
         )
     if len(tracks) == len(own):
         return tracks, []
@@ -141,11 +144,7 @@ def _common(catalogue: Sequence[Track], split: str, systems: Sequence[SystemVect
     return tracks, [f"{line}embedding of it"]
 
 
-def _similar_rows(trained: TrainedRun[MusicRun], fids: Sequence[str]) -> NDArray[np.int64] | None:
-    """(P, 2) rows of near-duplicate recordings among the tracks; None where none are known."""
-    path = trained.run.data.similar_tracks
-    if not is_there(path):
-        return None
+def _similar_rows(pairs: Sequence[tuple[str, str]], fids: Sequence[str]) -> NDArray[np.int64]:
+    """(P, 2) rows of near-duplicate recordings among the tracks."""
     row = {fid: number for number, fid in enumerate(fids)}
-    pairs = read_similar_tracks(path, make("tables"))
     return np.array([(row[a], row[b]) for a, b in pairs if a in row and b in row], np.int64).reshape(-1, 2)

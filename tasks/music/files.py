@@ -14,7 +14,7 @@ from models.sounds import SoundEmbeddings
 from tasks.music.altered import EmbedFiles
 from tasks.music.systems import FEATURES
 from tasks.music.task import MusicTask
-from utils.audio_utils import AudioError, wave_blocks, why_refused
+from utils.audio_utils import AudioError, probe, wave_blocks, why_refused
 from utils.audio_utils.readers import open_sound
 from utils.audio_utils.track_features import WINDOW_SAMPLES, mfcc_features, rate_of, track_features
 from utils.cli_utils import UserError, printable
@@ -22,6 +22,8 @@ from utils.metric_utils.recommendation.spaces import EmbeddingSpace
 from utils.process_utils import all_cores
 
 Array = NDArray[np.float32]
+
+_MISSING = "there is no such file; correct the path"
 
 
 def embedders(task: MusicTask, chosen: str, spaces: Mapping[str, EmbeddingSpace]) -> dict[str, EmbedFiles]:
@@ -42,6 +44,22 @@ def embedders(task: MusicTask, chosen: str, spaces: Mapping[str, EmbeddingSpace]
     return found
 
 
+def check_users_files(paths: Sequence[Path]) -> None:
+    """Make sure that one of the files can be decoded, before tracks are embedded.
+
+    Raises:
+        UserError: none is.
+    """
+    reasons = []
+    for path in paths:
+        try:
+            probe(path)
+            return
+        except AudioError as error:
+            reasons.append(f"--file {path}: {f'{error}; name another file' if path.is_file() else _MISSING}")
+    raise UserError(reasons[0])
+
+
 def embed_users_files(paths: Sequence[Path], embed: Mapping[str, EmbedFiles]) -> dict[Path, dict[str, Array]]:
     """Embed files with every system; what is wrong with one of several is printed.
 
@@ -53,7 +71,7 @@ def embed_users_files(paths: Sequence[Path], embed: Mapping[str, EmbedFiles]) ->
     Raises:
         UserError: no file can be embedded.
     """
-    refused = {path: "there is no such file; correct the path" for path in paths if not path.is_file()}
+    refused = {path: _MISSING for path in paths if not path.is_file()}
     found: dict[Path, dict[str, Array]] = {path: {} for path in paths if path not in refused}
     for name, embed_files in embed.items():
         whole = [path for path in found if path not in refused]

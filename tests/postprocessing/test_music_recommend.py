@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from postprocessing import music_recommend
+from tasks.music import compared
 from tests.pages import read, targets
 from tests.postprocessing.commands import Result, error_of
 from tests.tasks.music.conftest import _corpus, music  # noqa: F401 - fixtures
 from tests.tasks.music.corpora import SPLITS
 from tests.training import write_trial
-from utils.artefact_utils import read_catalogue, read_clips, write_catalogue
+from utils.artefact_utils import read_catalogue, read_clips, write_audio_info, write_catalogue
 from utils.artefact_utils.track_features import TrackFeatureParts
 from utils.audio_utils.alteration import write_mp3
 
@@ -167,10 +168,15 @@ def test_a_file_of_the_user_s_finds_itself_and_broken_ones_are_named(trained, ca
         (["--file", "{folder}/half.mp3"], "half.mp3: "),
         (["--file", "nowhere.mp3"], "--file nowhere.mp3: there is no such file; correct the path"),
         (["--set", "experiment=other"], "does not exist; train first: "),
-        (["--seeds", "test-0", "--m3u", "{folder}/text.mp3"], "text.mp3: is a file of another program"),
+        (["--genre", ""], "--genre '': no track of the split has it; choices: high, low"),
+        (["--query", "test-0", "--m3u", "{folder}/text.mp3"], "text.mp3: is a file of another program"),
+        (["--seeds", "test-0", "--m3u", "{folder}"], ": is a folder, which is never replaced; write to another place"),
+        (["--m3u", "{folder}/gone/a.m3u"], "gone does not exist; correct it, or make the folder"),
+        (["--m3u", "{folder}/text.mp3/a.m3u"], "text.mp3 is a file; correct it, or make the folder"),
     ],
 )
-def test_what_is_refused(trained, capsys, tmp_path, arguments, message):
+def test_what_is_refused_before_tracks_are_embedded(trained, capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.delattr(compared, "autoencoder_vectors")
     (tmp_path / "text.mp3").write_text("not sound")
     write_mp3(tmp_path / "half.mp3", np.random.default_rng(0).standard_normal(32_000).astype(np.float32), 16_000, 64)
     (tmp_path / "half.mp3").write_bytes((tmp_path / "half.mp3").read_bytes()[:7000])
@@ -178,9 +184,23 @@ def test_what_is_refused(trained, capsys, tmp_path, arguments, message):
     assert message in error_of(done)
 
 
-def test_missing_features_name_their_command(trained, capsys):
+def test_missing_features_name_their_command(trained, capsys, monkeypatch):
+    monkeypatch.delattr(compared, "autoencoder_vectors")
     (trained.folder / "features" / "test_audio_features.hdf5").unlink()
     assert "python -m preprocessing.audio_features --conf" in error_of(run(trained, capsys))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_three_tracks_are_enough_and_two_are_not(trained, capsys, count):
+    features = trained.folder / "features"
+    clips = {split: read_clips(features / "audio_info.pkl", split, "") for split in SPLITS}
+    write_audio_info(features / "audio_info.pkl", clips | {"test": clips["test"][:count]}, {})
+    done = run(trained, capsys, "--control-tracks", "0")
+    if count == 2:
+        assert "split 'test': 2 of 8 tracks have an embedding of every system, expected at least 3; " in error_of(done)
+    else:
+        assert done.code == 0, done.err
+        assert results_of(trained)["tracks"] == 3
 
 
 def test_tracks_without_a_genre_are_measured_by_artist_alone(trained, capsys):

@@ -52,9 +52,8 @@ def refuse_foreign(path: Path, known: Known, repair: str = "write to another pla
             path.open("rb").close()  # a file that may not be read is not known either, but for another reason
         if path.is_file() and known(path):
             return
-    raise ForeignFileError(
-        f"{path}: is a file of another program, or a broken one, which is never replaced; {repair}, or move it away"
-    )
+    found = "a folder" if path.is_dir() else "a file of another program, or a broken one"
+    raise ForeignFileError(f"{path}: is {found}, which is never replaced; {repair}, or move it away")
 
 
 def known_hdf5(path: Path) -> bool:

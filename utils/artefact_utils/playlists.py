@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.artefact_utils.atomic import replacing
+from utils.artefact_utils.ownership import refuse_foreign
+from utils.cli_utils import existing_folder
 
 _HEADER = "#EXTM3U"
 
@@ -31,6 +33,19 @@ def write_playlist(path: Path, entries: Sequence[PlaylistEntry]) -> None:
     # a file name may hold bytes that are not UTF-8, which players want as they are
     with replacing(path, is_playlist) as beside:
         beside.write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
+
+
+def check_playlist_place(path: Path, option: str) -> None:
+    """Make sure that a playlist may be written, before the work of hours.
+
+    Args:
+        path: of the playlist.
+        option: of the command line, for messages.
+    Raises:
+        UserError: its folder is missing, or something that is no playlist is there.
+    """
+    existing_folder(path.absolute().parent, option, "correct it, or make the folder")
+    refuse_foreign(path, is_playlist)
 
 
 def is_playlist(path: Path) -> bool:
