@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from tasks import command, load_run
+from tasks.commands import Commands
 from tasks.music.compared import ComparedSystems, load_systems, other_trials
 from tasks.music.files import check_users_files, embed_users_files, embedders
 from tasks.music.lists import Comparison, Recommender, default_queries, playlist_entry, rows_of
@@ -33,7 +34,7 @@ from tasks.music.pages import listening_page, write_map
 from tasks.music.pictures import write_pictures
 from tasks.music.results import RecommendationResults, Settings
 from tasks.music.run import MusicRun
-from tasks.music.systems import BASELINES, FEATURES, MFCC_RAW
+from tasks.music.systems import BASELINES, FEATURES, MFCC_RAW, system_name
 from tasks.music.tables import print_lists, print_results, write_csv
 from tasks.music.trial_table import print_trials, trial_rows, write_trial_table
 from tasks.trained import CheckpointChoice, TrainedRun, add_checkpoint_arguments, find_trained_run
@@ -48,6 +49,7 @@ SCRIPT = "postprocessing.music_recommend"
 LENGTH = 10
 COPIES = 100
 SHOWN = (*BASELINES, FEATURES)
+TRIALS_STEM = "recommendation_trials"
 
 Array = NDArray[np.float32]
 
@@ -115,6 +117,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         else:
             others, notes = ([], []) if choice.trial else other_trials(conf, choice, trained)
             _measure(trained, others, notes, wanted)
+            line = Commands.of(args, conf.script_of).line("postprocessing.music_experiments")
+            print(f"next: all experiments in one table: {line}")
 
 
 def _check_tracks(trained: TrainedRun[MusicRun], wanted: Wanted) -> None:
@@ -159,12 +163,12 @@ def _measure(
         rows = default_queries(compared.tracks, wanted.genres)
     results = measure_all(compared, wanted.settings, trained.run.data.root, wanted.copies)
     print_results(results)
-    for path in _write_metrics(trained, results):
+    for path in _write_metrics(trained, others, results):
         print(f"wrote {trained.publish(path)}")
     if others:
         table = trial_rows([trained, *others], results)
-        print_trials(table)
-        for path in write_trial_table(trained.trial.folder.parent, table):
+        print_trials("Trials, the best on validation first", table)
+        for path in write_trial_table(trained.trial.folder.parent / TRIALS_STEM, table):
             print(f"wrote {path}")
     names = (results.chosen, wanted.baseline or results.baseline)
     embeddings = {name: results.systems[name].embeddings for name in names}
@@ -197,12 +201,19 @@ def _recommender(
     )
 
 
-def _write_metrics(trained: TrainedRun[MusicRun], results: RecommendationResults) -> list[Path]:
+def _write_metrics(
+    trained: TrainedRun[MusicRun], others: Sequence[TrainedRun[MusicRun]], results: RecommendationResults
+) -> list[Path]:
     """Write recommendation_metrics.json and .csv into the trial's folder; of another split than eval with its name."""
     stem = "recommendation_metrics"
     if trained.split != trained.run.data.splits.eval:
         stem = f"{trained.split}_{stem}"
-    made_from = {"split": trained.split, "checkpoint": trained.checkpoint, "select_on": trained.run.training.select_on}
+    made_from = {
+        "split": trained.split,
+        "checkpoint": trained.checkpoint,
+        "epochs": {system_name(one): one.trial.checkpoint.epoch for one in (trained, *others)},
+        "select_on": trained.run.training.select_on,
+    }
     paths = [trained.trial.folder / f"{stem}.{kind}" for kind in ("json", "csv")]
     write_json(paths[0], results.as_json(made_from))
     write_csv(paths[1], results)

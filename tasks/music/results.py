@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,19 +12,21 @@ from numpy.typing import NDArray
 
 from tasks.music.systems import BASELINES, CONTROLS, SystemVectors
 from utils.artefact_utils import Track
+from utils.cli_utils import ArtefactError
+from utils.config_utils import read_json
 from utils.metric_utils.comparison import Comparison
 from utils.metric_utils.intervals import Interval
 from utils.metric_utils.recommendation.similarity import Rescaling
 from utils.metric_utils.recommendation.spaces import EmbeddingSpace, Scaling
 from utils.metric_utils.recommendation.system import SystemMeasures, measure_system, paired
-from utils.metric_utils.recommendation.tracks import Tracks
+from utils.metric_utils.recommendation.tracks import FILTERS, Tracks
 
 Array = NDArray[np.float32]
 
 LEVEL = 0.95
 _RESAMPLES = 2000
 # By which lists are compared, the first that is measured.
-_MAIN_METRICS = ("genre_precision@5", "artist_precision@5")
+MAIN_METRICS = ("genre_precision@5", "artist_precision@5")
 
 
 class Settings(NamedTuple):
@@ -158,7 +161,7 @@ def better_baseline(systems: Mapping[str, SystemResult]) -> str:
 
 def main_metric(measures: SystemMeasures) -> str | None:
     """The metric by which lists are compared; None where no track shares genre or artist with another."""
-    return next((metric for metric in _MAIN_METRICS if metric in measures.metrics()["none"]), None)
+    return next((metric for metric in MAIN_METRICS if metric in measures.metrics()["none"]), None)
 
 
 def main_value(measures: SystemMeasures) -> float:
@@ -215,3 +218,34 @@ def _difference(pair: PairedDifference) -> dict[str, Any]:
 def _effect(measures: SystemMeasures) -> dict[str, Any]:
     found = measures.filters["none"]
     return {"metrics": found.metrics(), "hubness": asdict(found.hubness)}
+
+
+class SavedMetrics(NamedTuple):
+    """What a file of results holds of the metrics."""
+
+    systems: dict[str, dict[str, dict[str, float]]]  # name -> filter -> metric
+    epochs: dict[str, int]  # autoencoder -> epoch of its checkpoint; empty in files of earlier versions
+    tracks: int
+    split: str
+    settings: Settings
+
+    @classmethod
+    def read(cls, path: Path) -> SavedMetrics:
+        """Read recommendation_metrics.json.
+
+        Raises:
+            ArtefactError: it is missing, broken, or a file of another program.
+        """
+        try:
+            held = read_json(path)
+            systems = {
+                name: {filter_: {key: float(value) for key, value in of_system[filter_].items()} for filter_ in FILTERS}
+                for name, of_system in held["systems"].items()
+            }
+            made_from, missing = held["made_from"], set(BASELINES) - set(systems)
+            if missing:
+                raise ValueError(f"has no system {' and '.join(sorted(missing))}")
+            epochs = {name: int(epoch) for name, epoch in made_from.get("epochs", {}).items()}
+            return cls(systems, epochs, int(held["tracks"]), str(made_from["split"]), Settings(**held["settings"]))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ArtefactError(f"{path}: does not hold what is measured of recommendations ({error})") from error

@@ -84,7 +84,12 @@ def autoencoder_vectors(name: str, task: MusicTask, splits: tuple[str, str]) -> 
 
 def system_name(trained: TrainedRun[MusicRun]) -> str:
     """Trial and autoencoder, as tables name them."""
-    return f"{trained.trial.folder.name}/{trained.run.model.name}"
+    return trial_system(trained.trial.folder.name, trained.run)
+
+
+def trial_system(trial: str, run: MusicRun) -> str:
+    """The same of a trial by the name of its folder."""
+    return f"{trial}/{run.model.name}"
 
 
 class FeatureSystems(NamedTuple):

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from postprocessing import music_recommend
+from postprocessing import music_experiments, music_recommend
 from tasks.music import compared
 from tests.pages import read, targets
 from tests.postprocessing.commands import Result, error_of
@@ -126,6 +126,14 @@ def test_several_trials_are_compared_and_one_that_is_broken_is_left_out(trained,
     markdown = (folder_of(trained) / "recommendation_trials.md").read_text()
     assert "FrameAutoencoder" in markdown
     assert found["controls"] == {}
+    assert found["made_from"]["epochs"] == {"trial_00000/FrameAutoencoder": 1, "trial_00001/FrameAutoencoder": 1}
+    assert "next: all experiments in one table: " in done.out.splitlines()[-1]
+    music_experiments.main(["--conf", trained.conf("logmel")])
+    with (trained.folder / "runs" / "recommendation_experiments.csv").open(newline="") as stream:
+        again = {row["trial"]: row for row in csv.DictReader(stream)}
+    shared = ["architecture", "latent", "none: genre_mAP", "album: artist_mAP"]
+    for name in ("trial_00000", "trial_00001", "mfcc"):
+        assert [again[name][key] for key in shared] == [rows[name][key] for key in shared]
 
 
 def test_seeds_a_playlist_and_a_filter(trained, capsys):
