@@ -1,4 +1,8 @@
-"""FMA's 518 features on two processes compared with one: `python -m benchmarks.bench_track_features`."""
+"""FMA's 518 features on two processes compared with one: `python -m benchmarks.bench_track_features`.
+
+On a virtual machine of 2 cores, two plain processes side by side are 1.9 times as fast as one. What is below that is
+the start of the workers, whose first clip takes half as long again: they touch their memory for the first time.
+"""
 
 from __future__ import annotations
 

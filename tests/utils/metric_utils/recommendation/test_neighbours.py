@@ -5,7 +5,7 @@ from tests.utils.metric_utils.recommendation.slow import cosines, order_by_defin
 from utils.metric_utils.recommendation.neighbours import agreed_tracks, nearest_tracks
 from utils.metric_utils.recommendation.similarity import track_scores
 from utils.metric_utils.recommendation.system import measure_system
-from utils.metric_utils.recommendation.tracks import FILTERS, Exclusions
+from utils.metric_utils.recommendation.tracks import FILTERS, Exclusions, Tracks
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,17 @@ def test_the_measured_system_lists_the_same(system, name):
     found = nearest_tracks(track_scores(embeddings), 10, tracks.exclusions(name))
     np.testing.assert_array_equal(listed.rows, found.rows)
     np.testing.assert_array_equal(listed.scores, found.scores)
+
+
+def test_lists_begin_behind_all_excluded_candidates():
+    # all 29 (first artist) or 11 (second one) nearest tracks are by the query's artist
+    angles = np.concatenate([np.linspace(0, 0.2, 30), np.linspace(1, 1.3, 12)])
+    artist = ["a"] * 30 + ["b"] * 12
+    embeddings = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    tracks = Tracks.of(genre=["g"] * 42, artist=artist, album=artist, title=[""] * 42)
+    listed = measure_system(embeddings, tracks).filters["artist"].neighbours.rows
+    assert listed[:30].tolist() == [list(range(30, 40))] * 30
+    assert listed[30:].tolist() == [list(range(29, 19, -1))] * 12
 
 
 def test_equal_scores_are_in_the_order_of_rows():
