@@ -6,11 +6,11 @@
     python -m postprocessing.music_recommend --file my.mp3 --conf tasks/music_autoencoder.yaml
 
 Measures every system on all tracks of data.splits.eval, under four filters, and writes recommendation_metrics.json and
-.csv, recommendation_map.png (t-SNE, coloured by genre), reconstructions, TensorBoard's projector, and
-recommendations.html: the lists of the autoencoder and of the baseline for a track of each genre, to listen to. Where an
-experiment has several trials, all are measured, and recommendation_trials.md and .csv compare them; the lists are those
-of the trial that validation chose. With --seeds or --file nothing is measured: the lists are printed and written to
-recommendations.html.
+.csv, <split>_map.png (t-SNE, coloured by genre), <split>_reconstructions.png, TensorBoard's projector, and
+<split>_recommendations.html: the lists of the autoencoder and of the baseline for a track of each genre, to listen to.
+Where an experiment has several trials, all are measured, and recommendation_trials.md and .csv compare them; the lists
+are those of the trial that validation chose. With --seeds or --file nothing is measured: the lists are printed and
+written to <split>_recommendations.html.
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ def listening_page(
         for table in result_tables(results):
             metrics += [Paragraph([table.title]), Table(table.columns, table.rows)]
     subtitle = f"{' and '.join(recommender.embeddings)}, {len(recommender.tracks)} tracks, {recommender.settings}"
+    subtitle += "" if recommender.filter == "none" else f", {recommender.filter} filter"
     queries = [_played(comparison, recommender) for comparison in found]
     return recommendation_page(title, subtitle, queries, metrics, pictures)
 
@@ -72,17 +73,25 @@ def write_map(path: Path, tracks: Sequence[Track], embeddings: Mapping[str, Arra
 
 
 def _played(found: Comparison, recommender: Recommender) -> PlayedQuery:
-    described = [", ".join(filter(None, (track.genre, track.album, track.track_id))) for track in found.queries]
     lists = {
-        name: PlayedList(found.counted(name), [_track(item, recommender, len(found.queries) > 1) for item in items])
+        name: PlayedList(
+            found.counted(name),
+            [_track(rank, item, recommender.root, len(found.queries) > 1) for rank, item in enumerate(items, 1)],
+        )
         for name, items in found.lists.items()
     }
-    line = " + ".join(described) or "a file that is not of the split"
+    line = " + ".join(map(_described, found.queries)) or "a file that is not of the split"
     return PlayedQuery(found.title, line, found.files, lists)
 
 
-def _track(item: Listed, recommender: Recommender, fused: bool) -> PlayedTrack:
+def _track(rank: int, item: Listed, root: Path, fused: bool) -> PlayedTrack:
     track = item.track
     score = f"{item.score:.4f} points" if fused else f"{item.score:.3f}"
-    line = ", ".join(filter(None, (track.genre, track.album, track.track_id, score)))
-    return PlayedTrack(track_title(track), line, recommender.root / track.path, item.same_genre or item.same_artist)
+    line = f"{score} · {_described(track)}{' · same artist' if item.same_artist else ''}"
+    return PlayedTrack(f"{rank}. {track_title(track)}", line, root / track.path, item.same_genre or item.same_artist)
+
+
+def _described(track: Track) -> str:
+    """Genre, album and id; an unknown genre is said, since an album would be read as one."""
+    album = f"album {track.album}" if track.album else ""
+    return " · ".join(filter(None, (track.genre or "genre unknown", album, f"track {track.track_id}")))

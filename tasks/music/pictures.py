@@ -16,7 +16,11 @@ from utils.report_utils.tensorboard import Projector, write_tensorboard
 if TYPE_CHECKING:
     from tasks.music.task import MusicTask
 
-_X_LABELS = {"features": "feature, in the order of the columns", "wave": "sample", "logmel": "frame"}
+_LABELS = {  # of both axes
+    "features": ("feature, in the order of the columns", "standardised"),
+    "wave": ("sample", "amplitude"),
+    "logmel": ("frame", "mel band"),
+}
 
 
 def reconstructions(task: MusicTask, split: str, rows: Ints) -> list[Reconstruction]:
@@ -68,7 +72,7 @@ def write_pictures(
     rows = np.unique(np.linspace(0, len(data.tracks) - 1, min(count, len(data.tracks))).astype(np.int64))
     picture = folder / f"{data.name}_reconstructions.png"
     title = f"'{data.name}', epoch {epoch}: input on the left, output on the right"
-    plot_reconstructions(picture, title, reconstructions(task, split, rows), _X_LABELS[task.autoencoder.kind])
+    plot_reconstructions(picture, title, reconstructions(task, split, rows), *_LABELS[task.autoencoder.kind])
     columns = ("genre", "artist", "title", "album", "track_id")
     texts = [[str(getattr(track, column)) for column in columns] for track in data.tracks]
     tensorboard = folder / f"{data.name}_tensorboard"

@@ -15,7 +15,8 @@ _SIDE_INCH, _LEGEND_INCH, _DPI = 5.0, 1.8, 130
 # Neighbours that t-SNE takes into account; it needs three times as many points.
 _PERPLEXITY, LEAST_POINTS = 30.0, 5
 _OTHER = "other, or unknown"
-_COLOURS = 20  # of matplotlib's tab20
+# matplotlib's palettes: pairs of dark and pale colours are for more labels than there are plain colours
+_PLAIN, _COLOURS = 10, 20
 
 
 class MapPanel(NamedTuple):
@@ -65,7 +66,8 @@ def plot_maps(path: Path, title: str, panels: Sequence[MapPanel], labels: Sequen
 
     names, counts = np.unique([label for label in labels if label] or [""], return_counts=True)
     coloured = sorted(names[np.argsort(-counts, kind="stable")][:_COLOURS])
-    colours = dict(zip(coloured, colormaps["tab20"].colors, strict=False))  # type: ignore[attr-defined]
+    palette = colormaps["tab10" if len(coloured) <= _PLAIN else "tab20"]
+    colours = dict(zip(coloured, palette.colors, strict=False))  # type: ignore[attr-defined]
     width = _SIDE_INCH * len(panels) + _LEGEND_INCH
     figure = Figure(figsize=(width, _SIDE_INCH + 0.4), layout="constrained")
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -74,11 +76,17 @@ def plot_maps(path: Path, title: str, panels: Sequence[MapPanel], labels: Sequen
         for name in [_OTHER, *coloured]:
             x, y = panel.points[of_point == name].T
             colour = "0.75" if name == _OTHER else colours[name]
-            axes.scatter(x, y, s=12, color=colour, label=name if len(x) else None, linewidths=0)
-        axes.set(title=panel.title, xticks=[], yticks=[], aspect="equal", adjustable="datalim")
+            axes.scatter(x, y, s=12, color=colour, label=_as_text(name) if len(x) else None, linewidths=0)
+        axes.set_title(panel.title, parse_math=False)
+        axes.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
     handles, shown = all_axes[0].get_legend_handles_labels()
     figure.legend(handles, shown, loc="outside right upper", fontsize=8, markerscale=1.5)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title, fontsize=10, parse_math=False)
     FigureCanvasAgg(figure)
     with replacing(path) as beside:
         figure.savefig(beside, format="png", dpi=_DPI)
+
+
+def _as_text(label: str) -> str:
+    """A label of a legend, in which dollars begin no formula."""
+    return label.replace("$", r"\$")

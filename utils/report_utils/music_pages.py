@@ -12,8 +12,9 @@ from utils.report_utils.pages import Card, Content, Figure, Grid, Note, Page, Pa
 
 _COLUMN_PX, _MAP_PX = 420, 1000  # two lists side by side, below each other on a phone
 _NOTE = (
-    "A green edge marks tracks of the query's genre or artist. Scores are cosines, or of local scaling, within one "
-    "system; those of two systems cannot be compared. Of several seed tracks they are points of the fused ranks."
+    "A green edge marks tracks of the query's genre or artist. Each line begins with the score: a cosine, or one of "
+    "local scaling, within one system; those of two systems cannot be compared. Of several seed tracks they are points "
+    "of the fused ranks."
 )
 
 

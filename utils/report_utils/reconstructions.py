@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from utils.artefact_utils import replacing
 
 _WIDTH_INCH, _ROW_INCH, _DPI = 10.0, 1.9, 110
+_TITLE_LETTERS = 60  # as many as fit above a picture
 
 
 class Reconstruction(NamedTuple):
@@ -22,7 +23,7 @@ class Reconstruction(NamedTuple):
     made: NDArray[np.float32]
 
 
-def plot_reconstructions(path: Path, title: str, windows: Sequence[Reconstruction], x_label: str) -> None:
+def plot_reconstructions(path: Path, title: str, windows: Sequence[Reconstruction], x_label: str, y_label: str) -> None:
     """Plot a row for each window, input on the left and output on the right, in the same scale.
 
     Args:
@@ -30,6 +31,7 @@ def plot_reconstructions(path: Path, title: str, windows: Sequence[Reconstructio
         title: above all rows.
         windows: at least one.
         x_label: of the horizontal axis, below the last row.
+        y_label: of the vertical axis.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -43,11 +45,16 @@ def plot_reconstructions(path: Path, title: str, windows: Sequence[Reconstructio
                 place.imshow(values.T, origin="lower", aspect="auto", interpolation="nearest", vmin=low, vmax=high)
             else:
                 place.plot(values, linewidth=0.6)
-        axes[0].set_title(window.title, fontsize=8, loc="left")
-    rows[0][1].set_title("output", fontsize=8)
+        title_of_row = " ".join(window.title.split())
+        if len(title_of_row) > _TITLE_LETTERS:
+            title_of_row = f"{title_of_row[: _TITLE_LETTERS - 3]}..."
+        # titles of music hold dollars, between which matplotlib would read formulas
+        axes[0].set_title(title_of_row, fontsize=8, loc="left", parse_math=False)
+        axes[0].set_ylabel(y_label)
+    rows[0][1].set_title("output", fontsize=8, loc="left")
     for place in rows[-1]:
         place.set_xlabel(x_label)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title, fontsize=10, parse_math=False)
     FigureCanvasAgg(figure)
     with replacing(path) as beside:
         figure.savefig(beside, format="png", dpi=_DPI)

@@ -42,16 +42,18 @@ def test_each_label_has_a_colour_of_its_own(tmp_path):
     points = np.random.default_rng(0).uniform(size=(60, 2)).astype(np.float32)
     plot_maps(tmp_path / "one.png", "a map", [MapPanel("a", points)], ["Rock"] * 60)
     plot_maps(tmp_path / "three.png", "a map", [MapPanel("a", points)], ["Rock", "Folk", ""] * 20)
-    blue, pale, grey = 0x1F77B4, 0xAEC7E8, 0xBFBFBF  # the first two of tab20, and unknown
+    blue, orange, grey = 0x1F77B4, 0xFF7F0E, 0xBFBFBF  # the first two of tab10, and unknown
     assert blue in colours(tmp_path / "one.png")
-    assert pale not in colours(tmp_path / "one.png")
-    assert {blue, pale, grey} <= colours(tmp_path / "three.png")
+    assert orange not in colours(tmp_path / "one.png")
+    assert {blue, orange, grey} <= colours(tmp_path / "three.png")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "three.png"]
 
 
-@pytest.mark.parametrize("labels", [[""] * 8, [f"genre {n}" for n in range(8)], [f"g{n}" for n in range(40)]])
+@pytest.mark.parametrize(
+    "labels", [[""] * 8, [f"genre {n}" for n in range(8)], [f"g{n}" for n in range(40)], ["$\\no$", "$5"] * 4]
+)
 def test_any_number_of_labels(labels, tmp_path):
     points = np.random.default_rng(0).uniform(size=(len(labels), 2)).astype(np.float32)
-    plot_maps(tmp_path / "map.png", "a map", [MapPanel("a", points), MapPanel("b", points)], labels)
+    plot_maps(tmp_path / "map.png", "a map", [MapPanel("a", points), MapPanel("$\\no$", points)], labels)
     width, height = Image.open(tmp_path / "map.png").size
     assert 1.5 * height < width < 3 * height
