@@ -75,6 +75,8 @@ class RunSpec(Spec):
     script_options: ClassVar[Mapping[str, Sequence[str]]] = {}
     # Sections that do not change what was trained: `--set` may choose them anew in stage 3.
     free_in_stage_3: ClassVar[Sequence[str]] = ()
+    # Keys that do not either: stage 3 takes them from the YAML and `--set`, not from the trial.
+    always_of_the_yaml: ClassVar[Sequence[str]] = ("training.device", "data.workers")
 
     @model_validator(mode="after")
     def _watched_metrics_are_measured(self) -> Self:

@@ -256,7 +256,7 @@ def _settings(trial: Path, own: dict[str, Any], conf: RunSpec, changed: Sequence
     params = copy.deepcopy(own)
     wanted = to_mapping(conf)
     free = {key for key in changed if key in _MOVABLE or key.split(".")[0] in conf.free_in_stage_3}
-    for key in ["training.device", "data.workers", *(key for key in changed if key in free)]:
+    for key in [*conf.always_of_the_yaml, *(key for key in changed if key in free)]:
         set_key(params, key, value_at(wanted, key))
     for key in conf.search:  # each trial has drawn its own value
         if _has(params, key):

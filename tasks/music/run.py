@@ -49,6 +49,9 @@ class MusicRun(TrackRun):
     model: AutoencoderSpec
     training: MusicTrainingSpec = MusicTrainingSpec()
 
+    # no autoencoder hears another encoder's vectors: they are only compared with
+    always_of_the_yaml: ClassVar[Sequence[str]] = (*TrackRun.always_of_the_yaml, "data.audio_embeddings")
+
     @model_validator(mode="before")
     @classmethod
     def _ignore_keys_of_other_autoencoders(cls, given: Any) -> Any:

@@ -13,8 +13,9 @@ from tasks.music.run import MusicRun
 from tasks.music.task import MusicTask
 from tasks.trained import TrainedRun
 from utils.artefact_utils import Clip, LogMelReader, is_there, read_audio_embeddings, read_clips, read_track_features
+from utils.artefact_utils.audio_embeddings import EmbeddingSource
 from utils.audio_utils.track_features import MFCC
-from utils.cli_utils import UserError
+from utils.cli_utils import ArtefactError, UserError
 from utils.cli_utils.repairs import make
 from utils.data_utils import MusicDataSpec
 from utils.metric_utils.recommendation.spaces import EmbeddingSpace, Scaling
@@ -123,13 +124,16 @@ def feature_systems(data: MusicDataSpec, split: str) -> FeatureSystems:
         levels = [_logmel_statistics(data, name, found) for name, found in zip(splits, clips, strict=True)]
         systems.append(SystemVectors(LOGMEL_PCA, *_principal(levels[0], [clip.fid for clip in clips[1]], levels[1])))
     else:
-        missing.append(f"{LOGMEL_PCA} is left out: there is no {data.logmels(split)}; write it: {make('log-mels')}")
-    name = "aisfx" if str(getattr(data.audio_embeddings, "model", "")).startswith(_AISFX) else "audio_embeddings"
-    if data.audio_embeddings is not None and all(is_there(data.audio_source(one).path) for one in splits):
-        systems.append(_encoder_vectors(name, data, splits, clips))
-    elif data.audio_embeddings is not None:
-        path = data.audio_source(split).path
-        missing.append(f"{name} is left out: there is no {path}; write it: {make('audio-embeddings')}")
+        path = next(path for name in splits if not is_there(path := data.logmels(name)))
+        missing.append(f"{LOGMEL_PCA} is left out: there is no {path}; write it: {make('log-mels')}")
+    if data.audio_embeddings is not None:
+        name = "aisfx" if str(data.audio_embeddings.model).startswith(_AISFX) else "audio_embeddings"
+        sources = [data.audio_source(one) for one in splits]
+        if absent := next((source for source in sources if not is_there(source.path)), None):
+            repair = absent.repair if absent.model is None else f"write it: {absent.repair}"
+            missing.append(f"{name} is left out: there is no {absent.path}; {repair}")
+        else:
+            systems.append(_encoder_vectors(name, sources, splits, clips))
     return FeatureSystems(systems, missing)
 
 
@@ -175,12 +179,19 @@ def _principal(training: Array, fids: list[str], embeddings: Array) -> tuple[Arr
 
 
 def _encoder_vectors(
-    name: str, data: MusicDataSpec, splits: tuple[str, str], clips: Sequence[Sequence[Clip]]
+    name: str, sources: Sequence[EmbeddingSource], splits: tuple[str, str], clips: Sequence[Sequence[Clip]]
 ) -> SystemVectors:
-    """The tracks as a frozen encoder embeds them."""
-    train, other = (
-        read_audio_embeddings(data.audio_source(split), found, split)
-        for split, found in zip(splits, clips, strict=True)
-    )
+    """The tracks as a frozen encoder embeds them.
+
+    Raises:
+        ArtefactError: a file is broken, or the splits were not embedded by the same encoder.
+    """
+    train, other = (read_audio_embeddings(*given) for given in zip(sources, clips, splits, strict=True))
+    found, wanted = (f"{table.vectors.shape[1]} numbers {table.revision}".strip() for table in (other, train))
+    if found != wanted:
+        raise ArtefactError(
+            f"{sources[1].path}: a vector of '{splits[1]}' has {found}, one of '{splits[0]}' has {wanted}, expected "
+            f"those of one encoder; write both again: {sources[1].repair}"
+        )
     fids = [clip.fid for clip, held in zip(clips[1], other.kept, strict=True) if held]
     return SystemVectors(name, train.vectors[train.kept], fids, other.vectors[other.kept])
