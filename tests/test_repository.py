@@ -17,6 +17,7 @@ from tests import tiny
 from utils.config_utils import read_settings
 
 ROOT = Path(__file__).parents[1]
+MUSIC = "tasks/music_autoencoder.yaml"
 PACKAGES = ["preprocessing", "models", "tasks", "utils", "postprocessing", "benchmarks", "example"]
 SOURCES = [ROOT / "main.py", *(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))]
 
@@ -31,7 +32,7 @@ def readme_commands() -> list[list[str]]:
 def run(command: list[str], conf: Path, *more: str) -> None:
     """Run `-m module args` or `main.py args` in this process, on the settings of `conf`."""
     name, arguments = (command[1], command[2:]) if command[0] == "-m" else ("main", command[1:])
-    importlib.import_module(name if name != "preprocessing.synthetic_corpus" else f"{name}.__main__").main(
+    importlib.import_module(f"{name}.__main__" if name.startswith("preprocessing.synthetic_") else name).main(
         [*arguments, "--conf", str(conf), *more]
     )
 
@@ -55,7 +56,7 @@ def test_the_three_moves_of_the_readme_run_in_order(tmp_path, capsys):
     clap = tmp_path / "clap.yaml"
     clap.write_text(yaml.safe_dump(settings))
     for command in readme_commands():
-        if command[1] in ("preprocessing.cnn14_transfer", "preprocessing.own_dataset"):
+        if command[1] in ("preprocessing.cnn14_transfer", "preprocessing.own_dataset") or MUSIC in command:
             continue
         its_conf = clap if "tasks/clap_projection.yaml" in command else conf
         run(command, its_conf, *(["--clips", "12"] if command[1].endswith("synthetic_corpus") else []))
@@ -67,6 +68,29 @@ def test_the_three_moves_of_the_readme_run_in_order(tmp_path, capsys):
     report = json.loads((tmp_path / "runs" / "tiny-clap" / "evaluation_retrieval_metrics.json").read_text())
     assert report["chance"]["audio_to_text"]["accuracy@1"] == 1 / report["audio_to_text"]["accuracy_candidates"]
     assert (tmp_path / "runs" / "tiny-clap" / "learning_curves.png").is_file()
+
+
+def test_the_three_moves_of_music_run_in_order(tmp_path, capsys):
+    settings = read_settings(ROOT / MUSIC)
+    settings["data"] |= {"root": str(tmp_path / "music"), "features": str(tmp_path / "features")}
+    settings |= {"output_root": str(tmp_path / "runs"), "search": {}, "model": {"name": "MLPAutoencoder"}}
+    settings["training"] |= {"epochs": 1, "device": "cpu", "select_on": "val_mse"}
+    conf = tmp_path / "music.yaml"
+    conf.write_text(yaml.safe_dump(settings))
+    few = {
+        "preprocessing.synthetic_music": ["--tracks", "18"],
+        "postprocessing.music_recommend": ["--control-tracks", "2"],
+    }
+    commands = [command for command in readme_commands() if MUSIC in command]
+    for command in commands:
+        run(command, conf, *few.get(command[1], []))
+        printed = capsys.readouterr().out
+        if command is not commands[-1]:  # each names the next
+            following = commands[commands.index(command) + 1]
+            script = following[1] if following[0] == "-m" else following[0]
+            assert re.search(rf"{re.escape(script)} --conf \S+$", printed.splitlines()[-1]), command
+    assert (tmp_path / "runs" / "demo-music" / "test_recommendations.html").is_file()
+    assert "MLPAutoencoder" in (tmp_path / "runs" / "recommendation_experiments.md").read_text()
 
 
 def test_own_data_of_the_readme(raw, monkeypatch):
