@@ -245,7 +245,9 @@ class SavedMetrics(NamedTuple):
             made_from, missing = held["made_from"], set(BASELINES) - set(systems)
             if missing:
                 raise ValueError(f"has no system {' and '.join(sorted(missing))}")
+            settings = Settings(**held["settings"])
+            str(settings)  # refuses a scaling that is no text
             epochs = {name: int(epoch) for name, epoch in made_from.get("epochs", {}).items()}
-            return cls(systems, epochs, int(held["tracks"]), str(made_from["split"]), Settings(**held["settings"]))
+            return cls(systems, epochs, int(held["tracks"]), str(made_from["split"]), settings)
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise ArtefactError(f"{path}: does not hold what is measured of recommendations ({error})") from error

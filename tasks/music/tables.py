@@ -100,7 +100,7 @@ def _differences(results: RecommendationResults) -> ResultTable:
         if key in results.differences.get(name, {}) and (name == "none" or key == _COMPARED[0])
     ]
     title = f"{short_name(results.chosen)} less the better MFCC baseline, 95 %, paired by track"
-    return ResultTable(title, ["", "baseline", "has", "it has", "difference (95 %)", "p"], rows)
+    return ResultTable(title, ["", "baseline", "has", "chosen has", "difference (95 %)", "p"], rows)
 
 
 def _difference(pair: PairedDifference) -> list[str]:

@@ -128,6 +128,31 @@ def test_what_is_not_measured_or_broken_is_named_with_its_command(tmp_path, caps
     assert [row["genre_precision@5"] for row in rows_of(tmp_path)] == ["", "0.5", "", "0.3", "0.4"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"systems": []},
+        {"systems": {"mfcc": {"none": {}}}},
+        {"systems": {"trial_00000/FrameAutoencoder": {name: {"genre_mAP": "high"} for name in FILTERS}}},
+        {"systems": {"trial_00000/FrameAutoencoder": {name: {} for name in FILTERS}}},
+        {"tracks": None},
+        {"settings": {"scaling": 5, "local_scaling": False}},
+        {"settings": {"colour": "red"}},
+        {"made_from": {}},
+        {"made_from": {"split": "test", "epochs": [1]}},
+    ],
+)
+def test_a_file_with_other_contents_is_named_and_survived(tmp_path, capsys, change):
+    write_trial(tmp_path, "mine")
+    path = write_metrics(tmp_path, "mine", [("trial_00000/FrameAutoencoder", 0.5), *BASELINES])
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    done = run(tmp_path, capsys)
+    assert "no experiment on music in it is measured" in error_of(done)
+    (line,) = done.out.splitlines()
+    assert line.startswith(f"{path}: does not hold what is measured of recommendations (")
+    assert "; measure it again: " in line
+
+
 def test_other_systems_and_experiments_that_were_moved_aside_are_not_of_it(tmp_path, capsys):
     write_trial(tmp_path, "mine")
     write_metrics(tmp_path, "mine", [("trial_00000/FrameAutoencoder", 0.5), *BASELINES])

@@ -218,3 +218,17 @@ def test_tracks_without_a_genre_are_measured_by_artist_alone(trained, capsys):
     assert done.code == 0, done.err
     assert list(results_of(trained)["systems"]["mfcc"]["none"]) == METRICS[5:]
     assert "2 tracks, 1 of the same artist" in done.out
+
+
+def test_tracks_without_labels_have_lists_and_controls(trained, capsys):
+    path = trained.folder / "features" / "catalogue.csv"
+    bare = {"genre": "", "genres": (), "artist": "", "album": "", "title": ""}
+    write_catalogue(path, [track._replace(**bare) for track in read_catalogue(path, "")])
+    done = run(trained, capsys, "--control-tracks", "2", "--length", "2")
+    assert done.code == 0, done.err
+    found = results_of(trained)
+    assert found["systems"]["mfcc"]["none"] == {}
+    assert found["controls"]["softer_10db"]["tracks"] == 2
+    assert len(read(folder_of(trained) / "test_recommendations.html").section("Lists").all("article", "card")) == 5
+    music_experiments.main(["--conf", trained.conf("logmel")])
+    assert "FrameAutoencoder" in (trained.folder / "runs" / "recommendation_experiments.md").read_text()
