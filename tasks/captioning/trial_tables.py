@@ -12,7 +12,7 @@ from utils.artefact_utils import replacing, write_json, write_rows
 from utils.cli_utils import printable
 from utils.metric_utils.captions.cider import CIDER_D
 from utils.report_utils import markdown_table, print_table
-from utils.tune_utils.overview import drawn_keys, plain_text, short_names, short_text, without_common_ending
+from utils.tune_utils.overview import drawn_keys, drawn_texts, plain_text, short_names, without_common_ending
 
 # Of each kind of metric the one that is shown, where it was measured.
 _METRICS = (CIDER_D, "BLEU-4", "ROUGE-L", "BERTScore_rescaled", "sentence_similarity")
@@ -95,7 +95,7 @@ def costs_table(found: Comparison) -> ComparedTable:
     keys = drawn_keys([trial.summary for trial in found.trials])
     columns = ["trial", "ended", *short_names(keys), "parameters", "tokens", "s a step", LOSS]
     rows = []
-    for trial in found.trials:
+    for trial, drawn in zip(found.trials, drawn_texts([trial.summary for trial in found.trials], keys), strict=True):
         line, reported = trial.summary, trial.reported
         tokens = "-"
         if "input_tokens" in reported:
@@ -103,7 +103,6 @@ def costs_table(found: Comparison) -> ComparedTable:
         parameters = f"{reported['trainable_parameters']:.0f}" if "trainable_parameters" in reported else "-"
         step = "-" if line.step_s is None else f"{line.step_s:.3g}"
         loss = f"{reported[LOSS]:.4f}" if LOSS in reported else "-"
-        drawn = [short_text(line.draw.get(key)) for key in keys]
         rows.append([line.name, _ended(trial), *drawn, parameters, tokens, step, loss])
     return ComparedTable(columns, rows)
 

@@ -34,9 +34,13 @@ def progress_bar(total: int | None, title: str, unit: str, **settings: Any) -> t
     )
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], texts: int = 1) -> None:
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], texts: int = 1, wrapped: int = 1
+) -> None:
     """Print a table; the first `texts` columns are text, the others numbers, right-aligned.
 
+    Of several text columns only the `wrapped` ones after the first are broken into lines, between words, where there is
+    little room.
     Characters that the terminal cannot show are escaped first, since escapes are wider than what they replace.
     """
     from rich.console import Console
@@ -53,7 +57,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     overflow: Literal["ellipsis", "fold"] = "ellipsis" if shown("…") == "…" else "fold"
     for number, column in enumerate(columns):
         side: Literal["left", "right"] = "left" if number < texts else "right"
-        no_wrap = texts > 1 and number != 1
+        words = any(" " in str(row[number]) for row in rows)
+        no_wrap = texts > 1 and not (words and 1 <= number <= wrapped)
         table.add_column(Text(shown(column)), justify=side, no_wrap=no_wrap, overflow=overflow)
     for row in rows:
         table.add_row(*(Text(shown(str(value))) for value in row))  # Text: rich takes '[dog]' in a str for markup

@@ -107,9 +107,10 @@ def write_overview(experiment: Experiment, trials: Mapping[str, Draw]) -> None:
     with replacing(experiment.folder / OVERVIEW_FILE) as beside:
         beside.write_text(stream.getvalue(), encoding="utf-8", newline="")
     if len(lines) > 1:
-        rows = [_row(line, keys, metric) for line in lines[:_SHOWN]]
+        texts = zip(lines, drawn_texts(lines, keys), strict=True)
+        rows = [_row(line, drawn, metric) for line, drawn in texts][:_SHOWN]
         shown = ["trial", "ended", *short_names(keys), metric, "best at", "epochs", "s"]
-        print_table(f"{len(lines)} trials, the best {metric} first", shown, rows, texts=2)
+        print_table(f"{len(lines)} trials, the best {metric} first", shown, rows, texts=2, wrapped=1 + len(keys))
         if len(lines) > _SHOWN:
             print(f"all of them: {experiment.folder / OVERVIEW_FILE}")
 
@@ -119,8 +120,25 @@ def drawn_keys(lines: Sequence[TrialSummary]) -> list[str]:
     return list(dict.fromkeys(key for line in lines for key in line.draw))
 
 
-def _row(line: TrialSummary, keys: Sequence[str], metric: str) -> list[str]:
-    drawn = [short_text(line.draw.get(key)) for key in keys]
+def drawn_texts(lines: Sequence[TrialSummary], keys: Sequence[str]) -> list[list[str]]:
+    """What each trial has drawn for the keys, short: of a block with a `name`, what tells it from the other draws."""
+    of_keys = [_block_texts([line.draw.get(key) for line in lines]) for key in keys]
+    return [list(texts) for texts in zip(*of_keys, strict=True)] if keys else [[] for _ in lines]
+
+
+def _block_texts(values: Sequence[Any]) -> list[str]:
+    """`{name: A, size: 3}` is A, or `A, size 3` where another A has another size; see `without_common_ending`."""
+    if not all(isinstance(value, Mapping) and isinstance(value.get("name"), str) for value in values):
+        return [short_text(value) for value in values]
+    texts = []
+    for name, value in zip(without_common_ending([value["name"] for value in values]), values, strict=True):
+        alike = [other for other in values if other["name"] == value["name"]]
+        differing = [key for key in value if any(other.get(key) != value[key] for other in alike)]
+        texts.append(", ".join([name, *(f"{key} {short_text(value[key])}" for key in differing)]))
+    return texts
+
+
+def _row(line: TrialSummary, drawn: Sequence[str], metric: str) -> list[str]:
     best = [f"{line.best[metric]:.4f}", f"{line.best['epoch']:.0f}"] if line.best else ["-", "-"]
     return [line.name, line.ended, *drawn, *best, str(line.epochs), f"{line.seconds:.0f}"]
 

@@ -72,6 +72,30 @@ def test_the_table_and_the_file(experiment, capsys):
     assert rows[3] == ["trial_00003", "not finished", "0.5", "", "", "0", "0.0", "", ""]
 
 
+def test_blocks_are_shown_by_what_tells_them_apart(experiment, capsys):
+    models = [
+        {"name": "MLPAutoencoder", "hidden_dims": [256], "noise": 0.3},
+        {"name": "ConvAutoencoder", "latent_dim": 32, "channels": 8},
+        {"name": "ConvAutoencoder", "latent_dim": 32, "channels": 8, "level": "frame"},
+        {"name": "ConvAutoencoder", "latent_dim": 64, "channels": 8},
+    ]
+    draws = {name: {"model": model} for name, model in zip(DRAWS, models, strict=True)}
+    write_overview(experiment, draws)
+    cells = [[cell.strip() for cell in line.split("│")] for line in capsys.readouterr().out.splitlines()]
+    shown: dict[str, str] = {}
+    for row in (row for row in cells if len(row) > 3 and "┃" not in row[0]):
+        name = row[1] or next(reversed(shown))  # a further line of the same trial
+        shown[name] = f"{shown.get(name, '')} {row[3]}".strip()
+    assert shown == {
+        "trial_00000": "MLP",
+        "trial_00001": "Conv, latent_dim 32",
+        "trial_00002": "Conv, latent_dim 32, level frame",
+        "trial_00003": "Conv, latent_dim 64",
+    }
+    rows = list(csv.reader((experiment.folder / "trials.csv").open(newline="")))
+    assert json.loads(next(row for row in rows if row[0] == "trial_00000")[2]) == models[0]  # in full
+
+
 def test_one_trial_needs_no_table(experiment, capsys):
     write_overview(experiment, {"trial_00000": {}})
     assert capsys.readouterr().out == ""
