@@ -9,8 +9,8 @@ Measures every system on all tracks of data.splits.eval, under four filters, and
 .csv, <split>_map.png (t-SNE, coloured by genre), <split>_reconstructions.png, TensorBoard's projector, and
 <split>_recommendations.html: the lists of the autoencoder and of the baseline for a track of each genre, to listen to.
 Where an experiment has several trials, all are measured, and recommendation_trials.md and .csv compare them; the lists
-are those of the trial that validation chose. With --seeds or --file nothing is measured: the lists are printed and
-written to <split>_recommendations.html.
+are those of the trial that validation chose. With --seeds or --file the lists are all: they are printed and written
+to <split>_lists.html.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from tasks.music.lists import Comparison, Recommender, default_queries, playlist
 from tasks.music.measuring import measure_all
 from tasks.music.pages import listening_page, write_map
 from tasks.music.pictures import write_pictures
-from tasks.music.results import RecommendationResults, Settings
+from tasks.music.results import RecommendationResults, Settings, better_baseline
 from tasks.music.run import MusicRun
-from tasks.music.systems import BASELINES, FEATURES, MFCC_RAW, system_name
+from tasks.music.systems import BASELINES, FEATURES, system_name
 from tasks.music.tables import print_lists, print_results, write_csv
 from tasks.music.trial_table import print_trials, trial_rows, write_trial_table
 from tasks.trained import CheckpointChoice, TrainedRun, add_checkpoint_arguments, find_trained_run
@@ -43,6 +43,7 @@ from utils.artefact_utils.playlists import check_playlist_place, write_playlist
 from utils.cli_utils import UserError, positive, whole
 from utils.cli_utils.repairs import make, with_commands
 from utils.metric_utils.recommendation.spaces import Scaling
+from utils.metric_utils.recommendation.system import measure_system
 from utils.metric_utils.recommendation.tracks import FILTERS
 
 SCRIPT = "postprocessing.music_recommend"
@@ -80,6 +81,11 @@ class Wanted(NamedTuple):
             raise UserError(f"{' and '.join(several)}: each says whose lists are made; give one of them")
         if args.standardise and args.whiten:
             raise UserError("--standardise and --whiten: each says how embeddings are scaled; give one of them")
+        if args.file and args.filter != "none":
+            raise UserError(
+                f"--filter {args.filter} with --file: which tracks share a file's artist, album or piece is not known; "
+                "leave --filter out"
+            )
         if args.m3u is not None:
             check_playlist_place(args.m3u, "--m3u")
         if args.file:
@@ -139,7 +145,7 @@ def _check_tracks(trained: TrainedRun[MusicRun], wanted: Wanted) -> None:
 def _recommend(trained: TrainedRun[MusicRun], wanted: Wanted) -> None:
     """Print lists, and write the page and the playlist, without measuring."""
     compared = _loaded(trained, [], [])
-    names = (compared.chosen, wanted.baseline or MFCC_RAW)
+    names = (compared.chosen, wanted.baseline or _better_baseline(compared, wanted.settings))
     spaces = {name: compared.vectors[name].space(wanted.settings.scaling) for name in names}
     embeddings = {name: space(compared.vectors[name].embeddings) for name, space in spaces.items()}
     recommender = _recommender(trained, compared, embeddings, wanted)
@@ -150,6 +156,15 @@ def _recommend(trained: TrainedRun[MusicRun], wanted: Wanted) -> None:
         files = embed_users_files(wanted.files, embedders(compared.task, compared.chosen, spaces))
         found = [recommender.similar_to_file(path, vectors) for path, vectors in files.items()]
     _show(trained, recommender, found, wanted)
+
+
+def _better_baseline(compared: ComparedSystems, settings: Settings) -> str:
+    """The MFCC baseline that recommends better, of which nothing else is wanted."""
+    spaces = {name: compared.vectors[name].space(settings.scaling) for name in BASELINES}
+    embeddings = {name: space(compared.vectors[name].embeddings) for name, space in spaces.items()}
+    return better_baseline(
+        {name: measure_system(own, compared.known, settings.rescaling) for name, own in embeddings.items()}
+    )
 
 
 def _measure(
@@ -249,7 +264,9 @@ def _show(
     for comparison in found:
         print_lists(comparison)
     page = listening_page(f"Recommendations of '{trained.split}'", recommender, found, results, pictures)
-    path = trained.trial.folder / f"{trained.split}_recommendations.html"
+    # tables that took long to measure are not replaced by a list
+    stem = "lists" if results is None else "recommendations"
+    path = trained.trial.folder / f"{trained.split}_{stem}.html"
     page.write(path)
     public = trained.publish(path)
     if public != path:

@@ -23,8 +23,6 @@ from utils.process_utils import all_cores
 
 Array = NDArray[np.float32]
 
-_MISSING = "there is no such file; correct the path"
-
 
 def embedders(task: MusicTask, chosen: str, spaces: Mapping[str, EmbeddingSpace]) -> dict[str, EmbedFiles]:
     """What embeds files: of the autoencoder, and of hand-crafted features.
@@ -56,8 +54,12 @@ def check_users_files(paths: Sequence[Path]) -> None:
             probe(path)
             return
         except AudioError as error:
-            reasons.append(f"--file {path}: {f'{error}; name another file' if path.is_file() else _MISSING}")
+            reasons.append(f"--file {path}: {f'{error}; name another file' if path.is_file() else _missing(path)}")
     raise UserError(reasons[0])
+
+
+def _missing(path: Path) -> str:
+    return "is a folder; name files in it" if path.is_dir() else "there is no such file; correct the path"
 
 
 def embed_users_files(paths: Sequence[Path], embed: Mapping[str, EmbedFiles]) -> dict[Path, dict[str, Array]]:
@@ -71,7 +73,7 @@ def embed_users_files(paths: Sequence[Path], embed: Mapping[str, EmbedFiles]) ->
     Raises:
         UserError: no file can be embedded.
     """
-    refused = {path: _MISSING for path in paths if not path.is_file()}
+    refused = {path: _missing(path) for path in paths if not path.is_file()}
     found: dict[Path, dict[str, Array]] = {path: {} for path in paths if path not in refused}
     for name, embed_files in embed.items():
         whole = [path for path in found if path not in refused]

@@ -17,6 +17,7 @@ from tasks.music.results import (
     effects_of,
     measure_one,
 )
+from tasks.music.systems import BASELINES
 from utils.cli_utils import UserError
 from utils.report_utils import progress_bar
 
@@ -42,7 +43,7 @@ def measure_all(compared: ComparedSystems, settings: Settings, root: Path, copie
                     raise
                 print(f"left out: {error}")
             bar.update()
-    baseline = better_baseline(systems)
+    baseline = better_baseline({name: systems[name].measures for name in BASELINES})
     shown = [compared.vectors[name] for name in (compared.chosen, baseline)]
     return RecommendationResults(
         tracks=compared.tracks,

@@ -1,4 +1,4 @@
-"""recommendations.html: the lists of the systems to listen to, with the tables and pictures of their comparison."""
+"""<split>_recommendations.html: lists to listen to, tables and pictures; <split>_lists.html: the lists alone."""
 
 from __future__ import annotations
 

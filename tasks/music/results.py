@@ -154,9 +154,9 @@ def measure_one(vectors: SystemVectors, known: Tracks, settings: Settings) -> Sy
     return SystemResult(space, embeddings, measures, measures.intervals(_RESAMPLES, level=LEVEL))
 
 
-def better_baseline(systems: Mapping[str, SystemResult]) -> str:
+def better_baseline(measured: Mapping[str, SystemMeasures]) -> str:
     """The MFCC baseline that recommends better."""
-    return max(BASELINES, key=lambda name: main_value(systems[name].measures))
+    return max(BASELINES, key=lambda name: main_value(measured[name]))
 
 
 def main_metric(measures: SystemMeasures) -> str | None:

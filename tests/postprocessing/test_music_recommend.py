@@ -16,6 +16,7 @@ from tests.training import write_trial
 from utils.artefact_utils import read_catalogue, read_clips, write_audio_info, write_catalogue
 from utils.artefact_utils.track_features import TrackFeatureParts
 from utils.audio_utils.alteration import write_mp3
+from utils.audio_utils.track_features import MFCC
 
 SYSTEMS = ["trial_00000/FrameAutoencoder", "mfcc", "mfcc_standardised", "features", "logmel_pca", "random", "mean"]
 SCALINGS = ["cosine", "standardised", "whitened"]
@@ -29,17 +30,26 @@ METRICS = [
 @pytest.fixture
 def trained(music):  # noqa: F811
     """A trained run whose hand-crafted features are random, but for those of an artist, which are alike."""
+    write_features(music)
+    write_trial(music.run("logmel", "training.epochs=1"))
+    return music
+
+
+def write_features(music, label="artist", noise=0.0):  # noqa: F811
+    """Write them, alike by a label; with noise that hides it in some of the MFCC, unless they are standardised."""
     rng = np.random.default_rng(0)
-    artists = {track.fid: track.artist for track in read_catalogue(music.folder / "features" / "catalogue.csv", "")}
-    of_artist = {artist: rng.standard_normal(518) for artist in sorted(set(artists.values()))}
+    labels = {
+        track.fid: getattr(track, label) for track in read_catalogue(music.folder / "features" / "catalogue.csv", "")
+    }
+    alike = {value: rng.standard_normal(518) for value in sorted(set(labels.values()))}
     for split in SPLITS:
         clips = read_clips(music.folder / "features" / "audio_info.pkl", split, "")
-        rows = {c.fid: (of_artist[artists[c.fid]] + 0.01 * rng.standard_normal(518)).astype(np.float32) for c in clips}
+        rows = {c.fid: (alike[labels[c.fid]] + 0.01 * rng.standard_normal(518)).astype(np.float32) for c in clips}
+        for row in rows.values():
+            row[MFCC][:20] += noise * rng.standard_normal(20)
         parts = TrackFeatureParts(music.folder / "features" / f"{split}_audio_features.hdf5")
         parts.write_part(list(rows), ((fid, iter([row])) for fid, row in rows.items()))
         parts.assemble(list(rows), "command")
-    write_trial(music.run("logmel", "training.epochs=1"))
-    return music
 
 
 def run(trained, capsys, *arguments):
@@ -143,9 +153,20 @@ def test_seeds_a_playlist_and_a_filter(trained, capsys):
     assert len(names) == 3
     assert not {"test 0.wav", "test 4.wav"} & set(names)  # the seeds, who are one artist's
     assert not (folder_of(trained) / "recommendation_metrics.json").exists()
-    card = read(folder_of(trained) / "test_recommendations.html").section("Lists").one("article", "card")
+    assert not (folder_of(trained) / "test_recommendations.html").exists()  # which has tables
+    card = read(folder_of(trained) / "test_lists.html").section("Lists").one("article", "card")
     assert "artist 0 - piece 0 + artist 0 - piece 4" in card.text
     assert "points" in card.text
+
+
+@pytest.mark.parametrize(("noise", "better"), [(0.0, "mfcc"), (1e4, "mfcc_standardised")])
+def test_lists_of_seeds_are_beside_those_of_the_better_baseline(trained, capsys, noise, better):
+    write_features(trained, "genre", noise)
+    run(trained, capsys, "--seeds", "test-0", "--length", "1")
+    systems = read(folder_of(trained) / "test_lists.html").all("p", "quiet")[0].text
+    assert f"FrameAutoencoder and {better}, 8 tracks" in systems
+    run(trained, capsys, "--control-tracks", "0", "--length", "1")
+    assert results_of(trained)["baseline"] == better
 
 
 def test_a_file_of_the_user_s_finds_itself_and_broken_ones_are_named(trained, capsys, tmp_path):
@@ -174,6 +195,8 @@ def test_a_file_of_the_user_s_finds_itself_and_broken_ones_are_named(trained, ca
         (["--whiten", "--standardise"], "--standardise and --whiten: each says how embeddings are scaled"),
         (["--file", "{folder}/text.mp3"], "text.mp3: "),
         (["--file", "{folder}/half.mp3"], "half.mp3: "),
+        (["--file", "{folder}"], ": is a folder; name files in it"),
+        (["--file", "my.mp3", "--filter", "album"], "--filter album with --file: which tracks share a file's artist, "),
         (["--file", "nowhere.mp3"], "--file nowhere.mp3: there is no such file; correct the path"),
         (["--set", "experiment=other"], "does not exist; train first: "),
         (["--genre", ""], "--genre '': no track of the split has it; choices: high, low"),
