@@ -110,6 +110,7 @@ demo-music: .venv/models
 	$(PY) -m preprocessing.audio_features $(MUSIC)
 	$(PY) main.py $(MUSIC) --resume
 	$(PY) -m postprocessing.music_recommend $(MUSIC) --control-tracks 40
+	$(PY) -m postprocessing.music_experiments $(MUSIC)
 	@echo "look:    runs/demo-music/recommendation_metrics.json, test_recommendations.html in a browser, and the trials in recommendation_trials.md"
 	@echo "         tensorboard --logdir runs/demo-music: curves, reconstructions and the projector"
 	@echo "next:    your own music: the end of tasks/music_autoencoder.yaml"
