@@ -98,8 +98,10 @@ class Recommender:
         """The list on which the lists of several seed tracks agree; its scores are points, not cosines.
 
         Args:
-            rows: of the seeds.
+            rows: of the seeds; of a single one, its list as it is.
         """
+        if len(rows) == 1:
+            return self.similar_to(rows)[0]
         seeds = [self.tracks[row] for row in rows]
         exclusions = self.known.exclusions(self.filter)
         excluded = np.any([exclusions.mask(row, row + 1)[0] for row in rows], axis=0)

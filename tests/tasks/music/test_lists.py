@@ -53,6 +53,13 @@ def test_seeds_agree_by_ranks_not_by_the_mean_of_their_directions():
     assert points == pytest.approx([1 / (60 + a) + 1 / (60 + b) for a, b in ranks])
 
 
+def test_the_list_of_a_single_seed_has_its_cosines():
+    system = recommender([0, 60, 90, 5], ["a", "b", "c", "a"], length=2)
+    found = system.agreed([0])
+    assert rows(found) == [3, 1]
+    assert [item.score for item in found.lists["system"]] == pytest.approx(np.cos(np.radians([5, 60])), abs=1e-6)
+
+
 def test_seeds_are_never_listed_nor_what_the_filter_excludes_for_any():
     found = recommender([0, 10, 20, 30], ["a", "b", "a", "c"], filter="artist").agreed([0, 1])
     assert rows(found) == [3]
