@@ -84,6 +84,11 @@ def test_two_tracks_with_one_id(corpus):
         ("path,artist\nz.wav,y\n", "no row has a file below .*the first is 'a.wav'.*line 2: without a clip: 'z.wav'"),
         ("path,artist\na.wav,Björk\n".encode("latin-1"), "line 2: byte 0xf6 is not UTF-8"),
         ("path,artist\na.wav,Björk\n".encode("utf-16"), "is UTF-16, expected UTF-8"),
+        ("path|artist\na.wav|y\n", "expected one of files .*, with commas, semicolons or tabs between them"),
+        (
+            "path,split\na.wav,test\n",
+            "split 'training' of .* is empty: no track with a file belongs to it; name it for",
+        ),
         ("path,artist\na.wav,y\n", "none of the 1 tracks of 1 artists falls to 'validation'; add music of other"),
     ],
 )
@@ -160,7 +165,7 @@ def test_folders_describe_files_without_tags(corpus, capsys):
     [
         (["readme.txt"], {}, "no audio files in this folder or below it; name the folder of the music"),
         (["readme.txt"], {"table": "x.csv"}, "no audio files in this folder or below it; name the folder of the music"),
-        ([f"A/b/{n}.wav" for n in range(9)], {}, "none of the 9 tracks of 1 artists falls to 'validation'"),
+        ([f"{n}.wav" for n in range(2)], {}, "none of the 2 tracks of 2 artists falls to 'validation'"),
         (["1.wav"], {"splits": {"val": "x", "eval": "x"}}, "data.splits: expected three different splits, found dev"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +36,8 @@ class FileNames:
 
     def __init__(self, root: Path, files: Sequence[Path]) -> None:
         self._root = root
+        # a relative root may begin with .., and be a link
+        self._absolute = (Path(os.path.normpath(root.absolute())), root.resolve())
         paths = {file.relative_to(root).as_posix(): file for file in files}
         self._lookups: list[tuple[str, dict[str, list[Path]], Callable[[str], str]]] = []
         # from the strictest way to the loosest: the first that finds a file is taken
@@ -82,8 +85,10 @@ class FileNames:
         if "/" not in name:
             name = name.replace("\\", "/")  # as Windows writes folders
         path = PurePosixPath(name)
-        if path.is_absolute() and path.is_relative_to(self._root.absolute()):
-            path = path.relative_to(self._root.absolute())
+        for root in self._absolute:
+            if path.is_relative_to(root):
+                path = path.relative_to(root)
+                break
         return tuple(part for part in path.parts if part not in ("/", ".", ".."))
 
     def _lookup(self, parts: tuple[str, ...], depth: int) -> tuple[str, list[Path]]:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from utils.dataset_utils.clips import Rejected
 
-_SEVERAL = re.compile(r"[;|\0]")  # between genres
+_SEVERAL = re.compile(r"[;|\0]")  # between genres, and between artists of a track
+_GUESTS = re.compile(r"[\s(\[]+(?:feat|ft|featuring)\b\.?\s.*", re.IGNORECASE | re.DOTALL)
 
 
 class RawTrack(NamedTuple):
@@ -58,9 +59,18 @@ def tidy(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).replace("\0", " ").split())
 
 
-def several_genres(cell: str) -> tuple[str, ...]:
-    """The genres of a cell or tag, with `;` or `|` between them; each once."""
+def several_names(cell: str) -> tuple[str, ...]:
+    """The names in a cell or tag, with `;` or `|` between them; each once."""
     return tuple(dict.fromkeys(name for part in _SEVERAL.split(cell) if (name := tidy(part))))
+
+
+def main_artist(cell: str) -> str:
+    """The first artist of a cell or tag, without guests: 'A' of 'A;B' and of 'A feat. B'.
+
+    Splits and filters go by artist: what is the artist's own is to be it with guests, too.
+    """
+    artists = several_names(cell)
+    return (_GUESTS.sub("", artists[0]) or artists[0]) if artists else ""
 
 
 def with_one_spelling(tracks: Sequence[RawTrack]) -> list[RawTrack]:

@@ -12,7 +12,7 @@ from utils.artefact_utils.csv_rows import check_columns, check_text_file, strict
 from utils.cli_utils import UserError
 from utils.dataset_utils.clips import Rejected
 from utils.dataset_utils.file_names import FileNames, audio_below, describe_ways
-from utils.dataset_utils.music import RawMusic, RawTrack, several_genres, tidy, with_one_spelling
+from utils.dataset_utils.music import RawMusic, RawTrack, main_artist, several_names, tidy, with_one_spelling
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 # What a column holds -> its names, the most telling first; case, blanks, `_` and `-` do not count.
@@ -78,12 +78,12 @@ def read_music_table(root: Path, path: Path) -> RawMusic:
 
 
 def _track(root: Path, file: Path, row: Mapping[str, str]) -> RawTrack:
-    genres = several_genres(row["genre"])
+    genres = several_names(row["genre"])
     return RawTrack(
         file,
         tidy(row["track_id"]) or file.relative_to(root).as_posix(),
         tidy(row["title"]) or file.stem,
-        tidy(row["artist"]),
+        main_artist(row["artist"]),
         tidy(row["album"]),
         genres[0] if genres else "",
         genres,
@@ -102,7 +102,8 @@ def _roles(path: Path) -> _Roles:
         columns = max((columns for _, columns in tables), key=len)
         raise UserError(
             f"{path}: found the columns {', '.join(columns) or 'none'}, expected one of files "
-            f"({', '.join(_MEANINGS['path'])}), and perhaps genre, artist, title, album; correct the first line"
+            f"({', '.join(_MEANINGS['path'])}), and perhaps genre, artist, title, album, with commas, semicolons "
+            "or tabs between them; correct the first line"
         )
     check_columns(path, [column.strip() for column in found.columns])
     return found

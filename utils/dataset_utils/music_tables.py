@@ -58,6 +58,13 @@ def write_music_tables(
         tracks[split] = _tracks(data.root, split, found.tracks, clips[split])
         rejected[split] = [*found.refused, *broken]
         write_rejected(data.rejected(split), rejected[split])
+        if not found.tracks:
+            left_out = [row for other in raw.values() for row in other.refused]
+            first = f" ({len(left_out)} are left out: {left_out[0].name}: {left_out[0].reason})" if left_out else ""
+            raise UserError(
+                f"split '{split}' of {data.root} is empty: no track with a file belongs to it{first}; name it for some "
+                "tracks, add their files, or correct data.splits"
+            )
         if not clips[split]:
             first = f", the first: {rejected[split][0].name}: {rejected[split][0].reason}" if rejected[split] else ""
             raise UserError(

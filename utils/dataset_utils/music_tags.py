@@ -1,20 +1,23 @@
 """A folder of music without a table: tags inside the files, and the names of folders where a file has none.
 
 A file whose tags name no artist, album and genre is described by its folders: artist/album/file as music players lay
-libraries out, or genre/file, as GTZAN and other collections of genres do.
+libraries out, or genre/file, as GTZAN and other collections of genres do. Folders that all files share say nothing.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import struct
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.cli_utils import UserError
 from utils.dataset_utils.file_names import audio_below
-from utils.dataset_utils.music import RawMusic, RawTrack, several_genres, tidy, with_one_spelling
+from utils.dataset_utils.music import RawMusic, RawTrack, main_artist, several_names, tidy, with_one_spelling
 from utils.process_utils import ordered_map
 
 # What a tag is called in Vorbis comments, ID3 (of WAV and AIFF), MP4, APE and ASF; case does not count.
@@ -26,6 +29,8 @@ _NAMES = {
 }
 # mutagen does not turn all that its parsers run into in a damaged file into its own error
 _OF_DAMAGED_FILES = (ValueError, LookupError, ArithmeticError, struct.error)
+# "07 Title", "07 - Title", "1-07. Title": the place of a track on its album
+_PLACE = re.compile(r"(?:\d{1,2}-)?\d{1,3}(?:\s*[-._]\s*|\s+)(?=\S)")
 _IN_THIS_PROCESS = 64  # files that are read before a pool of processes would have started
 
 
@@ -56,30 +61,49 @@ def read_tagged(root: Path, workers: int) -> RawMusic:
     if not files:
         raise UserError(f"{root}: no audio files in this folder or below it; name the folder of the music: data.root")
     found = list(ordered_map(_tags, files, 1 if len(files) < _IN_THIS_PROCESS else workers))
+    shared = Path(os.path.commonpath([file.parent for file in files]))
+    tracks = list(map(partial(_track, root, shared), files, found, _titles(files)))
+    return RawMusic(with_one_spelling(tracks), [], _understood(root, shared, tracks, found))
+
+
+def _understood(root: Path, shared: Path, tracks: Sequence[RawTrack], found: Sequence[_Tags]) -> list[str]:
     tagged = sum(tags.say_something for tags in found)
-    tracks = list(map(partial(_track, root), files, found))
-    lines = [f"{root}: {tagged} of {len(files)} files have tags of artist, album or genre"]
-    by_folder = [(track, tags) for track, tags in zip(tracks, found, strict=True) if not tags.say_something]
-    for what, count in {
-        "artist and album": sum(bool(track.artist) for track, _ in by_folder),
-        "genre": sum(bool(track.genre) for track, _ in by_folder),
-    }.items():
-        if count:
-            lines.append(f"{count} files without tags: {what} after the names of their folders")
-    return RawMusic(with_one_spelling(tracks), [], lines)
+    lines = [f"{root}: {tagged} of {len(tracks)} files have tags of artist, album or genre"]
+    by_folder = [track for track, tags in zip(tracks, found, strict=True) if not tags.say_something]
+    if by_folder and shared != root:
+        lines.append(f"all files are in {shared}: only the names of folders below it say something of them")
+    named = [track for track in by_folder if track.artist]
+    of_genre = [track for track in by_folder if track.genre]
+    after = "after the names of their folders"
+    if named:
+        example = f"'{named[0].artist}' and '{named[0].album}'"
+        lines.append(f"{len(named)} files without tags: artist and album {after}, such as {example}")
+    if of_genre:
+        lines.append(f"{len(of_genre)} files without tags: genre {after}, such as '{of_genre[0].genre}'")
+    return lines
 
 
-def _track(root: Path, file: Path, tags: _Tags) -> RawTrack:
-    path = file.relative_to(root)
+def _titles(files: Sequence[Path]) -> list[str]:
+    """The names of the files, as titles: without the places of tracks where all files of a folder begin with one."""
+    folders: dict[Path, list[Path]] = defaultdict(list)
+    for file in files:
+        folders[file.parent].append(file)
+    numbered = {
+        folder for folder, inside in folders.items() if len(inside) > 1 and all(_PLACE.match(f.stem) for f in inside)
+    }
+    return [tidy(_PLACE.sub("", file.stem, count=1) if file.parent in numbered else file.stem) for file in files]
+
+
+def _track(root: Path, shared: Path, file: Path, tags: _Tags, title: str) -> RawTrack:
     artist, album, genres = tags.artist, tags.album, tags.genres
     if not tags.say_something:
-        folders = [tidy(name) for name in path.parts[:-1]]
+        folders = [tidy(name) for name in file.relative_to(shared).parts[:-1]]
         if len(folders) > 1:
             artist, album = folders[-2:]
         elif folders:
             genres = (folders[0],)
-    title = tags.title or tidy(file.stem)
-    return RawTrack(file, path.as_posix(), title, artist, album, genres[0] if genres else "", genres)
+    path = file.relative_to(root).as_posix()
+    return RawTrack(file, path, tags.title or title, artist, album, genres[0] if genres else "", genres)
 
 
 def _tags(file: Path) -> _Tags:
@@ -93,14 +117,16 @@ def _tags(file: Path) -> _Tags:
     tags = getattr(found, "tags", None)
     there = {str(name).casefold(): value for name, value in tags.items()} if tags else {}
     texts = {meaning: _text(there, names) for meaning, names in _NAMES.items()}
-    return _Tags(tidy(texts["title"]), tidy(texts["artist"]), tidy(texts["album"]), several_genres(texts["genre"]))
+    artist = main_artist(texts["artist"])
+    return _Tags(tidy(texts["title"]), artist, tidy(texts["album"]), several_names(texts["genre"]))
 
 
 def _text(tags: Mapping[str, Any], names: tuple[str, ...]) -> str:
     """The first tag of these names that has a text; several values have `;` between them."""
     for name in names:
         value = tags.get(name)
-        values = getattr(value, "text", value) if value is not None else []
+        # `genres` of ID3: with names in place of numbers such as (17)
+        values = getattr(value, "genres", getattr(value, "text", value)) if value is not None else []
         if not isinstance(values, list | tuple):
             values = [values]
         if text := ";".join(filter(None, map(str, values))):

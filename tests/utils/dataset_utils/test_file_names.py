@@ -82,3 +82,14 @@ def test_files_below_a_folder(tmp_path):
 def test_ways_are_described_by_their_number(tmp_path):
     names = touch(tmp_path, "1.wav", "2.wav", "3.wav")
     assert describe_ways(names.find(["1", "2", "3.wav"]).ways) == "2 without extension, 1 as they are"
+
+
+def test_absolute_paths_below_a_relative_root_that_is_a_link(tmp_path, monkeypatch):
+    touch(tmp_path / "real", "a/1.wav", "2.wav", "b/a/1.wav")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path / "work")
+    root = Path("../link")
+    names = FileNames(root, audio_below(root))
+    of = [f"{tmp_path}/link/a/1.wav", f"{tmp_path}/real/b/a/1.wav", "2.wav"]
+    assert found(root, names, of) == (["a/1.wav", "b/a/1.wav", "2.wav"], {"as they are": 3})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from utils.data_utils.spec import SplitsSpec
-from utils.dataset_utils.music import RawMusic, RawTrack, several_genres, with_one_spelling
+from utils.dataset_utils.music import RawMusic, RawTrack, main_artist, several_names, with_one_spelling
 from utils.dataset_utils.music_splits import split_by_artist, split_of_names, spread
 
 SHARES = {"train": 0.8, "val": 0.1, "eval": 0.1}
@@ -83,4 +83,9 @@ def test_names_that_differ_in_case_are_one():
     tracks = [RawTrack(Path("x"), str(n), artist=name, genres=(name,)) for n, name in enumerate(names)]
     assert [track.artist for track in with_one_spelling(tracks)] == ["The Band", "The Band", "The Band", "Other"]
     assert with_one_spelling(tracks)[1].genres == ("The Band",)
-    assert several_genres("Rock | Indie;; Rock ") == ("Rock", "Indie")
+    assert several_names("Rock | Indie;; Rock ") == ("Rock", "Indie")
+
+
+def test_the_main_artist_of_several():
+    names = ["A;B", "A feat. B", "a ft B; C", "A (featuring B)", "Featuring", "Swift feature", " ", "feat. B"]
+    assert [main_artist(name) for name in names] == ["A", "A", "a", "A", "Featuring", "Swift feature", "", "feat. B"]
