@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from tasks import Commands, RunSpec, check_run, command, experiment_of, fit_of, load_run
+from tasks import Commands, RunSpec, check_run, command, experiment_of, fit_of, load_run, refuse_searched
 from utils.tune_utils import check_disk, launch, print_best
 
 
@@ -23,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted experiment")
     parser.add_argument("--fresh", action="store_true", help="move an earlier experiment aside and start again")
     run, args = load_run(argv, parser, RunSpec)
+    if not args.resume:
+        refuse_searched(run, args.set)
     commands = Commands.of(args, run.script_of)
     experiment = experiment_of(run, check_run(run, thorough=args.check))  # the task goes: trials build their own
     check_disk(experiment, fresh=args.fresh)

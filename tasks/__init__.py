@@ -3,7 +3,7 @@
 from tasks.base import RunSpec
 from tasks.commands import Commands, command
 from tasks.encoders import load_encoder
-from tasks.runs import check_run, experiment_of, fit_of, load_run, parse_run
+from tasks.runs import check_run, experiment_of, fit_of, load_run, parse_run, refuse_searched
 from tasks.trained import TrainedRun, open_trained_run
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "load_run",
     "open_trained_run",
     "parse_run",
+    "refuse_searched",
 ]

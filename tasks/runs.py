@@ -166,6 +166,25 @@ def _overlap(key: str, other: str) -> bool:
     return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
 
 
+def refuse_searched(run: RunSpec, settings: Sequence[str]) -> None:
+    """Refuse another value for a key that each trial draws, which would have no effect.
+
+    Args:
+        run: with those settings.
+        settings: `key=value`, of `--set`.
+    Raises:
+        ConfigError: one of them is such a key, or in such a block.
+    """
+    for setting in settings:
+        key = setting.partition("=")[0]
+        drawn = next((one for one in run.search if f"{key}.".startswith(f"{one}.")), None)
+        if drawn is not None:
+            raise ConfigError(
+                f"--set {key}: has no effect, since each trial draws {drawn} from search.{drawn}; leave it out, change "
+                "search, or train one trial without it: --set 'search={}'"
+            )
+
+
 def experiment_of(run: RunSpec, task: Task) -> Experiment:
     """What `utils.tune_utils.launch` needs of a run and of its task as `check_run` left it."""
     splits = [task.data(role) for role in ("train", "val")]

@@ -45,12 +45,22 @@ def test_check_prints_sizes_and_starts_nothing(started, prepared, capsys):
         ("data.features=nowhere", "nowhere/development_text.csv: no such file"),
         ("search={optimizer.rate: {grid: [1]}}", "search.optimizer.rate = 1: 1 bad key"),
         ("data.splits.val=dev", "dev_text.csv: no such file"),
+        (
+            ("search={model: {grid: [{name: A}]}}", "model.out_dim=3"),
+            "--set model.out_dim: has no effect, since each trial draws model from search.model; leave it out",
+        ),
+        (
+            ("search={optimizer.lr: {grid: [1e-3]}}", "optimizer.lr=1"),
+            "--set optimizer.lr: has no effect, since each trial draws optimizer.lr from search.optimizer.lr; leave",
+        ),
     ],
 )
 @pytest.mark.parametrize("check", [True, False])
 def test_a_run_that_cannot_work_is_refused_before_ray_starts(check, setting, message, started, prepared, capsys):
     flags = ["--check"] if check else []
-    code, out, err = outcome(capsys, "--conf", str(prepared / "conf.yaml"), "--set", setting, *flags)
+    settings = [setting] if isinstance(setting, str) else setting
+    arguments = [word for one in settings for word in ("--set", one)]
+    code, out, err = outcome(capsys, "--conf", str(prepared / "conf.yaml"), *arguments, *flags)
     assert code == 2
     assert message in err
     assert "Traceback" not in out + err
