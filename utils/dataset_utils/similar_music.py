@@ -73,9 +73,9 @@ def write_similar_tracks(
     write_similar(data.similar_tracks, rows, [pair[:2] for pair in pairs])
     if not pairs:
         return
-    example = " and ".join(repr(rows[at][1].path) for at in pairs[0][:2])
-    several = sum(rows[pair.first][0] != rows[pair.second][0] for pair in pairs)
-    print(f"pairs of nearly the same recording: {len(pairs)}, {several} of them in two splits, such as {example}")
+    several = [pair for pair in pairs if rows[pair.first][0] != rows[pair.second][0]]
+    example = " and ".join(repr(rows[at][1].path) for at in (several or pairs)[0][:2])
+    print(f"pairs of nearly the same recording: {len(pairs)}, {len(several)} of them in two splits, such as {example}")
     print(f"all of them: {data.similar_tracks}")
 
 

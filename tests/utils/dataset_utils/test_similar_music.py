@@ -51,6 +51,15 @@ def test_a_copy_in_another_split_is_listed_and_said(tmp_path, monkeypatch, capsy
     assert not corpus.data.similar_tracks.exists()
 
 
+def test_the_example_of_two_splits_is_one(tmp_path, monkeypatch, capsys):
+    corpus = corpus_of(tmp_path, monkeypatch)
+    soundfile.write(corpus.root / "again.flac", 0.5 * melody(0), RATE_HZ)
+    with (tmp_path / "table.csv").open("a") as stream:
+        stream.write("again.flac,training,a\n")
+    corpus.run(table=str(tmp_path / "table.csv"))
+    assert "recording: 3, 2 of them in two splits, such as 'song.flac' and 'copy.flac'" in capsys.readouterr().out
+
+
 def test_unchanged_recordings_are_not_compared_again(tmp_path, monkeypatch):
     corpus = corpus_of(tmp_path, monkeypatch)
     compared = []
