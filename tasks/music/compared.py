@@ -131,6 +131,11 @@ def _common(catalogue: Sequence[Track], split: str, systems: Sequence[SystemVect
     own = [track for track in catalogue if track.split == split]
     held = set.intersection(*(set(system.fids) for system in systems))
     tracks = [track for track in own if track.fid in held]
+    if len(own) < _LEAST_TRACKS:
+        raise ArtefactError(
+            f"split '{split}': has {len(own)} tracks, expected at least {_LEAST_TRACKS}; add tracks, or name a larger "
+            f"--split, or write the tables with other data.shares: {make('tables')}"
+        )
     if len(tracks) < _LEAST_TRACKS:
         raise ArtefactError(
             f"split '{split}': {len(tracks)} of {len(own)} tracks have an embedding of every system, expected at least "

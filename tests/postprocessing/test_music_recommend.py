@@ -234,6 +234,18 @@ def test_three_tracks_are_enough_and_two_are_not(trained, capsys, count):
         assert results_of(trained)["tracks"] == 3
 
 
+def test_a_split_of_two_tracks_is_refused(trained, capsys):
+    features = trained.folder / "features"
+    clips = {split: read_clips(features / "audio_info.pkl", split, "") for split in SPLITS}
+    write_audio_info(features / "audio_info.pkl", clips | {"test": clips["test"][:2]}, {})
+    left = {clip.fid for split in SPLITS for clip in clips[split][: 2 if split == "test" else None]}
+    path = features / "catalogue.csv"
+    write_catalogue(path, [track for track in read_catalogue(path, "") if track.fid in left])
+    done = run(trained, capsys, "--control-tracks", "0")
+    assert "split 'test': has 2 tracks, expected at least 3; add tracks, or name a larger --split, " in error_of(done)
+    assert "python -m preprocessing.fma_dataset" in done.err
+
+
 def test_tracks_without_a_genre_are_measured_by_artist_alone(trained, capsys):
     path = trained.folder / "features" / "catalogue.csv"
     write_catalogue(path, [track._replace(genre="", genres=()) for track in read_catalogue(path, "")])
