@@ -41,8 +41,7 @@ class MusicClips(AudioClips):
                     f"{data.catalogue}: has no track {clip.fid} ({clip.fname}), which {data.audio_info} names; write "
                     f"both again: {make('tables')}"
                 )
-        # a table cannot hold the bytes of a file name that are not UTF-8
-        self.tracks = [known[clip.fid]._replace(path=clip.path) for clip in self.clips]
+        self.tracks = [known[clip.fid] for clip in self.clips]
 
     def _ids(self) -> list[str]:
         """The tracks and the labels that a run may be chosen by, for the digest."""

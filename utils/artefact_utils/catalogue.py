@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from operator import itemgetter
@@ -14,6 +15,7 @@ from utils.artefact_utils.tables import write_rows
 from utils.cli_utils import ArtefactError, short_repr
 
 _SEVERAL = ";"  # between the genres of a track
+_NOT_UTF8 = re.compile(r"\\udc([89a-f][0-9a-f])")  # a byte of a file name, as `write_rows` writes it
 
 
 class Track(NamedTuple):
@@ -94,4 +96,5 @@ def _track(cells: Sequence[str], where: str, repair: str) -> Track:
             f"{where}: found the duration {short_repr(duration)}, expected seconds; write it again: {repair}"
         )
     several = tuple(filter(None, genres.split(_SEVERAL)))
+    path = _NOT_UTF8.sub(lambda byte: chr(int(f"dc{byte[1]}", 16)), path)
     return Track(fid, track_id, name, path, title, artist, album, genre, several, duration_s)

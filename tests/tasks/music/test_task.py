@@ -6,7 +6,7 @@ import torch
 
 from tasks.music.measures import chance_of, retrieval_metrics
 from tests.training import fit_of, reports_of
-from utils.artefact_utils import Track, read_catalogue, read_clips, write_audio_info, write_catalogue
+from utils.artefact_utils import Track
 from utils.model_utils import DivergedError
 
 KINDS = ["features", "wave", "logmel"]
@@ -102,16 +102,3 @@ def test_labels_that_no_two_tracks_share_are_not_measured():
     assert set(chance_of(tracks)) == {"genre_precision@5", "genre_mAP"}
     assert chance_of(tracks)["genre_precision@5"] == pytest.approx(1 / 2 * 2 / 5)
     assert chance_of(tracks[:1]) == {}
-
-
-def test_a_track_whose_file_name_is_no_utf8_is_found(music):
-    data = music.run("features").data
-    clips = {split: read_clips(data.audio_info, split, "") for split in data.splits.names()}
-    clips["validation"][0] = clips["validation"][0]._replace(path="caf\udce9.wav")
-    write_audio_info(data.audio_info, clips, {})
-    tracks = read_catalogue(data.catalogue, "")
-    write_catalogue(
-        data.catalogue,
-        [t._replace(path="caf\udce9.wav") if t.fid == clips["validation"][0].fid else t for t in tracks],
-    )
-    assert fit_of(music.run("features"))._task.data("val").tracks[0].path == "caf\udce9.wav"

@@ -24,6 +24,13 @@ def test_a_catalogue_is_read_as_it_was_written(tmp_path):
     assert read_catalogue(path, "MAKE") == TRACKS[:1]
 
 
+def test_a_file_name_that_is_not_utf8_leads_to_the_file(tmp_path):
+    path = tmp_path / "catalogue.csv"
+    write_catalogue(path, [TRACKS[0]._replace(path="caf\udce9/\\udder.mp3")])
+    path.read_text(encoding="utf-8")
+    assert read_catalogue(path, "MAKE")[0].path == "caf\udce9/\\udder.mp3"
+
+
 @pytest.mark.parametrize(
     ("text", "split", "message"),
     [
