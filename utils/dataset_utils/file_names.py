@@ -76,8 +76,14 @@ class FileNames:
                 paths = " or ".join(sorted(file.relative_to(self._root).as_posix() for file in files)[:3])
                 found.files.append(f"without a clip: '{name}': may be {paths}; write which")
             else:
-                found.files.append(f"without a clip: '{name}': {'no such file' if parts else 'no file is named'}")
+                found.files.append(f"without a clip: '{name}': {self._why_not(name) if parts else 'no file is named'}")
         return found
+
+    def _why_not(self, name: str) -> str:
+        path = Path(name.strip())
+        # `Path.is_file` refuses names that no file system takes
+        elsewhere = path.is_absolute() and os.path.isfile(path)  # noqa: PTH113
+        return f"is not below {self._root}" if elsewhere else "no such file"
 
     def _relative(self, name: str) -> tuple[str, ...]:
         """The parts of a name; those of an absolute path below the root are relative to it."""

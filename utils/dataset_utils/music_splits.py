@@ -57,6 +57,11 @@ def split_of_names(found: RawMusic, splits: SplitsSpec, root: Path) -> dict[str,
     return made
 
 
+def names_a_split(name: str) -> bool:
+    """Whether a data set calls a split so: training, dev, test ..."""
+    return any(name.casefold() in names for names in _CALLED)
+
+
 def split_by_artist(
     found: RawMusic, splits: SplitsSpec, shares: Sequence[float], seed: int, workers: int = 1
 ) -> dict[str, MusicSplit]:

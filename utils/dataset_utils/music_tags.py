@@ -1,7 +1,8 @@
 """A folder of music without a table: tags inside the files, and the names of folders where a file has none.
 
 A file whose tags name no artist, album and genre is described by its folders: artist/album/file as music players lay
-libraries out, or genre/file, as GTZAN and other collections of genres do. Folders that all files share say nothing.
+libraries out, or genre/file, as GTZAN and other collections of genres do. Folders that all files share say nothing,
+and where the first ones below them are training, test and the like, these are the splits.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 from utils.cli_utils import UserError
 from utils.dataset_utils.file_names import audio_below
 from utils.dataset_utils.music import RawMusic, RawTrack, main_artist, several_names, tidy, with_one_spelling
+from utils.dataset_utils.music_splits import names_a_split
 from utils.process_utils import ordered_map
 
 # What a tag is called in Vorbis comments, ID3 (of WAV and AIFF), MP4, APE and ASF; case does not count.
@@ -48,6 +50,14 @@ class _Tags(NamedTuple):
         return bool(self.artist or self.album or self.genres)
 
 
+class _Places(NamedTuple):
+    """How the folders of a collection are read."""
+
+    root: Path
+    shared: Path  # the deepest folder that holds all files
+    splits: bool  # whether its folders are splits
+
+
 def read_tagged(root: Path, workers: int) -> RawMusic:
     """Find the audio files below a folder and what their tags, or else their folders, say.
 
@@ -62,11 +72,17 @@ def read_tagged(root: Path, workers: int) -> RawMusic:
         raise UserError(f"{root}: no audio files in this folder or below it; name the folder of the music: data.root")
     found = list(ordered_map(_tags, files, 1 if len(files) < _IN_THIS_PROCESS else workers))
     shared = Path(os.path.commonpath([file.parent for file in files]))
-    tracks = list(map(partial(_track, root, shared), files, found, _titles(files)))
-    return RawMusic(with_one_spelling(tracks), [], _understood(root, shared, tracks, found))
+    first = {file.relative_to(shared).parts[0] for file in files}
+    places = _Places(root, shared, splits=len(first) > 1 and all(map(names_a_split, first)))
+    tracks = list(map(partial(_track, places), files, found, _titles(files)))
+    lines = _understood(places, tracks, found)
+    if places.splits:
+        lines.append(f"splits: after the folders {', '.join(sorted(first))}")
+    return RawMusic(with_one_spelling(tracks), [], lines)
 
 
-def _understood(root: Path, shared: Path, tracks: Sequence[RawTrack], found: Sequence[_Tags]) -> list[str]:
+def _understood(places: _Places, tracks: Sequence[RawTrack], found: Sequence[_Tags]) -> list[str]:
+    root, shared = places.root, places.shared
     tagged = sum(tags.say_something for tags in found)
     lines = [f"{root}: {tagged} of {len(tracks)} files have tags of artist, album or genre"]
     by_folder = [track for track, tags in zip(tracks, found, strict=True) if not tags.say_something]
@@ -94,16 +110,18 @@ def _titles(files: Sequence[Path]) -> list[str]:
     return [tidy(_PLACE.sub("", file.stem, count=1) if file.parent in numbered else file.stem) for file in files]
 
 
-def _track(root: Path, shared: Path, file: Path, tags: _Tags, title: str) -> RawTrack:
+def _track(places: _Places, file: Path, tags: _Tags, title: str) -> RawTrack:
+    names = file.relative_to(places.shared).parts[:-1]
+    split, names = (names[0], names[1:]) if places.splits else ("", names)
     artist, album, genres = tags.artist, tags.album, tags.genres
     if not tags.say_something:
-        folders = [tidy(name) for name in file.relative_to(shared).parts[:-1]]
+        folders = [tidy(name) for name in names]
         if len(folders) > 1:
             artist, album = folders[-2:]
         elif folders:
             genres = (folders[0],)
-    path = file.relative_to(root).as_posix()
-    return RawTrack(file, path, tags.title or title, artist, album, genres[0] if genres else "", genres)
+    path = file.relative_to(places.root).as_posix()
+    return RawTrack(file, path, tags.title or title, artist, album, genres[0] if genres else "", genres, split)
 
 
 def _tags(file: Path) -> _Tags:

@@ -93,3 +93,11 @@ def test_absolute_paths_below_a_relative_root_that_is_a_link(tmp_path, monkeypat
     names = FileNames(root, audio_below(root))
     of = [f"{tmp_path}/link/a/1.wav", f"{tmp_path}/real/b/a/1.wav", "2.wav"]
     assert found(root, names, of) == (["a/1.wav", "b/a/1.wav", "2.wav"], {"as they are": 3})
+
+
+def test_a_file_elsewhere_is_said_to_be_elsewhere(tmp_path):
+    names = touch(tmp_path / "music", "a.wav")
+    touch(tmp_path, "b.wav")
+    of = [f"{tmp_path}/b.wav", f"{tmp_path}/c.wav", "/" + 300 * "d"]
+    reasons = [file.rsplit("': ", 1)[1] for file in names.find(of).files]
+    assert reasons == [f"is not below {tmp_path / 'music'}", "no such file", "no such file"]

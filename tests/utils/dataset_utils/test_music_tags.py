@@ -59,3 +59,19 @@ def test_the_artist_is_the_first_without_guests_and_numbers_of_genres_have_names
     file.save()
     assert [track[1] for track in described(tmp_path)[0]] == ["The Band", "The Band", "Daft Featurette", "The Band"]
     assert described(tmp_path)[0][3][3] == "Rock"
+
+
+def test_folders_of_splits(tmp_path):
+    write(tmp_path, "x/train/jazz/1.wav", "x/Validation/jazz/2.wav", "x/test/A/first/3.wav")
+    found = read_tagged(tmp_path, 1)
+    assert [track[2:] for track in found.tracks] == [
+        ("2", "", "", "jazz", ("jazz",), "Validation"),
+        ("3", "A", "first", "", (), "test"),
+        ("1", "", "", "jazz", ("jazz",), "train"),
+    ]
+    assert found.understood[-1] == "splits: after the folders Validation, test, train"
+
+
+def test_an_artist_called_test_is_no_split(tmp_path):
+    write(tmp_path, "Test/first/1.wav", "Other/second/2.wav")
+    assert [track[3:5] for track in read_tagged(tmp_path, 1).tracks] == [("Other", "second"), ("Test", "first")]
