@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import functools
 import hashlib
@@ -20,7 +21,7 @@ from tasks.music.run import MusicRun
 from tasks.retrieval.clap_projection import ClapProjectionRun
 from tasks.retrieval.retrieval import RetrievalRun
 from utils.cli_utils import ConfigError
-from utils.config_utils import override, parse, read_settings, set_key, to_mapping
+from utils.config_utils import override, parse, read_settings, set_key, to_mapping, value_at
 from utils.model_utils import Fit, checkpoint_bytes, choose_device
 from utils.process_utils import all_cores
 from utils.report_utils import print_table
@@ -151,7 +152,7 @@ def check_search(run: RunSpec) -> None:
     Raises:
         ConfigError: there is no such key, it does not take such values, or all trials must share it.
     """
-    mapping = to_mapping(run) | {"search": {}}
+    mapping = _settings_to_draw_into(run) | {"search": {}}
     for key, distribution in run.search.items():
         if any(_overlap(key, shared) for shared in _SHARED_KEYS):
             raise ConfigError(f"search.{key}: all trials of an experiment share this key; set it outside `search:`")
@@ -159,6 +160,20 @@ def check_search(run: RunSpec) -> None:
             trial = copy.deepcopy(mapping)
             set_key(trial, key, value)
             parse_run(trial, f"search.{key} = {value}")
+
+
+def _settings_to_draw_into(run: RunSpec) -> dict[str, Any]:
+    """The settings; of a block whose `name` is searched only the keys that were set, since defaults are of each choice.
+
+    A key such as `channels` means something else in another choice, which would take over the default of the first one.
+    """
+    mapping, given = to_mapping(run), run.model_dump(mode="json", exclude_unset=True)
+    for key in run.search:
+        block, _, last = key.rpartition(".")
+        if last == "name":
+            with contextlib.suppress(ConfigError):  # the block is not in the YAML, or unknown, which is refused later
+                set_key(mapping, block, value_at(given, block))
+    return mapping
 
 
 def _overlap(key: str, other: str) -> bool:
@@ -191,7 +206,7 @@ def experiment_of(run: RunSpec, task: Task) -> Experiment:
     digest = hashlib.blake2b("".join(split.digest() for split in splits).encode(), digest_size=16).hexdigest()
     size = checkpoint_bytes(task.model(), run.optimizer)
     return Experiment(
-        run=to_mapping(run),
+        run=_settings_to_draw_into(run),
         distributions=run.search,
         ray=run.ray,
         training=run.training,

@@ -1,9 +1,11 @@
 """What a run on music refuses, in one line each, and the order of its scripts."""
 
+import json
+
 import pytest
 import yaml
 
-from tasks import check_run, parse_run
+from tasks import check_run, experiment_of, parse_run
 from tasks.music.run import MusicRun
 from tasks.runs import check_search
 from tests import tiny
@@ -11,6 +13,7 @@ from tests.tasks.music import corpora
 from tests.training import fit_of
 from utils.artefact_utils import Clip, read_catalogue, read_clips, write_audio_info, write_catalogue
 from utils.cli_utils import ArtefactError, ConfigError
+from utils.tune_utils.draws import settings_of
 
 YAML = tiny.ROOT / "tasks" / "music_autoencoder.yaml"
 
@@ -107,6 +110,17 @@ def test_a_search_goes_over_all_autoencoders(music):
     models = [{**corpora.MODELS[kind]} for kind in corpora.MODELS]
     check_search(music.run("logmel", f"search={{model: {{grid: {models}}}}}"))
     check_search(music.run("logmel", "search={model.name: {grid: [MLPAutoencoder, WaveAutoencoder]}}"))
+
+
+def test_each_autoencoder_of_a_search_has_its_own_defaults(music):
+    """`strides` of frames are not those of samples; what the YAML sets is for all."""
+    model = {"name": "FrameAutoencoder", "latent_dim": 3}
+    search = {"model.name": {"grid": ["FrameAutoencoder", "WaveAutoencoder"]}}
+    run = music.run("logmel", f"model={json.dumps(model)}", f"search={json.dumps(search)}")
+    experiment = experiment_of(run, run.build())
+    for name, strides in {"FrameAutoencoder": (2, 2), "WaveAutoencoder": (8, 8, 4, 4)}.items():
+        trial = parse_run(settings_of(experiment, {"model.name": name}), "params.json").model
+        assert (trial.name, trial.latent_dim, trial.strides) == (name, 3, strides)
     assert music.run("logmel", "model.name=MLPAutoencoder").model.latent_dim == 4
 
 
