@@ -128,6 +128,8 @@ def drawn_texts(lines: Sequence[TrialSummary], keys: Sequence[str]) -> list[list
 
 def _block_texts(values: Sequence[Any]) -> list[str]:
     """`{name: A, size: 3}` is A, or `A, size 3` where another A has another size; see `without_common_ending`."""
+    if all(isinstance(value, str) for value in values):
+        return without_common_ending(values)
     if not all(isinstance(value, Mapping) and isinstance(value.get("name"), str) for value in values):
         return [short_text(value) for value in values]
     texts = []

@@ -96,6 +96,14 @@ def test_blocks_are_shown_by_what_tells_them_apart(experiment, capsys):
     assert json.loads(next(row for row in rows if row[0] == "trial_00000")[2]) == models[0]  # in full
 
 
+def test_names_are_short_enough_for_the_trials_to_be_named(experiment, capsys):
+    names = ["MLPAutoencoder", "WaveAutoencoder", "FrameAutoencoder", "SpectrogramAutoencoder"]
+    write_overview(experiment, {trial: {"model.name": name} for trial, name in zip(DRAWS, names, strict=True)})
+    out = capsys.readouterr().out
+    assert all(f" {trial} " in out for trial in DRAWS)
+    assert " Spectrogram " in out
+
+
 def test_one_trial_needs_no_table(experiment, capsys):
     write_overview(experiment, {"trial_00000": {}})
     assert capsys.readouterr().out == ""
