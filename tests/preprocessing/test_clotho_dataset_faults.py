@@ -102,7 +102,7 @@ def test_a_worker_that_is_killed_is_one_line(corpus, monkeypatch, capsys):
     corpus.write()
     here = os.getpid()
 
-    def killed(path):
+    def killed(path, **given):
         assert os.getpid() != here
         os.kill(os.getpid(), signal.SIGKILL)
 
