@@ -9,8 +9,8 @@ Measures every system on all tracks of data.splits.eval, under four filters, and
 .csv, <split>_map.png (t-SNE, coloured by genre), <split>_reconstructions.png, TensorBoard's projector, and
 <split>_recommendations.html: the lists of the autoencoder and of the baseline for a track of each genre, to listen to.
 Where an experiment has several trials, all are measured, and recommendation_trials.md and .csv compare them; the lists
-are those of the trial that validation chose. With --seeds or --file the lists are all: they are printed and written
-to <split>_lists.html.
+are those of the trial that validation chose. With --seeds or --file only lists are made: printed, and written to
+<split>_lists.html.
 """
 
 from __future__ import annotations
