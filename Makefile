@@ -10,7 +10,7 @@ help:
 	@echo "make demo   the three moves on the embedded corpus, a few minutes on 2 cores"
 	@echo "make demo-clap  the same for a frozen pretrained encoder, projected into text space; about 3 minutes after make demo"
 	@echo "make demo-captioning, make demo-captioning-images  sounds and pictures described in a sentence; 5 minutes each"
-	@echo "make demo-music  similar tracks by autoencoders and by hand-crafted features; 6 minutes"
+	@echo "make demo-music  similar tracks by autoencoders and by hand-crafted features; 4 minutes"
 	@echo "make test   all tests;  make check   ruff, mypy, import-linter"
 	@echo "make bench  speed and memory, each beside a plain reference"
 
