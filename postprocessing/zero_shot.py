@@ -33,7 +33,8 @@ from utils.artefact_utils import write_json, write_rows
 from utils.artefact_utils.csv_rows import read_lines
 from utils.cli_utils import UserError, existing_folder, positive, printable
 from utils.dataset_utils.labelled_clips import SEVERAL, LabelledClips, read_labelled_clips
-from utils.metric_utils.classification import MEAN_AP, PREVALENCE, confusion_matrix, has_one_label, label_ranks
+from utils.metric_utils.classification.counts import confusion_matrix
+from utils.metric_utils.classification.label_scores import MEAN_AP, PREVALENCE, has_one_label, label_ranks
 from utils.process_utils import all_cores
 from utils.report_utils import plot_confusion, print_table
 from utils.text_utils.prompts import DEFAULT_TEMPLATES, check_templates, prompts_of, read_templates, spoken

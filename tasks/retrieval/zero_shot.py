@@ -17,7 +17,7 @@ from utils.artefact_utils import Clip, EmbeddingSource, read_audio_embeddings
 from utils.artefact_utils.foreign_embeddings import open_foreign
 from utils.cli_utils import UserError
 from utils.dataset_utils.labelled_clips import LabelledClips
-from utils.metric_utils.classification import (
+from utils.metric_utils.classification.label_scores import (
     MEAN_AP,
     chance_of_classification,
     class_accuracies,

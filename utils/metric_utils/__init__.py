@@ -5,7 +5,7 @@ ranking     scores -> the rank of every relevant item, and each query's best can
 pairing     one caption a clip: scores -> accuracy@k, with chance beside it
 retrieval   ranks -> R@k, AP@k, median rank, accuracy@k, for each query and as means
 graded      ranks and gains -> nDCG@k
-classification  scores of clips with labels -> accuracy, AP of each class, confusion matrix
+classification  classes of recordings: accuracy, AP, calibration, abstention, intervals, baselines
 ceiling     upper bounds of the metrics where several queries have the same text
 chance      expected metrics of a random order, in closed form
 breakdown   histograms of ranks, and metrics by a property of the queries

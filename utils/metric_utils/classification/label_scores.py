@@ -1,4 +1,4 @@
-"""Scores of clips for labels -> accuracy, average precision of each class, confusion matrix, and their chance level.
+"""Scores of clips for labels -> accuracy, average precision of each class, and chance.
 
 A clip has one or several right labels, the True ones of `truth` (N, K). The metrics:
 
@@ -81,27 +81,6 @@ def class_average_precisions(scores: Scores, truth: Truth) -> Values:
     """
     _check(scores, truth)
     return _weighted_average_precisions(scores, truth, np.ones((1, len(scores)), np.int64))[0]
-
-
-def confusion_matrix(targets: Indices, predicted: Indices, number_of_labels: int) -> Indices:
-    """Count clips by right label (rows) and predicted label (columns).
-
-    Args:
-        targets: (N,) right label of each clip.
-        predicted: (N,) the label with its best score.
-        number_of_labels: K.
-    Returns:
-        (K, K) int64.
-    Raises:
-        ValueError: arrays that differ in shape, or a label outside [0, K).
-    """
-    if targets.shape != predicted.shape or targets.ndim != 1:
-        raise ValueError(f"targets are {targets.shape}, predicted are {predicted.shape}; expected (N,) for both")
-    for name, labels in (("targets", targets), ("predicted", predicted)):
-        if len(labels) and not 0 <= labels.min() <= labels.max() < number_of_labels:
-            raise ValueError(f"{name} are {labels.min()} to {labels.max()}; expected 0 to {number_of_labels - 1}")
-    cells = np.bincount(targets * number_of_labels + predicted, minlength=number_of_labels**2)
-    return cells.reshape(number_of_labels, number_of_labels)
 
 
 def classification_metrics(scores: Scores, truth: Truth) -> dict[str, float]:

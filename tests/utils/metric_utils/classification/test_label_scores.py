@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, balanced_accuracy_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from utils.metric_utils.classification import (
+from utils.metric_utils.classification.counts import confusion_matrix
+from utils.metric_utils.classification.label_scores import (
     chance_of_classification,
     class_accuracies,
     class_average_precisions,
     classification_intervals,
     classification_metrics,
-    confusion_matrix,
     label_ranks,
 )
 from utils.metric_utils.scores import NonFiniteScoreError
