@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -66,3 +68,41 @@ class AttentionPooling(nn.Module):
         scores = self.score(torch.tanh(self.hidden(frames)))[:, :, 0].float()  # (B, T)
         weights = scores.masked_fill(~own, float("-inf")).softmax(1)
         return (weights[:, :, None] * frames.float()).sum(1)
+
+
+class StatisticsPooling(nn.Module):
+    """Mean and standard deviation over each clip's own frames: what sounds, and how much it changes.
+
+    Source: Snyder et al. 2018, "X-vectors: robust DNN embeddings for speaker recognition", section 2.1.
+    """
+
+    def forward(self, frames: Tensor, counts: Tensor) -> Tensor:
+        """Pool frames (B, T, D) to (B, 2 D) float32; arguments and Raises as of `masked_mean`."""
+        mean = masked_mean(frames, counts)
+        variance = masked_mean((frames.float() - mean[:, None]).square(), counts)
+        # the square root has no gradient at 0: of clips of one frame, or silent ones
+        return torch.cat([mean, variance.clamp(min=1e-10).sqrt()], dim=1)
+
+
+class LayerWeights(nn.Module):
+    """A learned weighted mean of the frames of all layers; the weights are equal at first.
+
+    The last layer of a pretrained network is not always the one that knows most about another task.
+
+    Args:
+        layers: number of layers.
+
+    Source: Yang et al. 2021, "SUPERB: Speech processing universal performance benchmark", section 2.2.
+    """
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(layers))
+
+    def forward(self, frames: Sequence[Tensor]) -> Tensor:
+        """Average (B, T, D) frames of each layer to (B, T, D) float32."""
+        weights = self.logits.softmax(0)
+        total = weights[0] * frames[0].float()
+        for weight, layer in zip(weights[1:], frames[1:], strict=True):
+            total = total + weight * layer.float()  # one by one: all layers at once are many times the memory
+        return total

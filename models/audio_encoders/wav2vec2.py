@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from models.backbones import backbone_type, load_backbone
 from models.backbones.base import WaveformBackbone
 from models.frozen.hold import PartlyFrozen
-from models.pooling import AttentionPooling
+from models.pooling import AttentionPooling, LayerWeights, StatisticsPooling, masked_mean
 from utils.cli_utils import UserError
 from utils.config_utils import Spec
+
+Pooling = Literal["mean", "attention", "statistics"]
 
 _KEY = "model.audio_encoder.model"
 # the name in the YAML -> `model_type` in the configuration of the model
@@ -34,16 +36,23 @@ class Wav2Vec2Encoder(PartlyFrozen):
         backbone: the pretrained network.
         out_dim: E of the output.
         pooling: "mean": the backbone's vectors (of CLAP the projected embedding, of aiSFX the vectors of its variant);
-            "attention": a learnt weighted mean of the frames.
+            "attention": a learnt weighted mean of the frames; "statistics": their mean and standard deviation.
+        weighted_layers: pool a learnt weighted mean of the frames of all transformer layers, not those of the last one.
     """
 
     def __init__(
-        self, backbone: WaveformBackbone, out_dim: int, pooling: Literal["mean", "attention"] = "mean"
+        self, backbone: WaveformBackbone, out_dim: int, pooling: Pooling = "mean", weighted_layers: bool = False
     ) -> None:
         super().__init__()
         self.backbone, self.out_dim = backbone, out_dim
-        self.pool = AttentionPooling(backbone.width) if pooling == "attention" else None
-        self.fc_out = nn.Linear(backbone.vector_width if self.pool is None else backbone.width, out_dim)
+        self.layer_weights = LayerWeights(len(backbone.layers) + 1) if weighted_layers else None
+        self.pool: AttentionPooling | StatisticsPooling | None = None
+        width = backbone.width if weighted_layers else backbone.vector_width
+        if pooling == "attention":
+            self.pool, width = AttentionPooling(backbone.width), backbone.width
+        elif pooling == "statistics":
+            self.pool, width = StatisticsPooling(), 2 * backbone.width
+        self.fc_out = nn.Linear(width, out_dim)
         nn.init.xavier_uniform_(self.fc_out.weight)
         nn.init.zeros_(self.fc_out.bias)
 
@@ -58,15 +67,23 @@ class Wav2Vec2Encoder(PartlyFrozen):
         Raises:
             ValueError: shapes that do not fit, or a clip that is too short or too long for the network.
         """
-        if self.pool is None:
-            return self.fc_out(self.backbone.vectors(waves, lengths))
-        return self.fc_out(self.pool(*self.backbone.frames(waves, lengths)))
+        return self.fc_out(self._pooled(waves, lengths))
+
+    def _pooled(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        if self.layer_weights is not None:
+            layers, counts = self.backbone.layer_frames(waves, lengths)
+            frames = self.layer_weights(layers)
+        elif self.pool is None:
+            return self.backbone.vectors(waves, lengths)
+        else:
+            frames, counts = self.backbone.frames(waves, lengths)
+        return masked_mean(frames, counts) if self.pool is None else self.pool(frames, counts)
 
     def freeze_layers(self, trainable: bool, freeze_feature_encoder: bool = False, source: str | None = None) -> None:
         """Freeze layers permanently: parameters, running statistics and dropout.
 
         Args:
-            trainable: False: everything but the pooling and the last layer.
+            trainable: False: everything but the pooling, the weights of layers and the last layer.
             freeze_feature_encoder: with `trainable`: the convolutions from samples to frames.
             source: the model that the weights come from.
         """
@@ -86,12 +103,15 @@ class Wav2Vec2Spec(Spec):
     layers: int | None = Field(None, ge=1)  # keep the first so many transformer layers; null: all
     trainable: bool = True  # False: only the pooling and the last layer learn
     freeze_feature_encoder: bool = True  # wav2vec 2.0 and HuBERT: the convolutions do not learn; the others have none
-    pooling: Literal["mean", "attention"] = "mean"  # over a clip's frames
+    pooling: Pooling = "mean"  # over a clip's frames
+    weighted_layers: bool = False  # pool a learned weighted mean of all layers' frames, not those of the last one
 
     @model_validator(mode="after")
     def _has_layers(self) -> Self:
         if self.layers is not None and self.name in ("ClapAudioEncoder", "AisfxEncoder"):
             raise ValueError(f"layers: {self.name} takes no choice of layers; leave the key out")
+        if self.weighted_layers and self.name in ("ClapAudioEncoder", "AisfxEncoder"):
+            raise ValueError(f"weighted_layers: the layers of {self.name} differ in width or rate; leave the key out")
         return self
 
     def load_backbone(self) -> WaveformBackbone:
@@ -114,7 +134,7 @@ class Wav2Vec2Spec(Spec):
         Raises:
             UserError: see `load_backbone`.
         """
-        encoder = Wav2Vec2Encoder(backbone or self.load_backbone(), out_dim, self.pooling)
+        encoder = Wav2Vec2Encoder(backbone or self.load_backbone(), out_dim, self.pooling, self.weighted_layers)
         encoder.freeze_layers(self.trainable, self.freeze_feature_encoder, self.model)
         return encoder.train()
 

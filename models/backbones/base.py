@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from models.backbones.layers import recorded_inputs
 from models.pooling import inside, masked_mean
 
 
@@ -40,6 +42,11 @@ class WaveformBackbone(nn.Module, ABC):
         """The first layers, from samples to frames, which are often frozen in fine-tuning; None: there are none."""
         return None
 
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """The transformer layers, whose frames `layer_frames` gives; empty: there are none of equal width and rate."""
+        return ()
+
     @abstractmethod
     def frame_count(self, samples: int) -> int:
         """Return the number of frames of a clip of so many samples."""
@@ -64,6 +71,22 @@ class WaveformBackbone(nn.Module, ABC):
             (B, vector_width) float32, not normalised.
         """
         return masked_mean(*self.frames(waves, lengths))
+
+    def layer_frames(self, waves: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Embed clips frame by frame with every layer; arguments and Raises as of `frames`.
+
+        Returns:
+            n + 1 tensors (B, T, D) for n layers: what goes into each, and at last what `frames` gives; and (B,) counts.
+            A layer that layer drop leaves out in training gives what goes into it.
+        """
+        with recorded_inputs(self.layers) as inputs:
+            last, counts = self.frames(waves, lengths)
+        found = [last]
+        for number in reversed(range(len(self.layers))):
+            frames = inputs.get(number)
+            # of a window of fixed size, only the clips' own frames
+            found.append(found[-1] if frames is None else frames[:, : last.shape[1]])
+        return found[::-1], counts
 
     def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Call `frames`."""

@@ -1,8 +1,13 @@
-"""Truncate a pretrained transformer to its first layers."""
+"""Truncate a pretrained transformer to its first layers, and record what its layers get."""
 
 from __future__ import annotations
 
-from torch import nn
+import contextlib
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
 
 from utils.cli_utils import UserError
 
@@ -26,3 +31,24 @@ def keep_layers(stack: nn.ModuleList, layers: int | None, model: str, key: str) 
             f"set 1 to {len(stack)}, or null for all"
         )
     return nn.ModuleList(list(stack)[:layers])
+
+
+@contextlib.contextmanager
+def recorded_inputs(layers: Sequence[nn.Module]) -> Iterator[dict[int, Tensor]]:
+    """The block in which a transformer runs once: its layers' inputs, by the number of the layer, from 0.
+
+    A layer that layer drop leaves out in training has none.
+    """
+    found: dict[int, Tensor] = {}
+
+    def record(number: int, module: nn.Module, args: tuple[Any, ...]) -> None:
+        del module
+        found[number] = args[0]
+
+    # not `output_hidden_states`: an encoder that is called without its model ignores it
+    handles = [layer.register_forward_pre_hook(partial(record, number)) for number, layer in enumerate(layers)]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -5,6 +5,7 @@ Source: Baevski et al. 2020, "wav2vec 2.0"; Hsu et al. 2021, "HuBERT"; transform
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -56,6 +57,11 @@ class SpeechBackbone(WaveformBackbone):
     def feature_encoder(self) -> nn.Module:
         """The convolutions."""
         return self.network.feature_extractor
+
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """The transformer layers."""
+        return list(self.network.encoder.layers)
 
     def frame_count(self, samples: int) -> int:
         """Return the number of frames of a clip of so many samples; 0 below the receptive field."""

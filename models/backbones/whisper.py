@@ -5,11 +5,12 @@ Source: Radford et al. 2022, "Whisper"; transformers, models/whisper.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.backbones.base import WaveformBackbone
 from models.backbones.extractors import check_bands, read_extractor
@@ -48,6 +49,11 @@ class WhisperBackbone(WaveformBackbone):
         filters = torch.as_tensor(extractor.mel_filters, dtype=torch.float32).T.contiguous()
         self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("window", torch.hann_window(self.n_fft), persistent=False)
+
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """The transformer layers."""
+        return list(self.network.layers)
 
     def frame_count(self, samples: int) -> int:
         """Return the number of frames, the last one rounded up, of a clip of so many samples."""

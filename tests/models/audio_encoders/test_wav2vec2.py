@@ -47,7 +47,7 @@ def two_steps(encoder: Wav2Vec2Encoder, precision: torch.dtype = torch.float32) 
     return losses
 
 
-@pytest.mark.parametrize("pooling", ["mean", "attention"])
+@pytest.mark.parametrize("pooling", ["mean", "attention", "statistics"])
 @pytest.mark.parametrize("name", WRITERS)
 def test_an_embedding_is_the_same_alone_and_in_any_batch(tmp_path: Path, name: str, pooling: str):
     encoder = built(name, tmp_path / "model", pooling=pooling).eval()
@@ -63,7 +63,7 @@ def test_an_embedding_is_the_same_alone_and_in_any_batch(tmp_path: Path, name: s
         assert torch.equal(encoder(waves, lengths), together)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "attention"])
+@pytest.mark.parametrize("pooling", ["mean", "attention", "statistics"])
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_frozen_backbone_is_unchanged_to_the_bit_and_only_pooling_and_head_learn(
     tmp_path: Path, name: str, pooling: str
@@ -185,3 +185,19 @@ def test_layers_that_a_model_does_not_have_are_refused(tmp_path: Path):
         spec_of("Wav2Vec2Encoder", folder, layers=9).build(6)
     with pytest.raises(ConfigError, match="layers: ClapAudioEncoder takes no choice of layers; leave the key out"):
         spec_of("ClapAudioEncoder", folder, layers=1)
+    with pytest.raises(ConfigError, match="weighted_layers: the layers of AisfxEncoder differ in width or rate; leave"):
+        spec_of("AisfxEncoder", folder, weighted_layers=True)
+
+
+@pytest.mark.parametrize("name", ["Wav2Vec2Encoder", "HubertEncoder", "WhisperEncoder"])
+def test_weighted_layers_are_pooled_and_their_weights_learn(tmp_path: Path, name: str):
+    encoder = built(name, tmp_path / "model", weighted_layers=True, trainable=False).eval()
+    waves, lengths = batch_of(encoder)
+    with torch.no_grad():
+        encoder.layer_weights.logits.copy_(torch.tensor([-50.0, -50.0, 50.0]))  # the last layer alone
+        torch.testing.assert_close(encoder(waves, lengths), encoder.fc_out(encoder.backbone.vectors(waves, lengths)))
+        encoder.layer_weights.logits.zero_()
+        row = encoder(waves[1:2, : lengths[1]], lengths[1:2])
+        torch.testing.assert_close(encoder(waves, lengths)[1:2], row, atol=1e-4, rtol=0)
+    two_steps(encoder)
+    assert encoder.layer_weights.logits.abs().min() > 0

@@ -142,3 +142,36 @@ def test_it_is_a_module_in_evaluation_mode(folder: Path):
     backbone = load_backbone(str(folder), KEY)
     assert isinstance(backbone, WaveformBackbone)
     assert not any(module.training for module in backbone.modules())
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", [name for name in MODELS if not name.startswith("clap")])
+def test_the_frames_of_all_layers_are_those_of_transformers(folders: dict[str, Path], name: str):
+    backbone = load_backbone(str(folders[name]), KEY)
+    waves, lengths = padded(clips(backbone.sample_rate_hz, seconds=(1.0, 1.0)))
+    found, counts = backbone.layer_frames(waves, lengths)
+    last, expected_counts = backbone.frames(waves, lengths)
+    assert torch.equal(counts, expected_counts)
+    assert torch.equal(found[-1], last)
+    assert len(found) == len(backbone.layers) + 1 == 3
+    if name == "whisper":
+        expected = backbone.network(backbone.log_mel(waves), output_hidden_states=True)
+    else:
+        centred = waves - waves.mean(1, keepdim=True)
+        inputs = centred / (centred.square().mean(1, keepdim=True) + 1e-7).sqrt()
+        expected = backbone.network(inputs, output_hidden_states=True)
+    # the last of `hidden_states` may lack the normalisation that follows
+    layers = [*expected.hidden_states[:-1], expected.last_hidden_state]
+    for own, theirs in zip(found, layers, strict=True):
+        torch.testing.assert_close(own, theirs[:, : own.shape[1]], atol=1e-5, rtol=1e-5)
+
+
+def test_a_layer_that_is_dropped_gives_what_goes_into_it(tmp_path: Path):
+    backbone = load_backbone(str(tiny_models.write_wav2vec2(tmp_path / "model", layerdrop=1.0)), KEY).train()
+    found, _ = backbone.layer_frames(*padded(clips(16_000, seconds=(0.3,))))
+    assert all(torch.equal(frames, found[-1]) for frames in found)
+    assert not any(layer._forward_pre_hooks for layer in backbone.layers)
+
+
+def test_layers_of_unequal_rate_have_no_frames_of_their_own(folders: dict[str, Path]):
+    assert load_backbone(str(folders["clap"]), KEY).layers == ()

@@ -25,16 +25,16 @@ class Reliability(NamedTuple):
 
     low: Values  # (M,) the bin's limits: above `low`, up to `high`
     high: Values  # (M,)
-    count: Indices  # (M,) recordings
+    recordings: Indices  # (M,)
     confidence: Values  # (M,) the mean; NaN in an empty bin
     accuracy: Values  # (M,) the share whose predicted class is right; NaN in an empty bin
 
     @property
     def error(self) -> float:
         """The expected calibration error: mean distance of confidence and accuracy, in [0, 1], lower is better."""
-        filled = self.count > 0
+        filled = self.recordings > 0
         gaps = np.abs(self.confidence[filled] - self.accuracy[filled])
-        return float(np.average(gaps, weights=self.count[filled]))
+        return float(np.average(gaps, weights=self.recordings[filled]))
 
 
 def bin_of(confidence: Values, bins: int = BINS) -> Indices:

@@ -29,7 +29,7 @@ def test_a_table_by_hand():
     table = reliability(np.array([0.3, 0.5, 0.9, 0.7]), np.array([False, True, True, True]), bins=2)
     assert table.low.tolist() == [0, 0.5]
     assert table.high.tolist() == [0.5, 1]
-    assert table.count.tolist() == [2, 2]
+    assert table.recordings.tolist() == [2, 2]
     np.testing.assert_allclose(table.confidence, [0.4, 0.8])
     np.testing.assert_allclose(table.accuracy, [0.5, 1])
     assert table.error == pytest.approx((0.1 + 0.2) / 2)
@@ -38,7 +38,7 @@ def test_a_table_by_hand():
 def test_empty_bins_have_no_values_and_limits_belong_to_the_lower_bin():
     assert bin_of(np.array([0.0, 0.25, 0.26, 1.0]), 4).tolist() == [0, 0, 1, 3]
     table = reliability(np.array([0.1, 1.0]), np.array([True, True]), bins=4)
-    assert table.count.tolist() == [1, 0, 0, 1]
+    assert table.recordings.tolist() == [1, 0, 0, 1]
     assert np.isnan(table.accuracy[1:3]).all()
     assert table.error == pytest.approx(0.45)
 

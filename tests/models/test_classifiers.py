@@ -1,0 +1,121 @@
+"""Classifiers of any audio encoder: logits, names in the state, what learns, learning rates by part."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.class_criterion import CrossEntropySpec
+from models.classifiers import Classifier, ClassifierSpec, classes_of
+from tests import tiny_models
+from tests.models.backbones.test_backbones import clips, padded
+from utils.config_utils import parse
+from utils.model_utils.checkpoints import load_weights, read_checkpoint, weights_of, write_checkpoint
+from utils.model_utils.optimisation import AdamWSpec
+
+CLASSES = ("dog", 'Ümlaut, "quoted"', "雨")
+
+
+def spec_of(**encoder) -> ClassifierSpec:
+    return parse({"name": "Classifier", "audio_encoder": encoder}, ClassifierSpec, "model")
+
+
+def speech(folder: Path, **keys) -> Classifier:
+    torch.manual_seed(0)
+    model = folder if folder.is_dir() else tiny_models.write_wav2vec2(folder)
+    return spec_of(name="Wav2Vec2Encoder", model=str(model), **keys).build(CLASSES, 0)
+
+
+def step(model: Classifier, groups: dict | None = None) -> torch.optim.Optimizer:
+    """One step of training on four clips."""
+    optimizer = AdamWSpec(name="AdamW", lr=1e-3, groups=groups or {}).build(model.named_parameters())
+    criterion = CrossEntropySpec(name="CrossEntropy", mixup=0.4, label_smoothing=0.1).build(torch.tensor([2, 1, 1]))
+    waves, lengths = padded(clips(16_000))
+    mixed = criterion.mixed(waves, lengths)
+    loss = criterion(model.train()(mixed.features, lengths), torch.tensor([0, 1, 2, 0]), mixed)
+    loss.backward()
+    optimizer.step()
+    return optimizer
+
+
+@pytest.mark.parametrize("keys", [{}, {"pooling": "statistics", "weighted_layers": True}, {"pooling": "attention"}])
+def test_logits_are_those_of_a_clip_alone(tmp_path: Path, keys: dict):
+    model = speech(tmp_path / "model", **keys).eval()
+    waves, lengths = padded(clips(16_000))
+    with torch.inference_mode():
+        together = model(waves, lengths)
+        assert together.shape == (4, 3)
+        assert together.dtype == torch.float32
+        for row, length in enumerate(lengths.tolist()):
+            alone = model(waves[row : row + 1, :length], lengths[row : row + 1])
+            torch.testing.assert_close(together[row], alone[0], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "features"),
+    [
+        ({"name": "CNN10Encoder", "base_channels": 2}, (4, 40, 64)),
+        ({"name": "AudioProjection", "standardise": True}, (4, 64)),
+        ({"name": "MLPProjection", "hidden_dim": 8}, (4, 64)),
+    ],
+)
+def test_any_audio_encoder_classifies(encoder: dict, features: tuple[int, ...]):
+    model = spec_of(**encoder).build(CLASSES, 64)
+    lengths = torch.full((4,), features[1] if len(features) == 3 else 1)
+    assert model(torch.randn(features), lengths).shape == (4, 3)
+    assert model.classes == CLASSES
+
+
+def changed_by_training(model: Classifier) -> set[str]:
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    step(model)
+    return {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+
+
+def test_frozen_only_pooling_weights_of_layers_and_head_learn(tmp_path: Path):
+    model = speech(tmp_path / "model", trainable=False, pooling="statistics", weighted_layers=True)
+    head = {"audio_encoder.layer_weights.logits", "audio_encoder.fc_out.weight", "audio_encoder.fc_out.bias"}
+    assert changed_by_training(model) == head
+
+
+def test_the_feature_encoder_is_frozen_or_everything_learns(tmp_path: Path):
+    convolutions = "audio_encoder.backbone.network.feature_extractor."
+    frozen = changed_by_training(speech(tmp_path / "model"))
+    assert len(frozen) > 20
+    assert not any(key.startswith(convolutions) for key in frozen)
+    everything = changed_by_training(speech(tmp_path / "model", freeze_feature_encoder=False))
+    assert any(key.startswith(convolutions) for key in everything)
+
+
+def test_head_and_encoder_have_their_own_learning_rates(tmp_path: Path):
+    model = speech(tmp_path / "model", pooling="attention")
+    optimizer = step(model, {"audio_encoder.backbone": {"lr": 1e-5}})
+    rates = {parameter: group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
+    for key, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert rates[parameter] == (1e-5 if key.startswith("audio_encoder.backbone.") else 1e-3), key
+
+
+def test_a_checkpoint_holds_the_classes_and_restores_the_classifier(tmp_path: Path):
+    model = speech(tmp_path / "model", pooling="statistics", weighted_layers=True)
+    step(model)
+    write_checkpoint(tmp_path / "checkpoint", {"epoch": 0, "model": model.state_dict(), "frozen": {}}, {})
+    saved = weights_of(read_checkpoint(tmp_path / "checkpoint"), tmp_path / "checkpoint")
+    assert classes_of(saved.weights) == CLASSES
+    again = speech(tmp_path / "model", pooling="statistics", weighted_layers=True)
+    load_weights(again, saved, tmp_path / "checkpoint")
+    waves, lengths = padded(clips(16_000))
+    assert torch.equal(again.eval()(waves, lengths), model.eval()(waves, lengths))
+    assert again.classes == CLASSES
+
+
+def test_classes_are_found_within_a_larger_module_and_nowhere_else():
+    model = torch.nn.ModuleDict({"classifier": spec_of(name="AudioProjection").build(["a", "b"], 4)})
+    assert classes_of(model.state_dict()) == ("a", "b")
+    for weights, message in (
+        ({}, "^the weights hold 0 classifiers, expected one"),
+        ({"class_names": torch.zeros(3)}, r"^the names of the classes are torch.float32 \(3,\), expected bytes$"),
+        ({"class_names": torch.tensor([55], dtype=torch.uint8)}, "^the names of the classes are 7, expected a list"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            classes_of(weights)
