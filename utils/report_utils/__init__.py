@@ -2,6 +2,8 @@
 
 from utils.report_utils.caption_pages import CaptionedClip, caption_page
 from utils.report_utils.charts import BarChart
+from utils.report_utils.class_pages import SystemScores, WrongRecording, class_rows, classification_page
+from utils.report_utils.class_plots import plot_abstention, plot_confusion, plot_reliability
 from utils.report_utils.markdown import markdown_table
 from utils.report_utils.pages import (
     Block,
@@ -18,7 +20,7 @@ from utils.report_utils.pages import (
     Table,
     Thumbnail,
 )
-from utils.report_utils.plots import Panel, plot_confusion, plot_curves
+from utils.report_utils.plots import Panel, plot_curves
 from utils.report_utils.terminal import print_table, progress_bar
 
 __all__ = [
@@ -36,12 +38,18 @@ __all__ = [
     "Panel",
     "Paragraph",
     "Player",
+    "SystemScores",
     "Table",
     "Thumbnail",
+    "WrongRecording",
     "caption_page",
+    "class_rows",
+    "classification_page",
     "markdown_table",
+    "plot_abstention",
     "plot_confusion",
     "plot_curves",
+    "plot_reliability",
     "print_table",
     "progress_bar",
 ]

@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from utils.report_utils import Panel, plot_curves
-from utils.report_utils.plots import plot_confusion
 
 
 def test_a_panel_for_each_set_of_lines(tmp_path):
@@ -30,25 +29,3 @@ def test_a_plot_that_fails_leaves_no_file(tmp_path):
     with pytest.raises(ValueError, match="shape"):
         plot_curves(tmp_path / "x.png", "run", [1, 2], [Panel("loss", {"train": [1.0, 2.0, 3.0]})], chosen=1)
     assert list(tmp_path.iterdir()) == []
-
-
-def pixels(path):
-    return np.asarray(Image.open(path).convert("RGB")).astype(int)
-
-
-@pytest.mark.parametrize("labels", [2, 31, 120])
-def test_a_confusion_matrix_of_any_size(labels, tmp_path):
-    counts = np.diag(np.arange(labels))  # the first row is empty
-    plot_confusion(tmp_path / "a.png", "title", [f"label {n}" for n in range(labels)], counts)
-    plot_confusion(tmp_path / "b.png", "title", [f"label {n}" for n in range(labels)], counts[::-1])
-    assert (pixels(tmp_path / "a.png") != pixels(tmp_path / "b.png")).any()
-    assert max(pixels(tmp_path / "a.png").shape) < 2600
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
-
-
-def test_a_confusion_matrix_has_numbers_if_they_are_readable(tmp_path):
-    for labels, shown in ((5, True), (31, False)):
-        once, twice = np.eye(labels, dtype=np.int64), 2 * np.eye(labels, dtype=np.int64)  # the same shares
-        for name, counts in (("once", once), ("twice", twice)):
-            plot_confusion(tmp_path / f"{name}.png", "t", [str(n) for n in range(labels)], counts)
-        assert (pixels(tmp_path / "once.png") != pixels(tmp_path / "twice.png")).any() == shown

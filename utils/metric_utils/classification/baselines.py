@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from utils.metric_utils.checks import Indices, Values
 from utils.metric_utils.classification.resampling import Answers
+from utils.metric_utils.classification.windows import log_probabilities
 
 # Weights of the data beside the penalty: from next to no weight matrix to next to no penalty.
 STRENGTHS = tuple(10.0**n for n in range(-4, 3))
@@ -30,8 +30,7 @@ class LogisticRegression(NamedTuple):
     def log_probabilities(self, features: NDArray[Any]) -> Values:
         """Return the (N, K) log-probabilities of (N, D) features, all finite."""
         standardised = (np.asarray(features, np.float64) - self.mean) / self.deviation
-        found: Values = log_softmax(standardised @ self.weights.T + self.bias, axis=1)
-        return found
+        return log_probabilities(standardised @ self.weights.T + self.bias)
 
 
 def majority_log_probabilities(training: Indices, classes: int, recordings: int) -> Values:

@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from utils.metric_utils.checks import Indices, Values
 from utils.metric_utils.classification.windows import log_probabilities
@@ -105,6 +103,9 @@ def fit_temperature(log_probs: Values, targets: Indices) -> float:
 
     Source: Platt, "Probabilistic outputs for support vector machines", 1999, section 2.2, for the added recording.
     """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
     check(log_probs, targets)
     own = log_probs[np.arange(len(targets)), targets].sum() + log_probs.mean(axis=1).mean()
 

@@ -13,11 +13,13 @@ without recordings in a resample is left out of its means.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 from utils.metric_utils.checks import Indices, Values
 from utils.metric_utils.classification.abstention import abstention_area, weighted_areas
@@ -62,6 +64,11 @@ class Answers(NamedTuple):
     def confusion(self) -> Indices:
         """(K, K) recordings by right class (rows) and predicted class (columns)."""
         return confusion_matrix(self.targets, self.predicted, self.classes)
+
+    def confident_errors(self, number: int) -> Indices:
+        """Return up to `number` recordings whose predicted class is wrong, those of the highest confidence first."""
+        wrong = np.flatnonzero(~self.right)
+        return wrong[np.argsort(-self.confidence[wrong], kind="stable")][:number]
 
     def metrics(self) -> dict[str, float]:
         """Compute the metrics that the head of this file lists."""
@@ -167,6 +174,8 @@ def _cluster_sums(answers: Answers, groups: Clusters) -> csr_array:
     Sparse, since a recording is of one class, one predicted class and one bin: a resample costs as much as there are
     recordings, whatever the number of classes.
     """
+    from scipy.sparse import csr_array
+
     k, rows = answers.classes, np.arange(len(answers.targets))
     hits = rows[answers.right]
     parts = [  # of each kind of column: recordings, columns, values

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from utils.metric_utils.checks import Indices, Values
 
 
 def log_probabilities(logits: NDArray[Any]) -> Values:
     """Compute the (..., K) float64 log-probabilities of logits, all finite if the logits are."""
+    # scipy is loaded where it is needed: it takes a third of a second, which every --help would wait for
+    from scipy.special import log_softmax
+
     found: Values = log_softmax(np.asarray(logits, np.float64), axis=-1)
     return found
 

@@ -36,6 +36,12 @@ def test_metrics_by_hand():
     )
 
 
+def test_the_most_confident_errors_come_first():
+    answers = Answers.of(np.log([[0.9, 0.1], [0.6, 0.4], [0.1, 0.9], [0.2, 0.8]]), np.array([0, 1, 0, 0]))
+    assert answers.confident_errors(9).tolist() == [2, 3, 1]
+    assert answers.confident_errors(1).tolist() == [2]
+
+
 def test_a_resample_has_the_metrics_of_its_recordings():
     """In whole clusters; the recordings are repeated as often as they are drawn."""
     answers, clusters = answers_of(0), np.arange(60) // 3 * 5
