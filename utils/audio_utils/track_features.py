@@ -41,8 +41,9 @@ COLUMNS = tuple(
     for statistic in STATISTICS
     for row in range(1, rows + 1)
 )
-# The 140 columns of the MFCC, the baseline of music recommendation.
+# The 140 columns of the MFCC, the baseline of music recommendation and of classification.
 MFCC = slice(COLUMNS.index("mfcc_kurtosis_01"), COLUMNS.index("mfcc_std_20") + 1)
+MFCC_COLUMNS = COLUMNS[MFCC]
 
 # The constant-Q transform goes up to B7, whose filter ends above 4 kHz; from 96 kHz on, some mel filters have no bin.
 MIN_RATE_HZ, MAX_RATE_HZ = 11_025, 48_000

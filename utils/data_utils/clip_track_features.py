@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,15 @@ Array = NDArray[np.float32]
 _BLOCK_S = 30.0
 
 
-def features_of_clip(root: Path, clip: Clip) -> Array:
+def features_of_clip(
+    root: Path, clip: Clip, compute: Callable[[Iterable[Array], int], Array] = track_features
+) -> Array:
     """Compute the (518,) features of a clip; of more than an hour, those of the first hour.
 
+    Args:
+        root: its path begins here.
+        clip: of any length.
+        compute: or `mfcc_features`, for 140 of these.
     Raises:
         AudioError: it cannot be decoded.
     """
@@ -27,7 +34,7 @@ def features_of_clip(root: Path, clip: Clip) -> Array:
     samples = min(round(clip.duration_s * rate), LONGEST_S * rate)
     lengths = np.diff(window_edges(max(1, samples), WINDOW_SAMPLES)).tolist()
     waves = wave_blocks(root / clip.path, rate, _BLOCK_S)
-    return track_features(regrouped(waves, lengths), rate)
+    return compute(regrouped(waves, lengths), rate)
 
 
 def features_of_file(path: Path) -> Array:

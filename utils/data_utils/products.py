@@ -44,6 +44,8 @@ def products_of(data: AudioDataSpec | ImageDataSpec) -> dict[Path, Known]:
             data.logmels_failed(split): failed,
             data.track_features(split): known_hdf5,
             data.track_features_failed(split): failed,
+            data.mfcc(split): known_hdf5,
+            data.mfcc_failed(split): failed,
             data.audio_vectors(split): known_hdf5,
             data.audio_frames(split): known_hdf5,
             data.audio_failed(split): failed,

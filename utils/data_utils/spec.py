@@ -161,6 +161,14 @@ class AudioDataSpec(DataSpec):
         """The clips of a split whose features could not be made; absent where there are none."""
         return self.features / f"{split}_audio_features_failed.csv"
 
+    def mfcc(self, split: str) -> Path:
+        """Statistics of the MFCC of a split's clips: 140 of FMA's hand-crafted features, the input of a baseline."""
+        return self.features / f"{split}_mfcc.hdf5"
+
+    def mfcc_failed(self, split: str) -> Path:
+        """The clips of a split whose MFCC could not be made; absent where there are none."""
+        return self.features / f"{split}_mfcc_failed.csv"
+
     def audio_vectors(self, split: str) -> Path:
         """The clips of a split as vectors of a frozen encoder."""
         return self.features / f"{split}_audio_embeddings.hdf5"

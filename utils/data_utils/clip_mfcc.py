@@ -1,0 +1,63 @@
+"""Statistics of the MFCC of all clips of a split, computed once: the input of a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.artefact_utils import Clip, TrackFeatureParts, read_track_features
+from utils.audio_utils.track_features import MFCC_COLUMNS, load_librosa, mfcc_features
+from utils.cli_utils import check_free_disk
+from utils.data_utils.clip_track_features import features_of_clip
+from utils.data_utils.clip_writing import ClipArrays, refuse_failures, write_clip_arrays
+from utils.data_utils.products import making
+from utils.data_utils.spec import AudioDataSpec
+
+# Seconds of sound per temporary file: a killed run loses at most this much work per process.
+_PART_S = 600.0
+
+
+def mfcc_of_clips(
+    data: AudioDataSpec, split: str, clips: Sequence[Clip], workers: int, *, made_by: str
+) -> NDArray[np.float32]:
+    """Read `data.mfcc(split)`, which is made first where it is missing or of other clips.
+
+    A killed run resumes; progress is shown; memory is that of one clip a process, and of one of an hour at most.
+
+    Args:
+        data: the run's `data:` block.
+        split: its name.
+        clips: of the split.
+        workers: processes.
+        made_by: the command that makes the file again.
+    Returns:
+        (N, 140) float32, in the order of `clips`.
+    Raises:
+        UserError: clips cannot be decoded, the disk is too small, another process makes the same, or a file of another
+            program has its name.
+    """
+    arrays = ClipArrays(
+        parts=TrackFeatureParts(data.mfcc(split), MFCC_COLUMNS),
+        failed=data.mfcc_failed(split),
+        blocks=partial(_blocks, data.root),
+        part_s=_PART_S,
+        what="MFCC",
+    )
+
+    def prepare(missing: Sequence[Clip]) -> None:
+        need = (4 * len(MFCC_COLUMNS) + 1024) * (len(clips) + len(missing))
+        check_free_disk(arrays.parts.path.parent, need, "data.features")
+        load_librosa()  # so that forked processes inherit it
+
+    with making(data, "MFCC"):
+        failures = write_clip_arrays(arrays, split, clips, workers, made_by=made_by, prepare=prepare)
+    refuse_failures(failures)
+    return read_track_features(arrays.parts.path, clips, made_by, MFCC_COLUMNS)
+
+
+def _blocks(root: Path, clip: Clip) -> Iterator[NDArray[np.float32]]:
+    yield features_of_clip(root, clip, mfcc_features)
