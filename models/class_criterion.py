@@ -43,8 +43,10 @@ def mixup(features: Tensor, lengths: Tensor, alpha: float) -> MixedBatch:
     drawn = torch.distributions.Beta(alpha, alpha).sample((n,))
     shares = torch.maximum(drawn, 1 - drawn).to(device)
     others = features.index_select(0, partners.to(device))
-    if features.dim() == 3 or lengths.max() > 1:
-        times = torch.arange(features.shape[1])[None] % lengths.cpu()[partners, None]  # (B, T)
+    own = lengths.cpu()
+    is_vector = features.dim() == 2 and int(own.max()) == 1
+    if not is_vector and int(own.min()) < features.shape[1]:  # windows of one length need no index, which is large
+        times = torch.arange(features.shape[1])[None] % own[partners, None]  # (B, T)
         index = times.to(device).view(n, -1, *[1] * (features.dim() - 2)).expand_as(features)
         others = others.gather(1, index)
     weights = shares.view(n, *[1] * (features.dim() - 1)).to(features.dtype)

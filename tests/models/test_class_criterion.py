@@ -60,6 +60,13 @@ def test_a_shorter_partner_is_repeated(bands: int):
         torch.testing.assert_close(mixed[:, 1] if bands else mixed, expected)
 
 
+def test_windows_of_one_length_are_mixed_sample_by_sample():
+    waves = torch.randn(4, 9)
+    found = mixup(waves, torch.full((4,), 9), 0.5)
+    expected = found.shares[:, None] * waves + (1 - found.shares[:, None]) * waves[found.partners]
+    torch.testing.assert_close(found.features, expected)
+
+
 def test_vectors_are_mixed_whole_and_draws_repeat():
     vectors, lengths = torch.randn(4, 6), torch.ones(4, dtype=torch.int64)
     torch.manual_seed(0)

@@ -66,6 +66,25 @@ def test_any_audio_encoder_classifies(encoder: dict, features: tuple[int, ...]):
     assert model.classes == CLASSES
 
 
+def test_a_head_learns_classes_that_are_apart():
+    torch.manual_seed(0)
+    targets, centres = torch.arange(30) % 3, 2 * torch.eye(3, 8)
+    vectors, lengths = centres[targets] + 0.3 * torch.randn(30, 8), torch.ones(30, dtype=torch.int64)
+    model = spec_of(name="AudioProjection").build(CLASSES, 8)
+    criterion = CrossEntropySpec(name="CrossEntropy", mixup=0.2, class_weights="balanced").build(targets.bincount())
+    optimizer = AdamWSpec(name="AdamW", lr=5e-2).build(model.named_parameters())
+    for _ in range(40):
+        mixed = criterion.mixed(vectors, lengths)
+        loss = criterion(model(mixed.features, lengths), targets, mixed)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert torch.equal(model(vectors, lengths).argmax(1), targets)
+    criterion.eval()
+    assert criterion.mixed(vectors, lengths) is None
+    assert criterion(model(vectors, lengths), targets) < 0.2
+
+
 def changed_by_training(model: Classifier) -> set[str]:
     before = {key: value.clone() for key, value in model.state_dict().items()}
     step(model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,7 +51,7 @@ def fit_logistic_regression(
     training: tuple[NDArray[Any], Indices],
     validation: tuple[NDArray[Any], Indices],
     classes: int,
-    strengths: Sequence[float] = STRENGTHS,
+    strengths: Iterable[float] = STRENGTHS,
 ) -> LogisticRegression:
     """Fit a multinomial logistic regression, with the strength of its penalty chosen on validation.
 
@@ -61,7 +61,8 @@ def fit_logistic_regression(
         training: (n, D) features of any scale, and their (n,) classes.
         validation: (m, D) and (m,).
         classes: K; some may have no training recording.
-        strengths: to choose from: C of scikit-learn, the inverse of the weight of the squared coefficients.
+        strengths: to choose from: C of scikit-learn, the inverse of the weight of the squared coefficients. Each is
+            taken when its turn comes, so that they may be those of a progress bar.
     Raises:
         ValueError: fewer than two classes in training, no validation, or features that are not finite.
     """
