@@ -8,22 +8,18 @@ If killed, it resumes when run again; the file is the same as that of an uninter
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tasks import Commands, command, load_run
 from tasks.base import AudioRun
 from utils.artefact_utils import Clip, TrackFeatureParts, read_clips
-from utils.audio_utils.track_features import COLUMNS, LONGEST_S, load_librosa
-from utils.cli_utils import check_free_disk, existing_folder, positive
+from utils.audio_utils.track_features import LONGEST_S
+from utils.cli_utils import existing_folder, positive
 from utils.cli_utils.repairs import make
 from utils.data_utils import AudioDataSpec, making
-from utils.data_utils.clip_track_features import features_of_clip
-from utils.data_utils.clip_writing import ClipArrays, Failure, refuse_failures, write_clip_arrays
+from utils.data_utils.clip_track_features import feature_blocks, write_features_of_clips
+from utils.data_utils.clip_writing import ClipArrays, Failure, refuse_failures
 from utils.process_utils import all_cores
 
 SCRIPT = "preprocessing.audio_features"
@@ -77,18 +73,7 @@ def write_track_features(
         part_s=_PART_S,
         what="features",
     )
-
-    def prepare(missing: Sequence[Clip]) -> None:
-        need = (4 * len(COLUMNS) + 1024) * (len(clips) + len(missing))
-        check_free_disk(arrays.parts.path.parent, need, "data.features")
-        load_librosa()  # it takes seconds, and the first time on a machine it compiles for more
-
-    return write_clip_arrays(arrays, split, clips, workers, made_by=made_by, prepare=prepare)
-
-
-def feature_blocks(root: Path, clip: Clip) -> Iterator[NDArray[np.float32]]:
-    """The clip's features, as one block (518,)."""
-    yield features_of_clip(root, clip)
+    return write_features_of_clips(arrays, split, clips, workers, made_by=made_by)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.artefact_utils import Clip, TrackFeatureParts, read_track_features
-from utils.audio_utils.track_features import MFCC_COLUMNS, load_librosa, mfcc_features
-from utils.cli_utils import check_free_disk
-from utils.data_utils.clip_track_features import features_of_clip
-from utils.data_utils.clip_writing import ClipArrays, refuse_failures, write_clip_arrays
+from utils.audio_utils.track_features import MFCC_COLUMNS, mfcc_features
+from utils.data_utils.clip_track_features import feature_blocks, write_features_of_clips
+from utils.data_utils.clip_writing import ClipArrays, refuse_failures
 from utils.data_utils.products import making
 from utils.data_utils.spec import AudioDataSpec
 
@@ -26,7 +24,7 @@ def mfcc_of_clips(
 ) -> NDArray[np.float32]:
     """Read `data.mfcc(split)`, which is made first where it is missing or of other clips.
 
-    A killed run resumes; progress is shown; memory is that of one clip a process, and of one of an hour at most.
+    A killed run resumes; progress is shown; of a clip longer than an hour, the first hour counts.
 
     Args:
         data: the run's `data:` block.
@@ -43,21 +41,12 @@ def mfcc_of_clips(
     arrays = ClipArrays(
         parts=TrackFeatureParts(data.mfcc(split), MFCC_COLUMNS),
         failed=data.mfcc_failed(split),
-        blocks=partial(_blocks, data.root),
+        blocks=partial(feature_blocks, data.root, compute=mfcc_features),
         part_s=_PART_S,
         what="MFCC",
     )
 
-    def prepare(missing: Sequence[Clip]) -> None:
-        need = (4 * len(MFCC_COLUMNS) + 1024) * (len(clips) + len(missing))
-        check_free_disk(arrays.parts.path.parent, need, "data.features")
-        load_librosa()  # so that forked processes inherit it
-
     with making(data, "MFCC"):
-        failures = write_clip_arrays(arrays, split, clips, workers, made_by=made_by, prepare=prepare)
+        failures = write_features_of_clips(arrays, split, clips, workers, made_by=made_by)
     refuse_failures(failures)
     return read_track_features(arrays.parts.path, clips, made_by, MFCC_COLUMNS)
-
-
-def _blocks(root: Path, clip: Clip) -> Iterator[NDArray[np.float32]]:
-    yield features_of_clip(root, clip, mfcc_features)

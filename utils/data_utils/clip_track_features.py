@@ -1,8 +1,8 @@
-"""FMA's hand-crafted features of a clip, from its file, in bounded memory."""
+"""FMA's hand-crafted features of clips, from their files, in bounded memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from utils.artefact_utils import Clip
 from utils.audio_utils import probe, regrouped, wave_blocks
-from utils.audio_utils.track_features import LONGEST_S, WINDOW_SAMPLES, rate_of, track_features
+from utils.audio_utils.track_features import (
+    COLUMNS,
+    LONGEST_S,
+    WINDOW_SAMPLES,
+    load_librosa,
+    rate_of,
+    track_features,
+)
+from utils.cli_utils import check_free_disk
+from utils.data_utils.clip_writing import ClipArrays, Failure, write_clip_arrays
 from utils.data_utils.windows import window_edges
 
 Array = NDArray[np.float32]
@@ -35,6 +44,30 @@ def features_of_clip(
     lengths = np.diff(window_edges(max(1, samples), WINDOW_SAMPLES)).tolist()
     waves = wave_blocks(root / clip.path, rate, _BLOCK_S)
     return compute(regrouped(waves, lengths), rate)
+
+
+def feature_blocks(
+    root: Path, clip: Clip, compute: Callable[[Iterable[Array], int], Array] = track_features
+) -> Iterator[Array]:
+    """Yield `features_of_clip`, as the one block of its array."""
+    yield features_of_clip(root, clip, compute)
+
+
+def write_features_of_clips(
+    arrays: ClipArrays, split: str, clips: Sequence[Clip], workers: int, *, made_by: str
+) -> list[Failure]:
+    """Write the features of one split; arguments, result and Raises as of `write_clip_arrays`.
+
+    Raises:
+        UserError: the disk is too small.
+    """
+
+    def prepare(missing: Sequence[Clip]) -> None:
+        need = (4 * len(COLUMNS) + 1024) * (len(clips) + len(missing))
+        check_free_disk(arrays.parts.path.parent, need, "data.features")
+        load_librosa()  # it takes seconds, and the first time on a machine it compiles for more
+
+    return write_clip_arrays(arrays, split, clips, workers, made_by=made_by, prepare=prepare)
 
 
 def features_of_file(path: Path) -> Array:

@@ -8,7 +8,7 @@ from utils.artefact_utils import Clip
 from utils.audio_utils.track_features import COLUMNS, MFCC, MFCC_COLUMNS, mfcc_features
 from utils.cli_utils import UserError
 from utils.config_utils import parse
-from utils.data_utils import AudioDataSpec, clip_mfcc
+from utils.data_utils import AudioDataSpec, clip_track_features
 from utils.data_utils.clip_mfcc import mfcc_of_clips
 
 
@@ -41,9 +41,9 @@ def test_what_is_on_disk_is_not_computed_again(corpus, monkeypatch):
     data, clips = corpus
     first = mfcc_of_clips(data, "train", clips[:4], 1, made_by="make it")
     computed = []
-    features_of_clip = clip_mfcc.features_of_clip
+    features_of_clip = clip_track_features.features_of_clip
     monkeypatch.setattr(
-        clip_mfcc,
+        clip_track_features,
         "features_of_clip",
         lambda root, clip, how: computed.append(clip) or features_of_clip(root, clip, how),
     )
