@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from utils.cli_utils.repairs import Product
 from utils.config_utils import Spec, UserPath
-from utils.data_utils import AudioDataSpec, CaptionDataSpec, DataSpec, ImageDataSpec, MusicDataSpec
+from utils.data_utils import AudioDataSpec, CaptionDataSpec, DataSpec, ImageDataSpec, LabelledDataSpec, MusicDataSpec
 from utils.data_utils.spec import PlainName
 from utils.model_utils import LRSchedulerSpec, OptimizerSpec, TrainingSpec
 from utils.model_utils import Task as TrainableTask
@@ -179,6 +179,19 @@ class TrackRun(AudioRun):
         # of a frozen encoder whose vectors are recommended from, beside the autoencoders
         "initial-weights": "preprocessing.cnn14_transfer",
         "exported-encoder": "postprocessing.export",
+    }
+
+
+class LabelledRun(AudioRun):
+    """A run on recordings with categories: what the scripts that write their tables take."""
+
+    data: LabelledDataSpec
+
+    scripts: ClassVar[Mapping[Product, str]] = {
+        **RunSpec.scripts,
+        "tables": "preprocessing.youtube_dataset",
+        "log-mels": "preprocessing.audio_logmel",
+        "audio-embeddings": "preprocessing.audio_embeddings",
     }
 
 

@@ -45,7 +45,7 @@ def worker_pool(workers: int, start: Literal["fork", "spawn"] = "fork") -> Itera
         UserError: a worker was killed.
     """
     context = multiprocessing.get_context(start)
-    with _Pool(workers, mp_context=context, initializer=_start_worker) as pool:
+    with _Pool(workers, mp_context=context, initializer=start_worker) as pool:
         try:
             yield pool
         except BrokenProcessPool:
@@ -98,7 +98,8 @@ def _with_picklable_errors(function: Callable[P, R], /, *args: P.args, **kwargs:
         raise
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
+    """Prepare a process that works for another one: one thread, deaf to Ctrl-C, gone when its parent is."""
     if "torch" in sys.modules:  # there is a worker for each core already
         sys.modules["torch"].set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; only the parent reacts to it

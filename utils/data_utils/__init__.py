@@ -11,6 +11,7 @@ from utils.data_utils.clip_features import (
 )
 from utils.data_utils.duplicates import describe_tables
 from utils.data_utils.image_spec import ImageDataSpec, ImageEmbeddingsSpec
+from utils.data_utils.labelled_spec import LabelledDataSpec
 from utils.data_utils.loading import AudioBatches, TrainLoader, audio_loader
 from utils.data_utils.music_spec import MusicDataSpec
 from utils.data_utils.products import making, say_what_is_there
@@ -41,6 +42,7 @@ __all__ = [
     "ImageDataSpec",
     "ImageEmbeddingsSpec",
     "Inputs",
+    "LabelledDataSpec",
     "MusicDataSpec",
     "PairBatch",
     "PairSampler",

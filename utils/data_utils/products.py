@@ -17,13 +17,16 @@ from utils.artefact_utils import (
 )
 from utils.artefact_utils.catalogue import CATALOGUE_COLUMNS
 from utils.artefact_utils.clip_arrays import ClipArrayParts
+from utils.artefact_utils.labels import LABEL_COLUMNS
 from utils.cli_utils.repairs import make
 from utils.data_utils.image_spec import ImageDataSpec
+from utils.data_utils.labelled_spec import LabelledDataSpec
 from utils.data_utils.music_spec import MusicDataSpec
 from utils.data_utils.spec import AudioDataSpec, CaptionDataSpec
 
 SIMILAR_COLUMNS = ["pair", "split", "path", "fid"]  # of pictures or tracks that are nearly the same
 GENRE_COLUMNS = ["genre", "parent", "top", "tracks"]
+UNFETCHED_COLUMNS = ["id", "category", "url", "reason", "detail"]  # of recordings of a list that are not there
 FAILED_COLUMNS = ["fid", "fname", "reason"]  # of the clips or pictures that an encoder refused
 _REJECTED = known_table(["kind", "name", "reason"])
 
@@ -55,6 +58,12 @@ def products_of(data: AudioDataSpec | ImageDataSpec) -> dict[Path, Known]:
             data.catalogue: known_table(CATALOGUE_COLUMNS),
             data.genre_tree: known_table(GENRE_COLUMNS),
             data.similar_tracks: known_table(SIMILAR_COLUMNS),
+        }
+    if isinstance(data, LabelledDataSpec):
+        products |= {
+            data.labels: known_table(LABEL_COLUMNS),
+            data.failed: known_table(UNFETCHED_COLUMNS),
+            data.similar_recordings: known_table(SIMILAR_COLUMNS),
         }
     return products | (_caption_products(data) if isinstance(data, CaptionDataSpec) else {})
 

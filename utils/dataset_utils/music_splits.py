@@ -20,7 +20,7 @@ from utils.dataset_utils.music import RawMusic, RawTrack
 from utils.dataset_utils.splitting import content_keys, split_keys
 
 # What the splits of a data set are called, by role: train, val, eval.
-_CALLED = (
+CALLED = (
     ("training", "train", "development", "dev"),
     ("validation", "val", "valid"),
     ("test", "testing", "eval", "evaluation"),
@@ -43,7 +43,7 @@ def split_of_names(found: RawMusic, splits: SplitsSpec, root: Path) -> dict[str,
         root: of the data, for the names of refused tracks.
     """
     roles = (splits.train, splits.val, splits.eval)
-    called = {name: role for role, names in zip(roles, _CALLED, strict=True) for name in names} | {r: r for r in roles}
+    called = {name: role for role, names in zip(roles, CALLED, strict=True) for name in names} | {r: r for r in roles}
     made: dict[str, MusicSplit] = {split: MusicSplit([], []) for split in splits.names()}
     refused = made[splits.train].refused
     refused += found.refused
@@ -59,7 +59,7 @@ def split_of_names(found: RawMusic, splits: SplitsSpec, root: Path) -> dict[str,
 
 def names_a_split(name: str) -> bool:
     """Whether a data set calls a split so: training, dev, test ..."""
-    return any(name.casefold() in names for names in _CALLED)
+    return any(name.casefold() in names for names in CALLED)
 
 
 def split_by_artist(

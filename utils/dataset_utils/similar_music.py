@@ -66,9 +66,7 @@ def write_similar_tracks(
     """
     rows = [(split, clip) for split, members in clips.items() for clip in members]
     files = {clip.path: data.root / clip.path for _, clip in rows if clip.path not in prints}
-    results = ordered_map(_print_of, files.values(), 1 if len(files) < 64 else workers)
-    bar = progress_bar(len(files), "reading known recordings", "track", iterable=results, disable=not files)
-    all_prints = {**prints, **dict(zip(files, bar, strict=True))}
+    all_prints = {**prints, **read_prints(files, workers)}
     pairs = similar_pairs([all_prints[clip.path] for _, clip in rows])
     write_similar(data.similar_tracks, rows, [pair[:2] for pair in pairs])
     if not pairs:
@@ -77,6 +75,18 @@ def write_similar_tracks(
     example = " and ".join(repr(rows[at][1].path) for at in (several or pairs)[0][:2])
     print(f"pairs of nearly the same recording: {len(pairs)}, {len(several)} of them in two splits, such as {example}")
     print(f"all of them: {data.similar_tracks}")
+
+
+def read_prints(files: Mapping[str, Path], workers: int) -> dict[str, Fingerprint]:
+    """The fingerprints of the beginnings of files that are not decoded now.
+
+    Args:
+        files: key -> file.
+        workers: number of processes.
+    """
+    results = ordered_map(_print_of, files.values(), 1 if len(files) < 64 else workers)
+    bar = progress_bar(len(files), "reading known recordings", "recording", iterable=results, disable=not files)
+    return dict(zip(files, bar, strict=True))
 
 
 def _print_of(path: Path) -> Fingerprint:

@@ -1,0 +1,220 @@
+"""Fetch one recording with yt-dlp, check it, and write it, or its section, as FLAC: 16 kHz, mono, 16 bits."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from utils.artefact_utils.atomic import replacing
+from utils.audio_utils import probe
+from utils.audio_utils.decoding import ClipFacts
+from utils.dataset_utils.download_failures import FetchError, may_pass
+from utils.dataset_utils.video_list import ListedRecording
+
+SAMPLE_RATE_HZ = 16_000
+# Audio alone where the site has it; else what has both.
+_FORMAT = "bestaudio/best"
+# Containers that our decoders do not read, by the extensions that yt-dlp gives; the sound in them is taken out first.
+_TAKEN_OUT = {".avi": "avi", ".flv": "flv", ".ts": "mpegts"}
+_TOLERANCE_S = 0.05  # between two measurements of one length
+
+
+class FetchSettings(NamedTuple):
+    """How recordings are fetched.
+
+    Attributes:
+        root: of the data; files go to audio/<id>.flac below it.
+        cookies: text of a cookies file in Netscape's format; empty: none.
+        max_duration_s: a recording that is longer is left out (a section: one that is longer itself); None: any.
+        retries: of a request that may succeed later.
+        wait_s: before the first retry; twice as long before each further one.
+        silence_s: without an answer, after which a request has failed.
+    """
+
+    root: Path
+    cookies: str = ""
+    max_duration_s: float | None = None
+    retries: int = 4
+    wait_s: float = 1.0
+    silence_s: float = 20.0
+
+    def file(self, id_: str) -> Path:
+        """The file of a recording, by our own id: nothing remote ever names a file."""
+        return self.root / "audio" / f"{id_}.flac"
+
+    def wait_before(self, retry: int) -> float:
+        """Seconds before a retry, which are counted from 0."""
+        return float(min(self.wait_s * 2**retry, 60.0))
+
+
+class Fetched(NamedTuple):
+    """A recording that is there, as archive.csv lists it."""
+
+    id: str
+    url: str  # or the path of a local file
+    start_s: float
+    end_s: float | None
+    channel: str
+    duration_s: float
+    bytes: int
+
+
+def ffmpeg_program() -> str:
+    """The path of ffmpeg: the installed one, else that of imageio-ffmpeg."""
+    installed = shutil.which("ffmpeg")
+    if installed is not None:
+        return installed
+    import imageio_ffmpeg
+
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def fetch_one(recording: ListedRecording, settings: FetchSettings, scratch: Path) -> Fetched:
+    """Fetch or cut one recording; its file is complete when this returns, and absent when it raises.
+
+    Args:
+        recording: an address, or a section of a local file.
+        settings: how.
+        scratch: an empty folder for what is downloaded; the caller removes it.
+    Raises:
+        FetchError, AudioError, or an error of yt-dlp: see `failure_of`.
+    """
+    retry = 0
+    while True:
+        try:
+            return _fetch(recording, settings, scratch)
+        except Exception as error:
+            if retry >= settings.retries or not may_pass(error):
+                raise
+            time.sleep(settings.wait_before(retry))
+            retry += 1
+
+
+def _fetch(recording: ListedRecording, settings: FetchSettings, scratch: Path) -> Fetched:
+    from yt_dlp import YoutubeDL
+
+    target = settings.file(recording.id)
+    with YoutubeDL(_options(settings, scratch)) as downloader, replacing(target) as beside:
+        converter = _converter(downloader, recording, settings, beside)
+        if recording.path:
+            converter.run({"filepath": str(settings.root / recording.path)})
+            channel = recording.channel
+        else:
+            downloader.add_post_processor(converter, when="post_process")
+            info = _one_medium(downloader.extract_info(recording.url, download=False))
+            _check_duration(recording, info.get("duration"), settings)
+            downloader.process_ie_result(info, download=True)
+            channel = recording.channel or _channel_of(info)
+        if not beside.is_file():
+            raise FetchError("not media", "the site gave no file")
+        facts = probe(beside)
+        size = beside.stat().st_size
+    source = recording.url or recording.path
+    return Fetched(recording.id, source, recording.start_s, recording.end_s, channel, round(facts.duration_s, 4), size)
+
+
+def _options(settings: FetchSettings, scratch: Path) -> dict[str, Any]:
+    waits = dict.fromkeys(("http", "fragment", "file_access", "extractor"), lambda n: settings.wait_before(n))
+    return {
+        "format": _FORMAT,
+        # the extension is one of yt-dlp's list of media, whatever the site says
+        "outtmpl": {"default": str(scratch).replace("%", "%%") + "/media.%(ext)s"},
+        "ffmpeg_location": ffmpeg_program(),
+        "retries": settings.retries,
+        "fragment_retries": settings.retries,
+        "extractor_retries": settings.retries,
+        "retry_sleep_functions": waits,
+        "socket_timeout": settings.silence_s,
+        # a stream, since yt-dlp writes cookies back, and several do so at a time
+        "cookiefile": io.StringIO(settings.cookies) if settings.cookies else None,
+        "noplaylist": True,
+        "playlistend": 2,
+        "lazy_playlist": True,
+        "skip_unavailable_fragments": False,
+        "updatetime": False,
+        "overwrites": True,
+        "quiet": True,
+        "noprogress": True,
+        "color": "no_color",
+        "logger": _Silent(),
+    }
+
+
+class _Silent:
+    """Takes yt-dlp's messages; whatever stops a download is raised, too."""
+
+    def debug(self, message: str) -> None:
+        pass
+
+    info = warning = error = debug
+
+
+def _one_medium(info: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The only medium that an address leads to."""
+    if info is None:
+        raise FetchError("not media", "the site gave nothing")
+    if info.get("_type", "video") in ("playlist", "multi_video"):
+        entries = [entry for entry in info["entries"] if entry is not None]
+        if len(entries) != 1:
+            found = "a list of several videos" if entries else "a list without videos"
+            raise FetchError("not media", f"{found}; give the address of one")
+        return _one_medium(entries[0])
+    if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):
+        raise FetchError("not media", "a live stream, which has no end yet")
+    return dict(info)
+
+
+def _channel_of(info: Mapping[str, Any]) -> str:
+    found = (info.get(key) for key in ("channel_id", "uploader_id", "channel", "uploader"))
+    return " ".join(str(next((value for value in found if value), "")).split())
+
+
+def _check_duration(recording: ListedRecording, duration_s: float | None, settings: FetchSettings) -> None:
+    """Refuse what is too long, and a section that begins after the end; the site does not always say how long it is."""
+    if duration_s is None:
+        return
+    if recording.start_s >= duration_s:
+        raise FetchError("other", f"its section begins at {recording.start_s:g} s, it ends at {duration_s:.1f} s")
+    length_s = min(duration_s, recording.end_s or duration_s) - recording.start_s
+    if settings.max_duration_s is not None and length_s > settings.max_duration_s + _TOLERANCE_S:
+        raise FetchError("too long", f"{length_s:.1f} s, more than {settings.max_duration_s:g} s")
+
+
+def _converter(downloader: Any, recording: ListedRecording, settings: FetchSettings, target: Path) -> Any:
+    """The post-processor that checks what is downloaded, and converts it."""
+    from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor, FFmpegPostProcessorError
+
+    class Converter(FFmpegPostProcessor):
+        def run(self, information: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+            source = self.readable(Path(information["filepath"]))
+            # ffmpeg converts what there is of a truncated file, and follows playlists to any file: ours does neither
+            facts: ClipFacts = probe(source)
+            _check_duration(recording, facts.duration_s, settings)
+            self.real_run_ffmpeg([(str(source), [])], [(str(target), _arguments(recording))])
+            return [], information
+
+        def readable(self, source: Path) -> Path:
+            container = _TAKEN_OUT.get(source.suffix)
+            if container is None:
+                return source
+            sound = source.with_suffix(".mka")
+            copied = ["-vn", "-sn", "-dn", "-c:a", "copy"]
+            try:
+                self.real_run_ffmpeg([(str(source), ["-f", container])], [(str(sound), copied)])
+            except FFmpegPostProcessorError as error:
+                raise FetchError("not media", f"no sound can be taken out of it: {error}") from error
+            return sound
+
+    return Converter(downloader)
+
+
+def _arguments(recording: ListedRecording) -> list[str]:
+    """Of ffmpeg, for its output: the section, exact to a sample, since it is cut from decoded sound."""
+    cut = ["-ss", repr(recording.start_s)] if recording.start_s else []
+    cut += ["-t", repr(recording.end_s - recording.start_s)] if recording.end_s is not None else []
+    sound = ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-ac", "1", "-ar", str(SAMPLE_RATE_HZ)]
+    return [*cut, *sound, "-sample_fmt", "s16", "-c:a", "flac", "-f", "flac"]
