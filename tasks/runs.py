@@ -17,6 +17,7 @@ from pydantic import Field
 
 from tasks.base import RunSpec, Task
 from tasks.captioning.run import CaptioningRun, ImageCaptioningRun
+from tasks.classification.run import ClassificationRun
 from tasks.music.run import MusicRun
 from tasks.retrieval.clap_projection import ClapProjectionRun
 from tasks.retrieval.retrieval import RetrievalRun
@@ -38,6 +39,7 @@ SYSTEMS: tuple[type[RunSpec], ...] = (
     CaptioningRun,
     ImageCaptioningRun,
     MusicRun,
+    ClassificationRun,
 )
 _RUN: Any = Annotated[functools.reduce(operator.or_, SYSTEMS), Field(discriminator="task")]
 

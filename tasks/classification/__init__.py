@@ -1,0 +1,1 @@
+"""Classification of recordings: which category each has."""

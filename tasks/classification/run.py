@@ -1,0 +1,107 @@
+"""The run of tasks/classification.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+import numpy as np
+
+from models.audio_encoders.panns import PANNsSpec
+from models.class_criterion import CrossEntropySpec
+from models.classifiers import ClassifierSpec
+from tasks.base import LabelledRun, SplitData
+from utils.cli_utils import ConfigError
+from utils.cli_utils.repairs import Product
+from utils.data_utils import AudioInput, describe_tables
+from utils.model_utils import TrainingSpec, seed_everything
+
+if TYPE_CHECKING:
+    from tasks.classification.task import ClassificationTask
+
+# Of stage 1, by their place in it; main.py comes last.
+_STAGE_1 = {"preprocessing.synthetic_corpus": 0, "preprocessing.youtube_dataset": 1}
+
+
+class ClassificationTrainingSpec(TrainingSpec):
+    """The `training:` block; `batch_size` counts recordings, each a random window an epoch."""
+
+    select_on: str = "macro_f1"
+
+    higher_is_better: ClassVar[Mapping[str, bool]] = {
+        "val_loss": False,
+        **dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "window_accuracy"), True),
+    }
+    also_printed: ClassVar[Sequence[str]] = ("train_accuracy", "accuracy", "val_loss")
+
+
+class ClassificationRun(LabelledRun):
+    """tasks/classification.yaml."""
+
+    task: Literal["classification"]
+    model: ClassifierSpec
+    criterion: CrossEntropySpec
+    training: ClassificationTrainingSpec = ClassificationTrainingSpec()
+
+    scripts: ClassVar[Mapping[Product, str]] = {
+        **LabelledRun.scripts,
+        "initial-weights": "preprocessing.cnn14_transfer",
+        "exported-encoder": "postprocessing.export",
+        "scores": "postprocessing.classification_report",
+    }
+
+    def build(self, split: str = "train") -> ClassificationTask:
+        """The task, with freshly seeded weights; `split` is opened at once, the others when they are needed."""
+        from tasks.classification.task import ClassificationTask
+
+        seed_everything(self.training.seed)
+        return ClassificationTask(self, split)
+
+    def for_stage_3(self) -> Self:
+        """The same run without the file of initial weights, where all of them learnt and are in the checkpoint."""
+        encoder = self.model.audio_encoder
+        if not isinstance(encoder, PANNsSpec) or not encoder.trainable or encoder.freeze_blocks:
+            return self
+        model = self.model.model_copy(update={"audio_encoder": encoder.model_copy(update={"weights": None})})
+        return self.model_copy(update={"model": model})
+
+    def check_splits(self, splits: Sequence[SplitData], *, thorough: bool) -> list[str]:
+        """Look for recordings in two splits, if `thorough`."""
+        shared = describe_tables(self.data) if thorough else ""
+        return [shared] if shared else []
+
+    def chance(self, split: SplitData) -> dict[str, float]:
+        """Metrics of the most frequent class of the split."""
+        from tasks.classification.clips import ClassifiedClips
+
+        assert isinstance(split, ClassifiedClips)
+        counts = split.counts()
+        share, present = counts.max() / counts.sum(), int(np.count_nonzero(counts))
+        f1 = 2 * share / (1 + share) / present  # of the predicted class, 0 of the others
+        return {"accuracy": float(share), "balanced_accuracy": 1 / present, "macro_f1": float(f1)}
+
+    def audio_input(self) -> AudioInput:
+        """Which features the audio encoder takes: logmel, wave or vector.
+
+        Raises:
+            ConfigError: it takes vectors, and the run names none.
+        """
+        wanted = self.model.audio_encoder.input
+        if wanted == "vector" and self.data.audio_embeddings is None:
+            raise ConfigError(
+                f"model.audio_encoder: {self.model.audio_encoder.name} takes one vector a clip, and "
+                "data.audio_embeddings is not set; name a frozen encoder or a file there"
+            )
+        return wanted
+
+    def next_script(self, after: str) -> str:
+        """The script that a user of these settings runs after one of stage 1 or after `main.py`."""
+        if after == "main.py":
+            return self.script_of("scores")
+        features = {"logmel": "preprocessing.audio_logmel", "vector": "preprocessing.audio_embeddings"}
+        given = self.data.audio_embeddings is not None and self.data.audio_embeddings.file is not None
+        needed = [
+            self.script_of("tables"),
+            None if given else features.get(self.model.audio_encoder.input),
+        ]
+        return next((script for script in needed[_STAGE_1.get(after, 2) :] if script), "main.py")
