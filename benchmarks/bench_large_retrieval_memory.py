@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.bench_metrics_memory import MB, peak_bytes
+from benchmarks.bench_metrics_memory import MB
 from benchmarks.timing import Result, report
 from utils.metric_utils.intervals import bootstrap_intervals, jackknife_intervals
 from utils.metric_utils.ranking import Relevance, rank_and_top_k
 from utils.metric_utils.retrieval import TEXT_TO_AUDIO, per_query_values, retrieval_metrics
 from utils.metric_utils.scores import EmbeddingScores
+from utils.process_utils import peak_memory
 
 CLIPS = 20_000
 CAPTIONS_PER_CLIP = 5
@@ -60,7 +61,7 @@ def run() -> None:
     values = per_query_values(ranks, captions, CAPTIONS, TEXT_TO_AUDIO)
     jackknife_intervals(values, clips)
     bootstrap_intervals(values, clips)
-    print(json.dumps({"peak_mb": peak_bytes() / MB, "wall_s": time.perf_counter() - start}))
+    print(json.dumps({"peak_mb": peak_memory() / MB, "wall_s": time.perf_counter() - start}))
 
 
 if __name__ == "__main__":

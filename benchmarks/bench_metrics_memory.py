@@ -6,7 +6,6 @@ The work runs in a process of its own, so that its peak is that of imports, embe
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from benchmarks.timing import Result, report
 from utils.metric_utils.ranking import Relevance, rank_and_top_k, ranks_of_relevant
 from utils.metric_utils.retrieval import AUDIO_TO_TEXT, retrieval_metrics
 from utils.metric_utils.scores import EmbeddingScores
+from utils.process_utils import peak_memory
 
 CLIPS = 20_000
 CAPTIONS_PER_CLIP = 5
@@ -56,17 +56,7 @@ def run() -> None:
     retrieval_metrics(to_audio.ranks, captions, CAPTIONS)
     text_ranks = ranks_of_relevant(EmbeddingScores(audio, text), clips, captions)
     retrieval_metrics(text_ranks, clips, CLIPS, AUDIO_TO_TEXT)
-    print(json.dumps({"peak_mb": peak_bytes() / MB, "wall_s": time.perf_counter() - start}))
-
-
-def peak_bytes() -> float:
-    """Return the peak memory of this process."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # on Linux a child inherits its parent's ru_maxrss, but not VmHWM
-        fields = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
-        return float(fields["VmHWM"].split()[0]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak if sys.platform == "darwin" else peak * 1024)
+    print(json.dumps({"peak_mb": peak_memory() / MB, "wall_s": time.perf_counter() - start}))
 
 
 if __name__ == "__main__":

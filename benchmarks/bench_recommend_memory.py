@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.bench_metrics_memory import MB, peak_bytes
+from benchmarks.bench_metrics_memory import MB
 from benchmarks.bench_recommend import NEIGHBOURS, random_tracks
 from benchmarks.timing import Result, report
 from utils.metric_utils.recommendation.neighbours import nearest_tracks
 from utils.metric_utils.recommendation.similarity import track_scores
 from utils.metric_utils.recommendation.tracks import Exclusions
+from utils.process_utils import peak_memory
 
 TRACKS = 100_000
 
@@ -46,7 +47,7 @@ def run() -> None:
     embeddings, artist = random_tracks(TRACKS)
     start = time.perf_counter()
     nearest_tracks(track_scores(embeddings), NEIGHBOURS, Exclusions(TRACKS, artist))
-    print(json.dumps({"peak_mb": peak_bytes() / MB, "wall_s": time.perf_counter() - start}))
+    print(json.dumps({"peak_mb": peak_memory() / MB, "wall_s": time.perf_counter() - start}))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
 from utils.cli_utils import UserError
@@ -111,3 +113,22 @@ def _exit_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def reset_peak_memory() -> bool:
+    """Let `peak_memory` begin anew; False where the system cannot (it is Linux that can)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory() -> float:
+    """Return the most bytes of RAM that this process had since `reset_peak_memory`, or since it began."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # on Linux a child inherits its parent's ru_maxrss, but not VmHWM
+        fields = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
+        return float(fields["VmHWM"].split()[0]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024)

@@ -72,6 +72,11 @@ class ClassificationTask:
             self._splits[name] = ClassifiedClips(self._run.data, name, kind, self._needs, self.classes)
         return self._splits[name]
 
+    @property
+    def waves(self) -> WaveNeeds | None:
+        """What an encoder of waves wants; None for the others."""
+        return self._needs
+
     def model(self) -> nn.Module:
         """Classifier and criterion."""
         return self._network

@@ -15,7 +15,7 @@ from models.core import DualEncoderModel, text_of
 from models.frozen.text import FrozenTextEncoder
 from models.frozen.text_loading import load_frozen_text
 from models.sounds import SoundEmbeddings, SoundInput, embed_batches, features_of_sounds, sound_input
-from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds
+from tasks.same_sounds import refuse_changed, refuse_other_sounds
 from utils.cli_utils import UserError
 from utils.data_utils import (
     CaptionDataSpec,

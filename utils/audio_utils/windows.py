@@ -55,14 +55,17 @@ def read_window(path: Path, sample_rate_hz: int, start: int, samples: int) -> Ar
 
 
 def regrouped(blocks: Iterable[Array], lengths: Sequence[int]) -> Iterator[Array]:
-    """Cut a stream of samples anew; what follows the last window is not read.
+    """Cut a stream of samples or frames anew; what follows the last window is not read.
 
     Args:
-        blocks: (S,) float32 each.
-        lengths: samples of each window; the end of the stream may cut the last one.
+        blocks: (S,) or (T, F) float32 each.
+        lengths: samples or frames of each window; the end of the stream may cut the last one.
     """
-    stream, rest = iter(blocks), np.zeros(0, np.float32)
+    stream = iter(blocks)
+    rest = next(stream, None)
     for length in lengths:
+        if rest is None:
+            return
         found = [rest]
         missing = length - len(rest)
         while missing > 0 and (block := next(stream, None)) is not None:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 CLASS_COLUMNS = ("class", "precision", "recall", "F1", "recordings")
 _PICTURE_PX, _PLAYER_PX = 900, 300
 _SYSTEMS_NOTE = (
-    "Higher is better, except of nll and ece. In brackets: intervals by resampling the recordings, those of a channel "
-    "together."
+    "Higher is better, except of ece (expected calibration error; ece_calibrated: with a temperature fitted on "
+    "validation). In brackets: 95 % intervals by resampling the recordings, those of a channel together."
 )
 _ERRORS_NOTE = (
     "The recordings whose wrong class has the highest probability. Some may be labelled wrongly themselves: listen."

@@ -7,7 +7,8 @@ import pytest
 
 from models.frozen.audio import audio_revision
 from models.sounds import SoundInput
-from tasks.retrieval.same_encoder import refuse_changed, refuse_other_sounds, refuse_stale
+from tasks.retrieval.same_encoder import refuse_stale
+from tasks.same_sounds import refuse_changed, refuse_other_sounds
 from utils.cli_utils import ArtefactError, UserError
 from utils.data_utils import CaptionDataSpec
 from utils.pretrained_utils import model_revision

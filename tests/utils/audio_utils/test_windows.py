@@ -111,3 +111,11 @@ def test_a_stream_is_cut_anew(lengths):
 
 def test_a_stream_that_ends_early_gives_a_shorter_window():
     assert [list(window) for window in regrouped([np.arange(5)], [3, 3, 3])] == [[0, 1, 2], [3, 4]]
+
+
+def test_frames_are_cut_as_samples_are():
+    frames = np.arange(14).reshape(7, 2)
+    windows = list(regrouped([frames[:3], frames[3:3], frames[3:]], [2, 4]))
+    np.testing.assert_array_equal(np.concatenate(windows), frames[:6])
+    assert [len(window) for window in windows] == [2, 4]
+    assert list(regrouped([], [2])) == []
