@@ -108,16 +108,16 @@ class CrossEntropySpec(Spec):
         """Build the criterion.
 
         Args:
-            counts: (K,) recordings of each class in training.
+            counts: (K,) windows of each class that an epoch of training goes through.
         """
         return CrossEntropy(class_weights(counts, self.class_weights), self.label_smoothing, self.mixup)
 
 
 def class_weights(counts: Tensor, kind: ClassWeights) -> Tensor:
-    """Return the (K,) float32 weights of classes: of mean 1 over the recordings; 0 for a class without recordings.
+    """Return the (K,) float32 weights of classes: of mean 1 over the windows; 0 for a class without one.
 
     Args:
-        counts: (K,) recordings of each class, at least one in all.
+        counts: (K,) windows of each class, at least one in all.
         kind: see `CrossEntropySpec`.
     """
     power = {"none": 0.0, "square_root": 0.5, "balanced": 1.0}[kind]

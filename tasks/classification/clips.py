@@ -13,6 +13,7 @@ from utils.cli_utils import ArtefactError
 from utils.cli_utils.repairs import make
 from utils.data_utils import AudioClips, AudioInput, Batch, WaveNeeds
 from utils.data_utils.labelled_spec import LabelledDataSpec
+from utils.data_utils.sampling import ClipSampler, WindowSampler
 
 
 def classes_of_training(data: LabelledDataSpec) -> tuple[str, ...]:
@@ -38,6 +39,7 @@ class ClassifiedClips(AudioClips):
         classes: the K names.
         targets: (N,) int64, the class of each clip, in the order of `clips`.
         channels: (N) of each; empty where it is not known.
+        window_overlap: of the windows of training; None: one random window of each recording.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class ClassifiedClips(AudioClips):
                     f"{make('tables')}"
                 )
         self.classes = tuple(classes)
+        self.window_overlap = data.window_overlap
         self.targets: NDArray[np.int64] = np.array([number[one.category] for one in found], np.int64)
         self.channels = [one.channel for one in found]
 
@@ -80,9 +83,22 @@ class ClassifiedClips(AudioClips):
         batch = super().__getitem__(index)
         return batch | {"targets": torch.from_numpy(self.targets[batch["clip_ids"].numpy()])}
 
+    def training_batches(self, batch_size: int, seed: int) -> ClipSampler | WindowSampler:
+        """Draw what an epoch goes through: see `data.window_overlap`."""
+        if self.window_overlap is None:
+            return self.sampler(batch_size, seed)
+        return self.window_sampler(batch_size, seed, self.window_overlap)
+
     def counts(self) -> NDArray[np.int64]:
         """Count the (K,) recordings of each class."""
         return np.bincount(self.targets, minlength=len(self.classes))
+
+    def training_counts(self) -> NDArray[np.int64]:
+        """Count the (K,) windows of each class that an epoch goes through: long recordings count more."""
+        if self.window_overlap is None:
+            return self.counts()
+        clips = self.overlapping_windows(self.window_overlap).clips
+        return np.bincount(self.targets[clips], minlength=len(self.classes))
 
     def _ids(self) -> list[str]:
         """The recordings and their categories, for the digest."""

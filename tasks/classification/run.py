@@ -24,7 +24,7 @@ _STAGE_1 = {"preprocessing.synthetic_corpus": 0, "preprocessing.youtube_dataset"
 
 
 class ClassificationTrainingSpec(TrainingSpec):
-    """The `training:` block; `batch_size` counts recordings, each a random window an epoch."""
+    """The `training:` block; `batch_size` counts windows."""
 
     select_on: str = "macro_f1"
 

@@ -58,7 +58,7 @@ class ClassificationTask:
         opened = self.data(split)
         self.classifier: Classifier = run.model.build(self.classes, opened.audio.width, backbone)
         training = self.data("train")
-        self.criterion: CrossEntropy = run.criterion.build(torch.from_numpy(training.counts()))
+        self.criterion: CrossEntropy = run.criterion.build(torch.from_numpy(training.training_counts()))
         self._network = nn.ModuleDict({"classifier": self.classifier, "criterion": self.criterion})
         encoder = self.classifier.audio_encoder
         if opened is training and isinstance(encoder, Projection) and isinstance(opened.audio, VectorFeatures):
@@ -84,7 +84,8 @@ class ClassificationTask:
     def loaders(self) -> Mapping[str, Loader]:
         """The training batches."""
         training, split = self._run.training, self.data("train")
-        return {"train": TrainLoader(split, split.sampler(training.batch_size, training.seed), self._run.data.workers)}
+        sampler = split.training_batches(training.batch_size, training.seed)
+        return {"train": TrainLoader(split, sampler, self._run.data.workers)}
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The cross entropy, and the share of the batch whose class is right; of mixed clips that of the louder one."""
@@ -94,7 +95,7 @@ class ClassificationTask:
         return {"loss": self.criterion(logits, batch["targets"], mixed), "accuracy": right.detach()}
 
     def outputs(self, split: str) -> ClassificationOutputs:
-        """The logits of every window of every recording."""
+        """The logits of every window of every recording, without overlap: each second counts once in the average."""
         data = self.data(split)
         windows = classify_windows(self.classifier, data.audio, self._run.training.batch_size, self._run.data.workers)
         return ClassificationOutputs(windows, data.targets, data.fids)
@@ -119,6 +120,8 @@ class ClassificationTask:
 
 def classify_windows(classifier: Classifier, audio: ClipFeatures, batch_size: int, workers: int = 0) -> WindowLogits:
     """Classify every window of recordings; callers set eval mode and `inference_mode`.
+
+    Of a recording of hours one batch of windows is in memory at a time, and the logits of all.
 
     Args:
         classifier: the network.

@@ -25,9 +25,9 @@ from utils.data_utils.clip_features import (
     WaveNeeds,
 )
 from utils.data_utils.duplicates import duplicates_of_others
-from utils.data_utils.sampling import ClipBatch, ClipSampler, Ints
+from utils.data_utils.sampling import ClipBatch, ClipSampler, Ints, WindowSampler
 from utils.data_utils.spec import AudioDataSpec
-from utils.data_utils.windows import Windows, windows_of
+from utils.data_utils.windows import Windows, overlapping_windows, windows_of
 
 AudioInput = Literal["logmel", "wave", "vector", "frames", "features"]
 Batch = dict[str, Tensor]
@@ -190,6 +190,15 @@ class AudioClips(Dataset[Batch]):
     def sampler(self, batch_size: int, seed: int, length_pool: int = 1) -> ClipSampler:
         """Every clip once an epoch, as a random window."""
         return ClipSampler(self.audio.lengths, self.audio.max_length, batch_size, seed, length_pool)
+
+    def overlapping_windows(self, overlap: float) -> Windows:
+        """Every clip in windows of `data.max_duration_s` that overlap by a share of it."""
+        return overlapping_windows(self.audio.lengths, self.audio.max_length, overlap)
+
+    def window_sampler(self, batch_size: int, seed: int, overlap: float) -> WindowSampler:
+        """All `overlapping_windows` of every clip once an epoch; `batch_size` counts windows."""
+        windows = self.overlapping_windows(overlap)
+        return WindowSampler(windows.clips, windows.starts, batch_size, seed)
 
     def summary(self) -> dict[str, str]:
         """What people want to know of the split: name of a count -> the count."""

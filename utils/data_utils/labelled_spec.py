@@ -18,6 +18,9 @@ class LabelledDataSpec(AudioDataSpec):
     table: UserPath | None = None
     shares: Shares = (0.7, 0.15, 0.15)  # of each category, where nothing names splits: train, val, eval
     seed: int = Field(0, ge=0)  # of these splits
+    # null: an epoch has one random window of each recording; else all its windows, each repeating this share of the
+    # one before. Evaluation always has as few windows as possible, without overlap
+    window_overlap: float | None = Field(None, ge=0, lt=1)
 
     @property
     def labels(self) -> Path:

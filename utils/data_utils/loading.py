@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from utils.data_utils.audio_clips import Batch
 from utils.data_utils.clip_features import ClipFeatures
-from utils.data_utils.sampling import ClipSampler, PairSampler
+from utils.data_utils.sampling import ClipSampler, PairSampler, WindowSampler
 from utils.data_utils.windows import Windows, windows_of
 
 
@@ -47,7 +47,9 @@ class AudioBatches(Dataset[Batch]):
 class TrainLoader:
     """Batches of a training split; iterate it once an epoch, after `set_epoch`."""
 
-    def __init__(self, split: Dataset[Batch], sampler: ClipSampler | PairSampler, workers: int = 0) -> None:
+    def __init__(
+        self, split: Dataset[Batch], sampler: ClipSampler | WindowSampler | PairSampler, workers: int = 0
+    ) -> None:
         """Prepare the loader.
 
         Args:

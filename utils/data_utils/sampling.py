@@ -41,15 +41,12 @@ class PairBatch(NamedTuple):
     starts: Ints  # (B,) first frame of the window of each caption's clip
 
 
-class _WindowSampler:
-    """What drawing clips and drawing pairs share: one random window a clip, and batches by length."""
+class _EpochSampler:
+    """What all draws share: each epoch has random numbers of its own."""
 
-    def __init__(self, lengths: Ints, max_length: int, batch_size: int, seed: int, length_pool: int) -> None:
-        self._lengths = lengths
-        self._max_length = max_length
+    def __init__(self, batch_size: int, seed: int) -> None:
         self._batch_size = batch_size
         self._seed = seed
-        self._length_pool = length_pool
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -58,6 +55,16 @@ class _WindowSampler:
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng([self._seed, self._epoch])
+
+
+class _RandomWindowSampler(_EpochSampler):
+    """What drawing clips and drawing pairs share: one random window a clip, and batches by length."""
+
+    def __init__(self, lengths: Ints, max_length: int, batch_size: int, seed: int, length_pool: int) -> None:
+        super().__init__(batch_size, seed)
+        self._lengths = lengths
+        self._max_length = max_length
+        self._length_pool = length_pool
 
     def _starts(self, rng: np.random.Generator) -> Ints:
         """(N,) where the window of each clip begins."""
@@ -84,7 +91,7 @@ class _WindowSampler:
             yield batches[number]
 
 
-class ClipSampler(_WindowSampler, Sampler[ClipBatch]):
+class ClipSampler(_RandomWindowSampler, Sampler[ClipBatch]):
     """Batches of clips, each clip once an epoch."""
 
     def __len__(self) -> int:
@@ -98,7 +105,31 @@ class ClipSampler(_WindowSampler, Sampler[ClipBatch]):
             yield ClipBatch(clips, starts[clips])
 
 
-class PairSampler(_WindowSampler, Sampler[PairBatch]):
+class WindowSampler(_EpochSampler, Sampler[ClipBatch]):
+    """Batches of windows that are fixed, each window once an epoch: all of a long clip, not one of them."""
+
+    def __init__(self, clips: Ints, starts: Ints, batch_size: int, seed: int) -> None:
+        """Prepare the draw.
+
+        Args:
+            clips: (W,) the clip of each window, in ascending order.
+            starts: (W,) where each begins; of one clip in ascending order.
+            batch_size: windows a batch.
+            seed: of the run.
+        """
+        super().__init__(batch_size, seed)
+        self._clips, self._starts = clips, starts
+
+    def __len__(self) -> int:
+        return -(-len(self._clips) // self._batch_size)
+
+    def __iter__(self) -> Iterator[ClipBatch]:
+        for rows in np.array_split(self._rng().permutation(len(self._clips)), len(self)):
+            windows = np.sort(rows)  # those of one file in its order
+            yield ClipBatch(self._clips[windows], self._starts[windows])
+
+
+class PairSampler(_RandomWindowSampler, Sampler[PairBatch]):
     """Batches of caption-clip pairs; equal clips of a batch have equal windows."""
 
     least = 2  # pairs of a batch: one alone has nothing to contrast with

@@ -1,5 +1,6 @@
 """Recordings of two categories, low and high noise, with tables and log-mels, and runs on them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import yaml
 from preprocessing import audio_logmel
 from tasks.classification.run import ClassificationRun
 from tasks.runs import parse_run, require_kind
-from tests import tiny
+from tests import tiny, tiny_models
 from utils.artefact_utils import Clip, write_audio_info
 from utils.artefact_utils.labels import LabelledRecording, write_labels
 from utils.audio_utils import probe
@@ -40,6 +41,14 @@ def run_of(folder: Path, *settings: str) -> ClassificationRun:
     """The run of conf.yaml, with `key=value` settings."""
     run = parse_run(override(read_settings(folder / "conf.yaml"), settings), "conf.yaml")
     return require_kind(run, ClassificationRun, "conf.yaml")
+
+
+def wave_encoder(folder: Path, **keys: object) -> str:
+    """The setting of a tiny random wav2vec 2.0, which is written if it is not there."""
+    model = folder / "wav2vec2"
+    if not model.is_dir():
+        tiny_models.write_wav2vec2(model)
+    return f"model.audio_encoder={json.dumps({'name': 'Wav2Vec2Encoder', 'model': str(model), **keys})}"
 
 
 def write(folder: Path) -> None:
