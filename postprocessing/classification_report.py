@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     choice = CheckpointChoice.of(args)
     trained = find_trained_run(conf, choice, ClassificationRun)
     with trained.commands.completing():
-        own = load_classifier(trained)
+        own = load_classifier(trained, measures=not args.file and args.predict is None)
         if args.file:
             predict_files(own, args.file)
         elif args.predict is not None:

@@ -92,7 +92,7 @@ def export_trained(trained: TrainedRun[DualEncoderRun]) -> None:
 def _state_of(trained: TrainedRun[DualEncoderRun]) -> dict[str, Tensor]:
     """All weights of the audio encoder, those of its frozen networks among them, which the checkpoint does not hold."""
     if any(f"{name}.".startswith(_PREFIX) for name in trained.saved.frozen or {}):
-        return trained_dual_encoder(trained).dual_encoder.audio_encoder.state_dict()
+        return trained_dual_encoder(trained, measures=False).dual_encoder.audio_encoder.state_dict()
     weights = trained.saved.weights
     return {key.removeprefix(_PREFIX): value for key, value in weights.items() if key.startswith(_PREFIX)}
 

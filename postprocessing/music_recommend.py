@@ -144,7 +144,7 @@ def _check_tracks(trained: TrainedRun[MusicRun], wanted: Wanted) -> None:
 
 def _recommend(trained: TrainedRun[MusicRun], wanted: Wanted) -> None:
     """Print lists, and write the page and the playlist, without measuring."""
-    compared = _loaded(trained, [], [])
+    compared = _loaded(trained, [], [], measures=False)
     names = (compared.chosen, wanted.baseline or _better_baseline(compared, wanted.settings))
     spaces = {name: compared.vectors[name].space(wanted.settings.scaling) for name in names}
     embeddings = {name: space(compared.vectors[name].embeddings) for name, space in spaces.items()}
@@ -171,7 +171,7 @@ def _measure(
     trained: TrainedRun[MusicRun], others: Sequence[TrainedRun[MusicRun]], notes: Sequence[str], wanted: Wanted
 ) -> None:
     """Measure all systems; write metrics, tables, pictures and the page."""
-    compared = _loaded(trained, others, notes)
+    compared = _loaded(trained, others, notes, measures=True)
     if wanted.ids:
         rows = rows_of(wanted.ids, "--query", compared.tracks, compared.catalogue)
     else:
@@ -193,10 +193,10 @@ def _measure(
 
 
 def _loaded(
-    trained: TrainedRun[MusicRun], others: Sequence[TrainedRun[MusicRun]], notes: Sequence[str]
+    trained: TrainedRun[MusicRun], others: Sequence[TrainedRun[MusicRun]], notes: Sequence[str], *, measures: bool
 ) -> ComparedSystems:
     """The systems; what is left out is printed with the command that makes it."""
-    compared = load_systems(trained, others)
+    compared = load_systems(trained, others, measures=measures)
     for note in [*notes, *compared.notes]:
         print(with_commands(note, trained.commands.make))
     return compared

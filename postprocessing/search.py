@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise UserError(f"{' and '.join(chosen)}: each says where to search; give one of them")
         texts, sounds = _texts_and_sounds(args.queries, args.audio)
         _check_queries(texts, sounds, partial(trained.command_for, SCRIPT), each=args.each)
-        task = trained_dual_encoder(trained)
+        task = trained_dual_encoder(trained, measures=False)
         encoder = encoder_of(trained, task)
         queries = [encoder.encode_text(texts)] if texts else []
         queries += [encoder.encode_audio(sounds)] if sounds else []

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         templates = _templates(args.templates, args.template)
         folder = None if args.embeddings else _audio_folder(args.audio, table)
         _check_source(trained.run, vectors=args.embeddings is not None)
-        task = trained_dual_encoder(trained)
+        task = trained_dual_encoder(trained, measures=False)  # the clips are of no split
         with torch.inference_mode():
             classes = class_vectors(task.embedder, clips.labels, templates)
             if folder is None:

@@ -31,6 +31,9 @@ class SplitData(Protocol):
     def summary(self) -> dict[str, str]:
         """Name of a count -> the count, for people; the same names for all splits of a task."""
 
+    def recordings(self) -> Mapping[str, str]:
+        """What each recording is, whatever its split, -> its file name; empty where that is not known."""
+
     def digest(self) -> str:
         """A text that changes when anything that training reads changes."""
 

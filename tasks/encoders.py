@@ -57,7 +57,7 @@ def load_encoder(path: AnyPath, *, trial: str | None = None, checkpoint: str | N
     with Commands.of_file(params, run.script_of).completing():
         choice = CheckpointChoice(path, trial, checkpoint, conf=("--conf", str(params)))
         trained = find_trained_run(run, choice, DualEncoderRun)
-        return encoder_of(trained, trained_dual_encoder(trained))
+        return encoder_of(trained, trained_dual_encoder(trained, measures=False))
 
 
 def encoder_of(trained: TrainedRun[DualEncoderRun], task: DualEncoderTask) -> RetrievalEncoder:

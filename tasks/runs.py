@@ -21,6 +21,7 @@ from tasks.classification.run import ClassificationRun
 from tasks.music.run import MusicRun
 from tasks.retrieval.clap_projection import ClapProjectionRun
 from tasks.retrieval.retrieval import RetrievalRun
+from tasks.unseen import trained_on
 from utils.cli_utils import ConfigError
 from utils.config_utils import override, parse, read_settings, set_key, to_mapping, value_at
 from utils.model_utils import Fit, checkpoint_bytes, choose_device
@@ -214,6 +215,7 @@ def experiment_of(run: RunSpec, task: Task) -> Experiment:
         training=run.training,
         folder=run.folder,
         data=digest,
+        trained_on=trained_on(run, splits),
         revisions=splits[0].revisions,
         checkpoint_bytes=size,
         chance=run.chance(splits[1]),

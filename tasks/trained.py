@@ -14,15 +14,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from tasks.base import RunSpec, Task
 from tasks.commands import Commands
 from tasks.runs import DEFAULT_CONF, load_run, parse_run, read_run, require_kind
+from tasks.unseen import check_unseen
 from utils.artefact_utils import replacing
-from utils.cli_utils import (
-    ArtefactError,
-    ConfigError,
-    UserError,
-    command_line,
-    short_repr,
-)
-from utils.cli_utils.repairs import make
+from utils.cli_utils import ArtefactError, ConfigError, UserError, command_line, short_repr
 from utils.config_utils import read_settings, set_key, settings_between, to_mapping, value_at
 from utils.model_utils import (
     SavedWeights,
@@ -82,6 +76,7 @@ class TrainedRun(NamedTuple, Generic[R]):
     saved: SavedWeights  # of the model
     arguments: Sequence[str]  # of the command line that chose them: --conf, --set, --run, --trial, ...
     commands: Commands  # that repair stage 1 for the run, also where the YAML has changed since
+    train_again: str  # the command
 
     @property
     def checkpoint(self) -> str:
@@ -92,14 +87,20 @@ class TrainedRun(NamedTuple, Generic[R]):
         """The command line that runs another script of stage 3 on the same checkpoint and split."""
         return command_line(script, *self.arguments, *arguments)
 
-    def task(self) -> Task:
+    def task(self, *, measures: bool = True) -> Task:
         """The task with the trained weights, in eval mode, on the device of training.device.
 
+        Args:
+            measures: whether its outputs for the split are measured, or become what is measured.
         Raises:
-            UserError: a file is missing or made with other settings, or the features have another width by now.
+            UserError: a file is missing or made with other settings, the features have another width by now, or what
+                is measured trained the trial.
         """
         task = self._built()
-        self._check_revisions(task.data(self.split).revisions)
+        data = task.data(self.split)
+        self._check_revisions(data.revisions)
+        if measures:
+            self.check_unseen(data.recordings())
         model = task.model()
         load_weights(model, self.saved, self.trial.checkpoint.folder)
         model.to(choose_device(self.run.training.device, "fp32")).eval()
@@ -129,9 +130,16 @@ class TrainedRun(NamedTuple, Generic[R]):
             if found[kind] != wanted[kind]:
                 raise ArtefactError(
                     f"the {kind} vectors of '{self.split}' were made by {found[kind]}, {self.trial.folder} was trained "
-                    f"on those of {wanted[kind]}: the encoder of that name has changed; train again: "
-                    f"{make('training', '--fresh')}"
+                    f"on those of {wanted[kind]}: the encoder of that name has changed; train again: {self.train_again}"
                 )
+
+    def check_unseen(self, recordings: Mapping[str, str]) -> None:
+        """Refuse a split with recordings that trained the trial, as `SplitData.recordings` names them.
+
+        Raises:
+            ArtefactError: one did, and it is not the training split.
+        """
+        check_unseen(self.trial.folder, self.run, self.split, recordings, self.train_again)
 
     def publish(self, path: Path) -> Path:
         """Show a file of the best trial in runs/<experiment>/ too; returns the path to name to the user."""
@@ -196,11 +204,13 @@ def find_trained_run(conf: RunSpec, choice: CheckpointChoice, kind: type[R]) -> 
         print(f"{line}; {trial.label}, the best so far, is used{again}")
     run = run_of_trial(trial.folder, conf, choice.changed, kind)
     split = split_name(run, choice.split)
+    own = Commands.of_file(trial.folder / PARAMS_FILE, run.script_of)
+    train_again = (commands if choice.experiment is None else own).make("training", ["--fresh"])
     if run.data != conf.data:
-        commands = Commands.of_file(trial.folder / PARAMS_FILE, run.script_of)
+        commands = own
     folder = trial.checkpoint.folder
     weights = weights_of(read_checkpoint(folder), folder)
-    return TrainedRun(trial, run, split, weights, choice.arguments(), commands)
+    return TrainedRun(trial, run, split, weights, choice.arguments(), commands, train_again)
 
 
 def _resuming(commands: Commands, experiment: Path) -> str:

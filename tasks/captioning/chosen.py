@@ -12,6 +12,7 @@ from utils.artefact_utils.caption_parts import made_with_of
 from utils.cli_utils import ArtefactError, UserError, short_repr
 from utils.config_utils import read_json, to_mapping
 from utils.data_utils.caption_rows import MatchedCaptions
+from utils.data_utils.recordings import recordings_of
 from utils.model_utils.checkpoints import FACTS_FILE
 
 _GENERATION = "generation"
@@ -59,6 +60,7 @@ def own_captions(trained: TrainedRun[Any], changed: Sequence[str]) -> Captions:
             remark = f"{path}: nothing beside it notes which checkpoint wrote it; to know: {again}"
         repair = f"write it: {again}" if writes else again
         matched = matched_captions(path, repair, trained.run, trained.split, own=True)
+        trained.check_unseen(recordings_of(matched.clips.values()))
     settings = {key: (made_with or {}).get(key) for key in (_GENERATION, "precision", "rerank")}
     made_from = {"checkpoint": None if made_with is None else label, **settings}
     return Captions(path, label, trained.run, trained.split, trained.trial.folder, matched, trained, made_from, remark)

@@ -21,6 +21,7 @@ from tasks.trained import CheckpointChoice, TrainedRun, find_trained_run
 from utils.cli_utils import UserError
 from utils.cli_utils.repairs import make
 from utils.data_utils.caption_rows import MatchedCaptions
+from utils.data_utils.recordings import recordings_of
 from utils.model_utils import Selection
 from utils.tune_utils.overview import TrialSummary, trial_summaries
 
@@ -113,6 +114,7 @@ def _captioned(conf: CaptioningRunBase, choice: CheckpointChoice, line: TrialSum
                 trained.publish(caption_split(trained, CaptionOptions()))
             path = captions_path(trained)
             matched = matched_captions(path, f"write it: {make('captions')}", trained.run, trained.split, own=True)
+            trained.check_unseen(recordings_of(matched.clips.values()))
     except UserError as error:
         reason = Commands(tuple(choice.conf), conf.script_of).completed(str(error))
         print(f"{line.name} is left out: {reason}")

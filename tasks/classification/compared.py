@@ -64,13 +64,16 @@ class ComparedSystems:
     notes: Sequence[str]
 
 
-def load_classifier(trained: TrainedRun[ClassificationRun]) -> TrainedClassifier:
+def load_classifier(trained: TrainedRun[ClassificationRun], *, measures: bool = True) -> TrainedClassifier:
     """Build the task of a trained run.
 
+    Args:
+        trained: the run and its checkpoint.
+        measures: as of `TrainedRun.task`.
     Raises:
-        UserError: a file is missing, or made with other settings.
+        UserError: see `TrainedRun.task`.
     """
-    task = trained.task()
+    task = trained.task(measures=measures)
     assert isinstance(task, ClassificationTask)
     return TrainedClassifier(trained.trial.folder.resolve().parent.name, trained, task)
 

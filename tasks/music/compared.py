@@ -55,14 +55,14 @@ class ComparedSystems(NamedTuple):
 
 
 def load_systems(
-    trained: TrainedRun[MusicRun], others: Sequence[TrainedRun[MusicRun]] = (), *, controls: bool = True
+    trained: TrainedRun[MusicRun], others: Sequence[TrainedRun[MusicRun]] = (), *, measures: bool = True
 ) -> ComparedSystems:
     """Embed a split with a trained autoencoder and others, and read what it is compared with.
 
     Args:
         trained: the chosen autoencoder.
         others: further ones of the same data.
-        controls: with the random controls.
+        measures: whether they are measured, beside random controls.
     Raises:
         UserError: a file is missing or broken, or no three tracks have an embedding of every system.
     """
@@ -72,17 +72,17 @@ def load_systems(
     features = feature_systems(data, trained.split)
     catalogue = read_catalogue(data.catalogue, make("tables"))
     pairs = read_similar_tracks(data.similar_tracks, make("tables")) if is_there(data.similar_tracks) else []
-    task = _task_of(trained)
+    task = _task_of(trained, measures=measures)
     autoencoders = [autoencoder_vectors(chosen, task, splits)]
     for other in others:
         try:
-            autoencoders.append(autoencoder_vectors(system_name(other), _task_of(other), splits))
+            autoencoders.append(autoencoder_vectors(system_name(other), _task_of(other, measures=measures), splits))
         except UserError as error:  # one broken trial does not stop the comparison
             notes.append(f"{system_name(other)} is left out: {error}")
     tracks, left_out = _common(catalogue, trained.split, [*autoencoders, *features.systems])
     fids = [track.fid for track in tracks]
     systems = [system.of_tracks(fids) for system in [*autoencoders, *features.systems]]
-    systems += control_vectors(fids) if controls else []
+    systems += control_vectors(fids) if measures else []
     return ComparedSystems(
         tracks,
         known_tracks(tracks, _similar_rows(pairs, fids)),
@@ -116,8 +116,8 @@ def other_trials(
     return found, notes
 
 
-def _task_of(trained: TrainedRun[MusicRun]) -> MusicTask:
-    task = trained.task()
+def _task_of(trained: TrainedRun[MusicRun], *, measures: bool) -> MusicTask:
+    task = trained.task(measures=measures)
     assert isinstance(task, MusicTask)
     return task
 

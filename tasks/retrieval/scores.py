@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
 from tasks.retrieval.matching import align_scores, captions_among
 from tasks.trained import TrainedRun
+from tasks.unseen import check_unseen
 from utils.artefact_utils import Caption, Clip
 from utils.artefact_utils.retrieval import ForeignScores, ScoreReader, read_foreign_scores, read_id_names, shelf_of
 from utils.artefact_utils.retrieval.ensemble_records import ENSEMBLE_FILE
 from utils.cli_utils import ArtefactError, UserError, command_line
 from utils.cli_utils.repairs import make
 from utils.data_utils import Tables, read_tables
+from utils.data_utils.recordings import recordings_of
 from utils.metric_utils.scores import MatrixScores, NonFiniteScoreError, ScoreSource
 from utils.model_utils import TrialCheckpoint, find_trial
 from utils.model_utils.trials import PARAMS_FILE
@@ -39,13 +41,16 @@ def score_file(trained: TrainedRun[DualEncoderRun]) -> Path:
     return trained.trial.folder / f"{trained.split}_xmodal_scores.hdf5"
 
 
-def trained_dual_encoder(trained: TrainedRun[DualEncoderRun]) -> DualEncoderTask:
+def trained_dual_encoder(trained: TrainedRun[DualEncoderRun], *, measures: bool = True) -> DualEncoderTask:
     """The task of a run that trains a dual encoder, with the trained weights.
 
+    Args:
+        trained: the run and its checkpoint.
+        measures: as of `TrainedRun.task`.
     Raises:
         UserError: see `TrainedRun.task`.
     """
-    task = trained.task()
+    task = trained.task(measures=measures)
     assert isinstance(task, DualEncoderTask)
     return task
 
@@ -159,6 +164,7 @@ def open_scores(
         repair = make("scores", *chosen)
         with _open_stored(found.folder / f"{split}_xmodal_scores.hdf5", run, split, repair) as scores:
             _refuse_stale(scores, found.label)
+            check_unseen(found.folder, run, split, recordings_of(scores.tables.clips), make("training", "--fresh"))
             yield scores
     elif path.suffix in _HDF5:
         with _open_stored(path, run, split, "with postprocessing.xmodal_scores or postprocessing.ensemble") as scores:
@@ -196,6 +202,7 @@ def open_trained_scores(trained: TrainedRun[DualEncoderRun]) -> Iterator[SplitSc
     repair = trained.command_for("postprocessing.xmodal_scores")
     with _open_stored(score_file(trained), trained.run, trained.split, repair) as scores:
         _refuse_stale(scores, trained.checkpoint)
+        trained.check_unseen(recordings_of(scores.tables.clips))
         yield dataclasses.replace(scores, trained=trained, arguments=trained.arguments)
 
 

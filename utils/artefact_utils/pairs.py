@@ -82,10 +82,10 @@ def read_pairs(path: Path) -> Pairs:
                 f"{path}: row {number} gives {row['audio_path']} another audio_embedding than row "
                 f"{first_rows[str(row['audio_path'])]}, expected one a clip; {repair}"
             )
-    clips = [_clip(audio_path) for audio_path in first_rows]
+    audio = _table([rows[number] for number in first_rows.values()], "audio_embedding", path, repair)
+    clips = [_clip(audio_path, vector) for audio_path, vector in zip(first_rows, audio, strict=True)]
     fids = {clip.path: clip.fid for clip in clips}
     captions = [_caption(number, row, fids[str(row["audio_path"])]) for number, row in enumerate(rows)]
-    audio = _table([rows[number] for number in first_rows.values()], "audio_embedding", path, repair)
     return Pairs(clips, captions, audio, _table(rows, "text_embedding", path, repair))
 
 
@@ -110,9 +110,10 @@ def _refuse_bad_rows(rows: Any, path: Path, repair: str) -> None:
                 ) from None
 
 
-def _clip(audio_path: str) -> Clip:
+def _clip(audio_path: str, vector: NDArray[np.float32]) -> Clip:
     name = PurePosixPath(audio_path).name
-    return Clip(_digest(audio_path), name, audio_path, 0.0, 0, 0, name)
+    mark = hashlib.blake2b(vector.tobytes(), digest_size=16).hexdigest()
+    return Clip(_digest(audio_path), name, audio_path, 0.0, 0, 0, name, mark)
 
 
 def _caption(number: int, row: dict[str, Any], fid: str) -> Caption:

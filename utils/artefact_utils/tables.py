@@ -34,7 +34,7 @@ class Clip(NamedTuple):
     sample_rate_hz: int
     channels: int
     source_id: str  # the data set's own id
-    sound: str = ""  # digest of the samples; empty: silence, or not known (a file of an earlier version)
+    sound: str = ""  # digest of the samples, of a picture its fingerprint; empty: silence, or not known
 
 
 class Caption(NamedTuple):

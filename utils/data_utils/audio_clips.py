@@ -25,6 +25,7 @@ from utils.data_utils.clip_features import (
     WaveNeeds,
 )
 from utils.data_utils.duplicates import duplicates_of_others
+from utils.data_utils.recordings import recordings_of
 from utils.data_utils.sampling import ClipBatch, ClipSampler, Ints, WindowSampler
 from utils.data_utils.spec import AudioDataSpec
 from utils.data_utils.windows import Windows, overlapping_windows, windows_of
@@ -204,6 +205,10 @@ class AudioClips(Dataset[Batch]):
         """What people want to know of the split: name of a count -> the count."""
         hours = sum(clip.duration_s for clip in self.clips) / 3600
         return {"clips": str(len(self.clips)), "hours": f"{hours:.2f}"}
+
+    def recordings(self) -> dict[str, str]:
+        """What each clip is, in whatever split, -> its file name."""
+        return recordings_of(self.clips)
 
     def digest(self) -> str:
         """Return a digest of the split: its ids, and its vectors where they are in memory."""

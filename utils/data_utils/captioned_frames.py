@@ -22,6 +22,7 @@ from utils.data_utils.caption_rows import one_line
 from utils.data_utils.captioned_clips import rows_of_clips
 from utils.data_utils.clip_features import FrameFeatures
 from utils.data_utils.duplicates import duplicates_of_others
+from utils.data_utils.recordings import recordings_of
 from utils.data_utils.sampling import Ints, PairBatch, PairSampler, SamplingSpec
 from utils.data_utils.spec import AudioDataSpec
 
@@ -233,6 +234,10 @@ class CaptionedFrames(Dataset[Batch]):
             "frames a clip": f"{frames.min()}-{frames.max()} x {self.frames.width}",
             "tokens": str(self.tokens),
         }
+
+    def recordings(self) -> dict[str, str]:
+        """What each clip or picture is, in whatever split, -> its file name."""
+        return recordings_of(self.clips)
 
     def digest(self) -> str:
         """Changes with ids, captions or their tokens, the encoder and its settings, and the frames themselves.

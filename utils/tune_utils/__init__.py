@@ -1,7 +1,7 @@
 """Experiment space, trials, resume: the only importer of ray, which it imports when it starts."""
 
 from utils.tune_utils.disk import check_disk
-from utils.tune_utils.folder import read_experiment_run, read_revisions
+from utils.tune_utils.folder import read_experiment_run, read_revisions, read_trained_on
 from utils.tune_utils.launch import launch, print_best
 from utils.tune_utils.spec import (
     Distribution,
@@ -27,5 +27,6 @@ __all__ = [
     "print_best",
     "read_experiment_run",
     "read_revisions",
+    "read_trained_on",
     "trial_device",
 ]

@@ -17,12 +17,14 @@ from typing import Any
 
 from utils.artefact_utils import write_json
 from utils.cli_utils import UserError
+from utils.cli_utils.repairs import make
 from utils.config_utils import read_json, value_at
 from utils.model_utils.trials import read_end
 from utils.tune_utils.draws import EPOCHS, TRIALS_FILE, Draw, epochs_of, trials_of
 from utils.tune_utils.spec import Experiment
 
 EXPERIMENT_FILE = "experiment.json"
+TRAINED_ON_FILE = "trained_on.json"
 UNSAVED = ".checkpoint-"  # prefix of the folders where trials write a checkpoint before it takes its name
 
 # What may change between a run and its resume: paths and resources, but no setting that changes what is learnt,
@@ -67,10 +69,12 @@ def prepare_folder(experiment: Experiment, *, resume: bool) -> bool:
             raise UserError(f"{folder}: holds no experiment of this program; move it, or use --set experiment=NAME")
         if resume:
             print(f"{folder}: nothing to resume; starting")
+        _note_trained_on(experiment)
         write_record(experiment, finished=False)
         return True
     held = _read_record(record)
     changed = _check_same(held, experiment)
+    _note_trained_on(experiment)  # an experiment of an earlier version lacks it; the data are the same
     _refuse_links(folder)
     if held["finished"] and _all_ended(experiment, longer=EPOCHS in changed):
         print(f"{folder}: every trial has ended with these settings; reused (--fresh starts again)")
@@ -139,6 +143,33 @@ def write_record(experiment: Experiment, *, finished: bool) -> None:
         "finished": finished,
     }
     write_json(experiment.folder / EXPERIMENT_FILE, {"format_version": 1, **record})
+
+
+def _note_trained_on(experiment: Experiment) -> None:
+    path = experiment.folder / TRAINED_ON_FILE
+    if not path.exists() and experiment.trained_on:
+        write_json(path, {"format_version": 1, "recordings": sorted(experiment.trained_on)})
+
+
+def read_trained_on(folder: Path) -> frozenset[str]:
+    """The recordings that an experiment was trained on; empty where that is not known.
+
+    Raises:
+        UserError: the file that names them is broken.
+    """
+    path = folder / TRAINED_ON_FILE
+    if not path.is_file():
+        return frozenset()
+    try:
+        recordings = read_json(path)["recordings"]
+        if not isinstance(recordings, list) or not all(isinstance(one, str) for one in recordings):
+            raise TypeError("expected a list of texts")
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: does not name the recordings of an experiment ({error}); train again: "
+            f"{make('training', '--fresh')}"
+        ) from error
+    return frozenset(recordings)
 
 
 def read_revisions(folder: Path) -> dict[str, str]:

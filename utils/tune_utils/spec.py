@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -106,6 +106,7 @@ class Experiment(NamedTuple):
     training: TrainingSpec
     folder: Path  # runs/<experiment>
     data: str = ""  # a digest of what is trained and chosen on
+    trained_on: Collection[str] = ()  # what each recording is that is trained on, and in no other split
     revisions: Mapping[str, str] = {}  # audio, text -> which state of a frozen encoder made the vectors
     checkpoint_bytes: int = 0  # of one checkpoint
     chance: Mapping[str, float] = {}  # metric of validation -> its value for random outputs, where that is known

@@ -77,6 +77,10 @@ class VectorSplit:
         """What `main.py` prints of the split."""
         return {"vectors": str(len(self.x)), "width": str(self.x.shape[1])}
 
+    def recordings(self) -> dict[str, str]:
+        """Nothing tells a vector from another one of the same numbers."""
+        return {}
+
     def digest(self) -> str:
         """Changes with any number: a resumed experiment must not go on with other data."""
         content = hashlib.blake2b(self.x.numpy().tobytes() + self.y.numpy().tobytes(), digest_size=16)
