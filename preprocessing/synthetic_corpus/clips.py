@@ -1,14 +1,15 @@
-"""One clip: its scene in sound and in words, from a seed, a split and an index alone."""
+"""One clip: its scene in sound and in words, from a seed, a split (or a kind) and an index alone."""
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from preprocessing.synthetic_corpus.captions import draw_captions
 from preprocessing.synthetic_corpus.kinds import KINDS, sound
-from preprocessing.synthetic_corpus.scenes import Scene, draw_scene
+from preprocessing.synthetic_corpus.scenes import Scene, draw_scene, draw_scene_of
 from preprocessing.synthetic_corpus.synthesis import SAMPLE_RATE_HZ, Wave, at_level, band_pass, noise
 
 PEAK = 0.99
@@ -20,7 +21,7 @@ class Plan:
 
     Attributes:
         scene: its events and their times.
-        captions: five.
+        captions: five; none of a clip of one kind.
         rng: as the plan has left it; `render` draws the sound from it, once.
     """
 
@@ -45,6 +46,19 @@ def plan_clip(seed: int, split_number: int, index: int) -> Plan:
     rng = np.random.default_rng([seed, split_number, index])
     scene = draw_scene(rng)
     return Plan(scene, draw_captions(rng, scene), rng)
+
+
+def plan_clip_of(seed: int, kind: str, index: int) -> Plan:
+    """Draw the scene of a clip that holds one kind of sound alone.
+
+    Args:
+        seed: of the corpus, 0 or more.
+        kind: a key of `KINDS`.
+        index: of the clip among those of its kind; other clips and other kinds have no influence on it.
+    """
+    # the name and not its place in the table: a kind that is added there changes no clip of the others
+    rng = np.random.default_rng([seed, zlib.crc32(kind.encode()), index])
+    return Plan(draw_scene_of(rng, kind), (), rng)
 
 
 def render(plan: Plan) -> Wave:

@@ -103,11 +103,24 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     """A scene of 2 to 10 s; every kind is equally likely to be drawn."""
     while True:
         layout = list(_LAYOUT_SHARES)[rng.choice(len(_LAYOUT_SHARES), p=list(_LAYOUT_SHARES.values()))]
-        events = _ARRANGEMENTS[layout](rng)
-        end_s = max(event.end_s for event in events) + rng.uniform(0.1, 0.4)
-        duration_s = max(end_s, rng.uniform(SHORTEST_S, SHORTEST_S + 0.5))
-        if duration_s <= LONGEST_S:
-            return Scene(layout, events, duration_s, rng.uniform(-64, -52), rng.uniform())
+        if scene := _short_enough(rng, layout, _ARRANGEMENTS[layout](rng)):
+            return scene
+
+
+def draw_scene_of(rng: np.random.Generator, kind: str) -> Scene:
+    """A scene that holds one sound of a kind and nothing else, as loud, long and noisy as those of `draw_scene`."""
+    while True:
+        if scene := _short_enough(rng, "single", _in_sequence(rng, [kind])):
+            return scene
+
+
+def _short_enough(rng: np.random.Generator, layout: Layout, events: tuple[Event, ...]) -> Scene | None:
+    """The scene of these events; None if it is too long."""
+    end_s = max(event.end_s for event in events) + rng.uniform(0.1, 0.4)
+    duration_s = max(end_s, rng.uniform(SHORTEST_S, SHORTEST_S + 0.5))
+    if duration_s > LONGEST_S:
+        return None
+    return Scene(layout, events, duration_s, rng.uniform(-64, -52), rng.uniform())
 
 
 def _single(rng: np.random.Generator) -> tuple[Event, ...]:

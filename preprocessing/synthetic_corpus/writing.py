@@ -113,8 +113,7 @@ def _make_clips(chunk: Chunk) -> list[ClipRows]:
     for index in range(chunk.start, chunk.stop):
         plan = plan_clip(chunk.seed, chunk.split_number, index)
         path = chunk.folder / KIND.file_name(chunk.split_number, index)
-        if not path.exists() or path.stat().st_size != _wav_bytes(plan):
-            _write_wav(path, render(plan))
+        write_clip(path, plan)
         made.append(_rows(path, plan))
     return made
 
@@ -131,6 +130,12 @@ def _rows(path: Path, plan: Plan) -> ClipRows:
     )
 
 
+def write_clip(path: Path, plan: Plan) -> None:
+    """Write the sound of a plan, unless it is there: a file of another length was cut short, and is written again."""
+    if not path.exists() or path.stat().st_size != wav_bytes(plan):
+        _write_wav(path, render(plan))
+
+
 def _write_wav(path: Path, samples: Wave) -> None:
     """16-bit mono PCM, whole or not at all."""
     part = path.with_name(path.name + PART)
@@ -142,10 +147,11 @@ def _write_wav(path: Path, samples: Wave) -> None:
     part.replace(path)
 
 
-def _wav_bytes(plan: Plan) -> int:
+def wav_bytes(plan: Plan) -> int:
+    """The size of the file of a plan."""
     return _HEADER_BYTES + 2 * plan.samples
 
 
 def _mean_clip_bytes(record: Record, sample: int = 200) -> float:
     """Bytes of a clip with its rows, from the plans of the first clips."""
-    return float(np.mean([_wav_bytes(plan_clip(record.seed, 0, index)) for index in range(sample)])) + _TABLE_BYTES
+    return float(np.mean([wav_bytes(plan_clip(record.seed, 0, index)) for index in range(sample)])) + _TABLE_BYTES

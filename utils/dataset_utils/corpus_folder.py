@@ -19,6 +19,7 @@ from utils.config_utils import read_json
 
 RECORD_NAME = "corpus.json"
 PART = ".part"
+_MOST_NAMED = 4  # folders in the line that says what a corpus has
 
 
 class FileNames(NamedTuple):
@@ -51,7 +52,7 @@ class CorpusKind:
     """What makes one kind of generated corpus different from another.
 
     Attributes:
-        name: of its package in `preprocessing`.
+        name: of its package in `preprocessing`, with the option that chooses it where a package makes several.
         version: raised when what is drawn or said changes: another version is another corpus.
         noun: what it consists of, in the plural; also the option that says how many.
         names: of its files, relative to `folder`.
@@ -104,6 +105,9 @@ class Record:
     def summary(self) -> str:
         """Such as `1550 clips (development 1200, validation 150, evaluation 200) of seed 0`."""
         sizes = ", ".join(f"{split} {size}" for split, size in self.sizes.items())
+        if len(self.sizes) > _MOST_NAMED:
+            fewest, most = min(self.sizes.values()), max(self.sizes.values())
+            sizes = f"{len(self.sizes)} folders of {fewest}" + (f" to {most}" if most > fewest else "")
         return f"{self.count} {self.kind.noun} ({sizes}) of seed {self.seed}"
 
     def command(self) -> str:

@@ -33,6 +33,23 @@ def share_out(total: int, noun: str, ratio: tuple[int, int, int] = DEFAULT_SIZES
     return total - validation - evaluation, validation, evaluation
 
 
+def share_evenly(total: int, noun: str, categories: Sequence[str], least: int = 3) -> dict[str, int]:
+    """Sizes of categories that differ by one at most, the larger ones first, adding up to `total`.
+
+    Args:
+        total: clips in all.
+        noun: what they are, in the plural.
+        categories: their names.
+        least: of each; three are one for each split.
+    Raises:
+        UserError: too few.
+    """
+    count = len(categories)
+    if total < least * count:
+        raise UserError(f"--{noun} {total}: expected at least {least * count}, {least} of each of {count} categories")
+    return {name: total // count + (number < total % count) for number, name in enumerate(categories)}
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Files `start` to `stop` of a split: what one worker makes at a time."""
