@@ -32,8 +32,10 @@ from models.audio_encoders.panns_front_ends import check_front_end, front_end_of
 from models.audio_encoders.panns_published import ENCODERS, Published, read_published
 from models.initial_values import InitialValues
 from tasks import Commands, command, load_run
+from tasks.base import EncoderRun
 from tasks.retrieval.baseline_trial import write_baseline_trial
 from tasks.retrieval.dual_encoder import DualEncoderRun
+from tasks.runs import require_kind
 from utils.artefact_utils import remove_leftovers, replacing
 from utils.cli_utils import ArtefactError, UserError, positive
 from utils.cli_utils.repairs import make
@@ -77,7 +79,8 @@ class Drawn(NamedTuple):
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the initial weights of an audio encoder from a published checkpoint."""
-    run, options = load_run(argv, _parser(), DualEncoderRun)
+    run, options = load_run(argv, _parser(), EncoderRun)
+    dual_encoder = require_kind(run, DualEncoderRun, str(options.conf)) if options.as_trial else None
     commands = Commands.of(options, run.script_of)
     origin = options.checkpoint or URLS[options.encoder or "CNN14Encoder"]
     source = fetch(origin, options.sha256 or KNOWN_SHA256.get(origin), FOLDER / "downloads")
@@ -85,18 +88,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     published = read_published(source.path, options.encoder, _another_file())
     if not options.any_front_end:
         check_front_end(published, run.data.front_end, "take another file, or take it all the same: --any-front-end")
-    out_dim = options.out_dim or published.out_dim or run.model.out_dim
+    out_dim = options.out_dim or run.last_layer(published.out_dim)
     if out_dim is None:
         raise UserError("model.out_dim: found null, expected the width of the last layer; give it with --out-dim N")
-    spec = run.model.audio_encoder
+    spec = run.audio_encoder
     drawn = Drawn(out_dim, options.seed, spec.init if isinstance(spec, PANNsSpec) else "xavier_uniform")
     output = options.output or FOLDER / f"{published.kind.__name__.removesuffix('Encoder')}_{out_dim}.pth"
     written = save(published, drawn, source, output)
     print(describe(published, out_dim))
     print(f"{output}: {'written' if written else 'reused, it was made from the same checkpoint'}")
     print(usage(published, out_dim, output, run, commands))
-    if options.as_trial:
-        trial = write_baseline_trial(run, published, source.sha256, _another_file())
+    if dual_encoder is not None:
+        trial = write_baseline_trial(dual_encoder, published, source.sha256, _another_file())
         line = commands.make("scores", ["--trial", trial.name])
         print(f"{trial}: a trial with both encoders\nnext: {line}")
 
@@ -108,7 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("checkpoint", nargs="?", help=where)
     parser.add_argument("--encoder", choices=ENCODERS, help="default: CNN14Encoder, or what CHECKPOINT is")
     parser.add_argument(
-        "--out-dim", type=positive, metavar="N", help="default: that of CHECKPOINT's last layer, or model.out_dim"
+        "--out-dim",
+        type=positive,
+        metavar="N",
+        help="default: that of CHECKPOINT's last layer, or model.out_dim; of a classifier its categories",
     )
     parser.add_argument("--sha256", type=_sha256, metavar="HEX", help="what the checkpoint's SHA-256 must be")
     parser.add_argument("--seed", type=int, default=0, help="of the new last layer (default %(default)s)")
@@ -233,17 +239,15 @@ def describe(published: Published, out_dim: int) -> str:
     return f"{published.kind.__name__}, last_pool {published.last_pool}{left_out}{drawn}"
 
 
-def usage(published: Published, out_dim: int, output: Path, run: DualEncoderRun, commands: Commands) -> str:
+def usage(published: Published, out_dim: int, output: Path, run: EncoderRun, commands: Commands) -> str:
     """The command that trains from the weights file."""
-    settings = {
-        "model.out_dim": out_dim,
+    settings: dict[str, object] = {
+        **run.settings_of_last_layer(out_dim),
         "model.audio_encoder.name": published.kind.__name__,
         "model.audio_encoder.base_channels": published.base_channels,
         "model.audio_encoder.last_pool": published.last_pool,
         "model.audio_encoder.weights": output,
     }
-    if run.model.out_dim == out_dim:
-        del settings["model.out_dim"]
     if published.last_pool == "panns":  # the default; the DCASE 2023 baseline pools more from the same weights
         del settings["model.audio_encoder.last_pool"]
     arguments = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]

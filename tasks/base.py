@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, Self
 
 from pydantic import Field, model_validator
 
+from models.audio_encoders import AudioEncoderSpec
 from utils.cli_utils.repairs import Product
 from utils.config_utils import Spec, UserPath
 from utils.data_utils import AudioDataSpec, CaptionDataSpec, DataSpec, ImageDataSpec, LabelledDataSpec, MusicDataSpec
@@ -159,6 +160,29 @@ class AudioRun(RunSpec):
     """A run on sounds, whatever its system: what the scripts that make features of clips take."""
 
     data: AudioDataSpec
+
+
+class EncoderRun(AudioRun):
+    """A run whose audio encoder may begin from published weights: what the script that converts them takes."""
+
+    @property
+    def audio_encoder(self) -> AudioEncoderSpec:
+        """The block of it."""
+        raise NotImplementedError
+
+    def last_layer(self, published: int | None) -> int | None:
+        """The width of its last layer; None: the settings do not say.
+
+        Args:
+            published: the width of the last layer that a file of weights has, if any.
+        Raises:
+            UserError: a file that says so is missing.
+        """
+        raise NotImplementedError
+
+    def settings_of_last_layer(self, width: int) -> dict[str, int]:
+        """The keys, with their values, that give the last layer another width than these settings do."""
+        raise NotImplementedError
 
 
 class CaptionRun(AudioRun):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
+from models.frozen.audio import audio_revision
+from models.frozen.changes import refuse_stale
 from models.sounds import SoundInput
 from utils.cli_utils import UserError
 from utils.cli_utils.repairs import Product, make
+from utils.data_utils import AudioDataSpec
 
 PRODUCTS: dict[str, Product] = {"audio": "audio-embeddings", "text": "text-embeddings"}
 
@@ -26,6 +29,19 @@ class VectorSplit(MadeByEncoders, Protocol):
     @property
     def audio_made_with(self) -> Mapping[str, str]:
         """The attributes of the vectors' file: model, revision, layers, ..."""
+
+
+def refuse_stale_audio(splits: Iterable[MadeByEncoders], data: AudioDataSpec) -> None:
+    """Compare the audio encoder that `data:` names with the one that made the vectors, where it is on this machine.
+
+    Raises:
+        ArtefactError: it has changed since.
+    """
+    wanted = data.audio_embeddings
+    if wanted is not None and wanted.model is not None:
+        made = {split.revisions["audio"] for split in splits if "audio" in split.revisions}
+        what = f"audio vectors in {data.features}"
+        refuse_stale(wanted.model, made, audio_revision, what, make(PRODUCTS["audio"]))
 
 
 def refuse_changed(splits: Iterable[MadeByEncoders], kind: Literal["audio", "text"], model: str, revision: str) -> None:

@@ -15,6 +15,7 @@ from models.audio_encoders.cnn6 import CNN6Spec
 from models.audio_encoders.cnn8 import CNN8Spec
 from models.audio_encoders.cnn10 import CNN10Spec
 from models.audio_encoders.cnn14 import CNN14Spec
+from models.audio_encoders.panns import PANNsSpec
 from models.audio_encoders.wav2vec2 import Wav2Vec2Spec
 from models.projections import AudioProjectionSpec, MLPProjectionSpec
 
@@ -22,3 +23,10 @@ AudioEncoderSpec = Annotated[
     CNN14Spec | CNN10Spec | CNN8Spec | CNN6Spec | Wav2Vec2Spec | AudioProjectionSpec | MLPProjectionSpec,
     Field(discriminator="name"),
 ]
+
+
+def without_initial_weights(encoder: AudioEncoderSpec) -> AudioEncoderSpec:
+    """The same encoder without the file of initial weights, where all of them learn: a checkpoint replaces them."""
+    if not isinstance(encoder, PANNsSpec) or not encoder.trainable or encoder.freeze_blocks:
+        return encoder
+    return encoder.model_copy(update={"weights": None})

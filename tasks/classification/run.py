@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 
-from models.audio_encoders.panns import PANNsSpec
+from models.audio_encoders import AudioEncoderSpec, without_initial_weights
 from models.class_criterion import CrossEntropySpec
 from models.classifiers import ClassifierSpec
-from tasks.base import LabelledRun, SplitData
+from tasks.base import EncoderRun, LabelledRun, SplitData
+from tasks.same_sounds import refuse_stale_audio
 from utils.cli_utils import ConfigError
 from utils.cli_utils.repairs import Product
 from utils.data_utils import AudioInput, describe_tables
@@ -35,7 +36,7 @@ class ClassificationTrainingSpec(TrainingSpec):
     also_printed: ClassVar[Sequence[str]] = ("train_accuracy", "accuracy", "val_loss")
 
 
-class ClassificationRun(LabelledRun):
+class ClassificationRun(LabelledRun, EncoderRun):
     """tasks/classification.yaml."""
 
     task: Literal["classification"]
@@ -57,16 +58,39 @@ class ClassificationRun(LabelledRun):
         seed_everything(self.training.seed)
         return ClassificationTask(self, split)
 
+    @property
+    def audio_encoder(self) -> AudioEncoderSpec:
+        """The block of it."""
+        return self.model.audio_encoder
+
+    def last_layer(self, published: int | None) -> int:
+        """The number of the training categories, whatever the file has.
+
+        Raises:
+            ArtefactError: the tables are missing.
+        """
+        del published
+        from tasks.classification.clips import classes_of_training
+
+        return len(classes_of_training(self.data))
+
+    def settings_of_last_layer(self, width: int) -> dict[str, int]:
+        """None: the width follows from the tables."""
+        del width
+        return {}
+
     def for_stage_3(self) -> Self:
         """The same run without the file of initial weights, where all of them learnt and are in the checkpoint."""
-        encoder = self.model.audio_encoder
-        if not isinstance(encoder, PANNsSpec) or not encoder.trainable or encoder.freeze_blocks:
-            return self
-        model = self.model.model_copy(update={"audio_encoder": encoder.model_copy(update={"weights": None})})
-        return self.model_copy(update={"model": model})
+        encoder = without_initial_weights(self.model.audio_encoder)
+        return self.model_copy(update={"model": self.model.model_copy(update={"audio_encoder": encoder})})
 
     def check_splits(self, splits: Sequence[SplitData], *, thorough: bool) -> list[str]:
-        """Look for recordings in two splits, if `thorough`."""
+        """Compare vectors with the encoder that `data:` names; thorough: also look for recordings in two splits.
+
+        Raises:
+            ArtefactError: the encoder on this machine has changed since it made them.
+        """
+        refuse_stale_audio(splits, self.data)
         shared = describe_tables(self.data) if thorough else ""
         return [shared] if shared else []
 

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.audio_encoders.panns import PANNsSpec
+from models.audio_encoders import AudioEncoderSpec, without_initial_weights
 from models.audio_encoders.wav2vec2 import Wav2Vec2Spec
 from models.backbones.base import WaveformBackbone
 from models.core import DualEncoderModel, DualEncoderSpec
 from models.projections import Projection
-from tasks.base import CaptionRun, SplitData
+from tasks.base import CaptionRun, EncoderRun, SplitData
 from tasks.retrieval.embedding import DualEncoderEmbedder, RetrievalOutputs
 from tasks.retrieval.same_encoder import refuse_stale
 from tasks.retrieval.training import CaptionTrainingSpec
@@ -58,7 +58,7 @@ _STAGE_1 = {
 }
 
 
-class DualEncoderRun(CaptionRun):
+class DualEncoderRun(CaptionRun, EncoderRun):
     """The sections of a run that trains a dual encoder."""
 
     data: CaptionDataSpec
@@ -84,13 +84,23 @@ class DualEncoderRun(CaptionRun):
         seed_everything(self.training.seed)
         return DualEncoderTask(self, split)
 
+    @property
+    def audio_encoder(self) -> AudioEncoderSpec:
+        """The block of it."""
+        return self.model.audio_encoder
+
+    def last_layer(self, published: int | None) -> int | None:
+        """That of the file, or model.out_dim."""
+        return published or self.model.out_dim
+
+    def settings_of_last_layer(self, width: int) -> dict[str, int]:
+        """model.out_dim, if it is another."""
+        return {} if self.model.out_dim == width else {"model.out_dim": width}
+
     def for_stage_3(self) -> Self:
         """The same run without the file of initial weights, where all of them learnt and are in the checkpoint."""
-        encoder = self.model.audio_encoder
-        if not isinstance(encoder, PANNsSpec) or not encoder.trainable or encoder.freeze_blocks:
-            return self
-        model = self.model.model_copy(update={"audio_encoder": encoder.model_copy(update={"weights": None})})
-        return self.model_copy(update={"model": model})
+        encoder = without_initial_weights(self.model.audio_encoder)
+        return self.model_copy(update={"model": self.model.model_copy(update={"audio_encoder": encoder})})
 
     def check_splits(self, splits: Sequence[SplitData], *, thorough: bool) -> list[str]:
         """Compare the vectors with the encoders that `data:` names; thorough: also look for recordings in two splits.
