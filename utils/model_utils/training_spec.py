@@ -51,9 +51,16 @@ class TrainingSpec(Spec):
         """Whether lower or higher is better for select_on."""
         return self.mode_of(self.select_on)
 
+    @property
+    def printed(self) -> list[str]:
+        """The losses and metrics in the line of an epoch, where they were measured."""
+        return list(dict.fromkeys(["train_loss", self.select_on, *self.also_printed]))
+
     def mode_of(self, metric: str) -> Mode:
-        """Whether lower or higher is better for one of `higher_is_better`."""
-        return "max" if self.higher_is_better[metric] else "min"
+        """Whether lower or higher is better for one of `higher_is_better`, or for a `train_` mean of such a metric."""
+        if metric == "train_loss":
+            return "min"
+        return "max" if self.higher_is_better[metric.removeprefix("train_")] else "min"
 
 
 class Selection(NamedTuple):

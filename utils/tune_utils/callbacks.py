@@ -84,7 +84,7 @@ class Recorder:
         for key, value in metrics.items():
             self._events[name].add_scalar(key, value, epoch)
         self._time_left.report(name, metrics["epoch_s"])
-        others = [key for key in training.also_printed if key in metrics and key != select_on]
+        others = [key for key in training.printed[2:] if key in metrics]
         print(
             f"{name}: epoch {epoch}/{epochs_of(self._experiment, self._trials[name])}, "
             f"train_loss {metrics['train_loss']:.4f}, {select_on} {metrics[select_on]:.4f}{self._chance_once()}, "

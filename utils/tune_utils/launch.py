@@ -26,6 +26,7 @@ from utils.tune_utils.overview import ERROR_FILE, write_overview
 from utils.tune_utils.results import Results, repair_rows
 from utils.tune_utils.running_ray import ray_settings, running_ray
 from utils.tune_utils.spec import Experiment
+from utils.tune_utils.totals import write_totals
 from utils.tune_utils.trial import FitOf, TrialStart, train_trial
 
 
@@ -167,6 +168,7 @@ def _conclude(experiment: Experiment, failed: dict[str, str]) -> bool:
         return False
     write_record(experiment, finished=True)
     write_overview(experiment, trials)
+    write_totals(experiment.folder, trials, experiment.training)
     diverged = summary(experiment, trials)
     print(*diverged, sep="\n", end="\n" if diverged else "")
     if len(diverged) == len(trials):

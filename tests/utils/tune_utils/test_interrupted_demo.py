@@ -105,9 +105,11 @@ def learnt(experiment):
         state = read_checkpoint(checkpoint_folders(trial)[-1])
         del state["config"]
         end = json.loads((trial / "ended.json").read_text())
+        totals = json.loads((trial / "totals.json").read_text())
+        assert totals.pop("seconds") > 0
         kept = [folder.name for folder in checkpoint_folders(trial)]
         assert (trial / "progress.csv").read_text().count("\n") == len(rows) + 1
-        trials[trial.name] = {"rows": rows, "state": state, "end": end, "kept": kept}
+        trials[trial.name] = {"rows": rows, "state": state, "end": end, "totals": totals, "kept": kept}
     return trials
 
 

@@ -154,6 +154,7 @@ def test_nothing_of_ray_is_left_in_the_folder(launched):
         "result.json",
         "progress.csv",
         "ended.json",
+        "totals.json",
         "checkpoint.pt",
         "checkpoint.json",
     }
