@@ -35,10 +35,10 @@ from tasks.music.pictures import write_pictures
 from tasks.music.results import RecommendationResults, Settings, better_baseline
 from tasks.music.run import MusicRun
 from tasks.music.systems import BASELINES, FEATURES, system_name
-from tasks.music.tables import print_lists, print_results, write_csv
+from tasks.music.tables import print_lists, print_results, write_metrics
 from tasks.music.trial_table import print_trials, trial_rows, write_trial_table
 from tasks.trained import CheckpointChoice, TrainedRun, add_checkpoint_arguments, find_trained_run
-from utils.artefact_utils import read_catalogue, write_json
+from utils.artefact_utils import Track, read_catalogue
 from utils.artefact_utils.playlists import check_playlist_place, write_playlist
 from utils.cli_utils import UserError, positive, whole
 from utils.cli_utils.repairs import make, with_commands
@@ -117,24 +117,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     wanted, choice = Wanted.of(args), CheckpointChoice.of(args)
     trained = find_trained_run(conf, choice, MusicRun)
     with trained.commands.completing():
-        _check_tracks(trained, wanted)
+        catalogue = read_catalogue(trained.run.data.catalogue, make("tables"))
+        _check_tracks(catalogue, trained.split, wanted)
         if wanted.seeds or wanted.files:
-            _recommend(trained, wanted)
+            _recommend(trained, catalogue, wanted)
         else:
             others, notes = ([], []) if choice.trial else other_trials(conf, choice, trained)
-            _measure(trained, others, notes, wanted)
+            compared = _loaded(trained, load_systems(trained, catalogue, others), notes)
+            _measure(trained, others, compared, wanted)
             line = Commands.of(args, conf.script_of).line("postprocessing.music_experiments")
             print(f"next: all experiments in one table: {line}")
 
 
-def _check_tracks(trained: TrainedRun[MusicRun], wanted: Wanted) -> None:
+def _check_tracks(catalogue: Sequence[Track], split: str, wanted: Wanted) -> None:
     """Refuse tracks and genres that the split does not have, before its tracks are embedded.
 
     Raises:
         UserError: it lacks one.
     """
-    catalogue = read_catalogue(trained.run.data.catalogue, make("tables"))
-    tracks = [track for track in catalogue if track.split == trained.split]
+    tracks = [track for track in catalogue if track.split == split]
     if not tracks:  # of another data set than the features, which name it
         return
     for option, ids in (("--query", wanted.ids), ("--seeds", wanted.seeds)):
@@ -142,9 +143,9 @@ def _check_tracks(trained: TrainedRun[MusicRun], wanted: Wanted) -> None:
     default_queries(tracks, wanted.genres)
 
 
-def _recommend(trained: TrainedRun[MusicRun], wanted: Wanted) -> None:
+def _recommend(trained: TrainedRun[MusicRun], catalogue: list[Track], wanted: Wanted) -> None:
     """Print lists, and write the page and the playlist, without measuring."""
-    compared = _loaded(trained, [], [], measures=False)
+    compared = _loaded(trained, load_systems(trained, catalogue, measures=False))
     names = (compared.chosen, wanted.baseline or _better_baseline(compared, wanted.settings))
     spaces = {name: compared.vectors[name].space(wanted.settings.scaling) for name in names}
     embeddings = {name: space(compared.vectors[name].embeddings) for name, space in spaces.items()}
@@ -168,10 +169,9 @@ def _better_baseline(compared: ComparedSystems, settings: Settings) -> str:
 
 
 def _measure(
-    trained: TrainedRun[MusicRun], others: Sequence[TrainedRun[MusicRun]], notes: Sequence[str], wanted: Wanted
+    trained: TrainedRun[MusicRun], others: Sequence[TrainedRun[MusicRun]], compared: ComparedSystems, wanted: Wanted
 ) -> None:
     """Measure all systems; write metrics, tables, pictures and the page."""
-    compared = _loaded(trained, others, notes, measures=True)
     if wanted.ids:
         rows = rows_of(wanted.ids, "--query", compared.tracks, compared.catalogue)
     else:
@@ -183,20 +183,18 @@ def _measure(
     if others:
         table = trial_rows([trained, *others], results)
         print_trials("Trials, the best on validation first", table)
-        for path in write_trial_table(trained.trial.folder.parent / TRIALS_STEM, table):
+        stem = f"{TRIALS_STEM}{wanted.settings.suffix}"
+        for path in write_trial_table(trained.trial.folder.parent / stem, table):
             print(f"wrote {path}")
     names = (results.chosen, wanted.baseline or results.baseline)
     embeddings = {name: results.systems[name].embeddings for name in names}
     recommender = _recommender(trained, compared, embeddings, wanted)
-    pictures = _write_pictures(trained, compared, embeddings)
+    pictures = _write_pictures(trained, compared, embeddings, wanted.settings.suffix)
     _show(trained, recommender, recommender.similar_to(rows), wanted, results, pictures)
 
 
-def _loaded(
-    trained: TrainedRun[MusicRun], others: Sequence[TrainedRun[MusicRun]], notes: Sequence[str], *, measures: bool
-) -> ComparedSystems:
-    """The systems; what is left out is printed with the command that makes it."""
-    compared = load_systems(trained, others, measures=measures)
+def _loaded(trained: TrainedRun[MusicRun], compared: ComparedSystems, notes: Sequence[str] = ()) -> ComparedSystems:
+    """The same systems; what is left out is printed with the command that makes it."""
     for note in [*notes, *compared.notes]:
         print(with_commands(note, trained.commands.make))
     return compared
@@ -219,8 +217,8 @@ def _recommender(
 def _write_metrics(
     trained: TrainedRun[MusicRun], others: Sequence[TrainedRun[MusicRun]], results: RecommendationResults
 ) -> list[Path]:
-    """Write recommendation_metrics.json and .csv into the trial's folder; of another split than eval with its name."""
-    stem = "recommendation_metrics"
+    """Write recommendation_metrics.json and .csv in the trial's folder, named by what is not the default."""
+    stem = f"recommendation_metrics{results.settings.suffix}"
     if trained.split != trained.run.data.splits.eval:
         stem = f"{trained.split}_{stem}"
     made_from = {
@@ -229,14 +227,11 @@ def _write_metrics(
         "epochs": {system_name(one): one.trial.checkpoint.epoch for one in (trained, *others)},
         "select_on": trained.run.training.select_on,
     }
-    paths = [trained.trial.folder / f"{stem}.{kind}" for kind in ("json", "csv")]
-    write_json(paths[0], results.as_json(made_from))
-    write_csv(paths[1], results)
-    return paths
+    return write_metrics(trained.trial.folder / stem, results, made_from)
 
 
 def _write_pictures(
-    trained: TrainedRun[MusicRun], compared: ComparedSystems, embeddings: Mapping[str, Array]
+    trained: TrainedRun[MusicRun], compared: ComparedSystems, embeddings: Mapping[str, Array], suffix: str
 ) -> dict[str, Path]:
     """Write the map, the reconstructions and TensorBoard's projector: caption -> PNG."""
     folder, split = trained.trial.folder, trained.split
@@ -244,7 +239,7 @@ def _write_pictures(
     with torch.inference_mode():
         found = write_pictures(compared.task, split, folder, trained.trial.checkpoint.epoch, compared.embeddings)
     pictures["What the autoencoder is given, and what it reconstructs"], projector = found
-    if (path := write_map(folder / f"{split}_map.png", compared.tracks, embeddings)) is not None:
+    if (path := write_map(folder / f"{split}_map{suffix}.png", compared.tracks, embeddings)) is not None:
         pictures = {"t-SNE: near tracks have similar embeddings; colours are genres": path, **pictures}
     for path in pictures.values():
         print(f"wrote {trained.publish(path)}")
@@ -265,7 +260,7 @@ def _show(
         print_lists(comparison)
     page = listening_page(f"Recommendations of '{trained.split}'", recommender, found, results, pictures)
     # tables that took long to measure are not replaced by a list
-    stem = "lists" if results is None else "recommendations"
+    stem = "lists" if results is None else f"recommendations{wanted.settings.suffix}"
     path = trained.trial.folder / f"{trained.split}_{stem}.html"
     page.write(path)
     public = trained.publish(path)

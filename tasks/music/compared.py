@@ -20,7 +20,7 @@ from tasks.music.systems import (
 )
 from tasks.music.task import MusicTask
 from tasks.trained import CheckpointChoice, TrainedRun, find_trained_run
-from utils.artefact_utils import Track, is_there, read_catalogue
+from utils.artefact_utils import Track, is_there
 from utils.artefact_utils.similar_tracks import read_similar_tracks
 from utils.cli_utils import ArtefactError, UserError
 from utils.cli_utils.repairs import make
@@ -55,12 +55,17 @@ class ComparedSystems(NamedTuple):
 
 
 def load_systems(
-    trained: TrainedRun[MusicRun], others: Sequence[TrainedRun[MusicRun]] = (), *, measures: bool = True
+    trained: TrainedRun[MusicRun],
+    catalogue: list[Track],
+    others: Sequence[TrainedRun[MusicRun]] = (),
+    *,
+    measures: bool = True,
 ) -> ComparedSystems:
     """Embed a split with a trained autoencoder and others, and read what it is compared with.
 
     Args:
         trained: the chosen autoencoder.
+        catalogue: the tracks of all splits.
         others: further ones of the same data.
         measures: whether they are measured, beside random controls.
     Raises:
@@ -70,7 +75,6 @@ def load_systems(
     chosen, notes = system_name(trained), []
     # first what is only read: embedding takes long
     features = feature_systems(data, trained.split)
-    catalogue = read_catalogue(data.catalogue, make("tables"))
     pairs = read_similar_tracks(data.similar_tracks, make("tables")) if is_there(data.similar_tracks) else []
     task = _task_of(trained, measures=measures)
     autoencoders = [autoencoder_vectors(chosen, task, splits)]

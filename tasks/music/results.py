@@ -40,6 +40,11 @@ class Settings(NamedTuple):
         """As metrics name it."""
         return "local_scaling" if self.local_scaling else "none"
 
+    @property
+    def suffix(self) -> str:
+        """Of the names of result files; empty of the default, which other settings then never replace."""
+        return "".join(f"_{part}" for part in (self.scaling, "local_scaling" if self.local_scaling else None) if part)
+
     def __str__(self) -> str:
         return ", ".join([self.scaling or "cosine", *(["local scaling"] if self.local_scaling else [])])
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tasks.music.lists import Comparison, Listed, track_title
 from tasks.music.results import PairedDifference, RecommendationResults
 from tasks.music.systems import MFCC_STANDARDISED
-from utils.artefact_utils import write_rows
+from utils.artefact_utils import write_json, write_rows
 from utils.cli_utils import printable
+from utils.config_utils import read_json
 from utils.metric_utils.recommendation.tracks import FILTERS
 from utils.report_utils import print_table
 
@@ -52,8 +54,35 @@ def print_results(results: RecommendationResults) -> None:
         print_table(*table)
 
 
-def write_csv(path: Path, results: RecommendationResults) -> None:
-    """Write every metric of every system under every filter, a row each."""
+def write_metrics(stem: Path, results: RecommendationResults, made_from: Mapping[str, Any]) -> list[Path]:
+    """Write everything that was measured as .json, and every metric under every filter as .csv; return their paths.
+
+    Where no copies were altered this time, shares that the same checkpoints have reached before are taken over.
+
+    Args:
+        stem: of both paths.
+        results: what was measured.
+        made_from: checkpoint, split, ...
+    """
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("json", "csv")]
+    found = results.as_json(made_from)
+    if not results.controls:
+        found["controls"] = _earlier_controls(paths[0], found)
+    write_json(paths[0], found)
+    _write_csv(paths[1], results)
+    return paths
+
+
+def _earlier_controls(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        held = read_json(path)
+        same = all(held[key] == found[key] for key in ("made_from", "settings", "tracks", "baseline"))
+        return dict(held["controls"]) if same else {}
+    except (OSError, ValueError, LookupError, TypeError):  # no file yet, or none that is worth keeping
+        return {}
+
+
+def _write_csv(path: Path, results: RecommendationResults) -> None:
     rows = []
     for name, result in results.systems.items():
         for filter_, metrics in result.measures.metrics().items():
