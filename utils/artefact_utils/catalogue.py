@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.artefact_utils.csv_rows import number_in, strict_rows
-from utils.artefact_utils.files import check_is_file
+from utils.artefact_utils.csv_rows import file_name_in, number_in, own_rows
 from utils.artefact_utils.tables import write_rows
 from utils.cli_utils import ArtefactError, short_repr
 
 _SEVERAL = ";"  # between the genres of a track
-_NOT_UTF8 = re.compile(r"\\udc([89a-f][0-9a-f])")  # a byte of a file name, as `write_rows` writes it
 
 
 class Track(NamedTuple):
@@ -56,13 +53,7 @@ def read_catalogue(path: Path, repair: str, split: str | None = None) -> list[Tr
     Raises:
         ArtefactError: the file is missing, no catalogue, has an id twice, or no track of the split.
     """
-    check_is_file(path, f"write it: {repair}")
-    (_, columns), *rows = list(strict_rows(path)) or [(1, [])]
-    if columns != CATALOGUE_COLUMNS:
-        found = ", ".join(columns) or "none"
-        raise ArtefactError(
-            f"{path}: found the columns {found}, expected {', '.join(CATALOGUE_COLUMNS)}; write it again: {repair}"
-        )
+    rows = own_rows(path, CATALOGUE_COLUMNS, repair)
     tracks = [_track(cells, f"{path}, line {line}", repair) for line, cells in rows]
     for column in ("fid", "track_id"):
         value, count = max(
@@ -85,10 +76,6 @@ def _track(cells: Sequence[str], where: str, repair: str) -> Track:
     Raises:
         ArtefactError: it is none.
     """
-    if len(cells) != len(CATALOGUE_COLUMNS):
-        raise ArtefactError(
-            f"{where}: found {len(cells)} cells, expected {len(CATALOGUE_COLUMNS)}; write it again: {repair}"
-        )
     fid, track_id, name, path, title, artist, album, genre, genres, duration = cells
     duration_s = number_in(duration)
     if duration_s is None or not 0 <= duration_s < float("inf"):
@@ -96,5 +83,4 @@ def _track(cells: Sequence[str], where: str, repair: str) -> Track:
             f"{where}: found the duration {short_repr(duration)}, expected seconds; write it again: {repair}"
         )
     several = tuple(filter(None, genres.split(_SEVERAL)))
-    path = _NOT_UTF8.sub(lambda byte: chr(int(f"dc{byte[1]}", 16)), path)
-    return Track(fid, track_id, name, path, title, artist, album, genre, several, duration_s)
+    return Track(fid, track_id, name, file_name_in(path), title, artist, album, genre, several, duration_s)

@@ -1,8 +1,9 @@
-"""Rows of a CSV of another program, each with its line number."""
+"""Rows of a CSV of another program, or of `write_rows`, each with its line number."""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from utils.cli_utils import ArtefactError
 
 BYTE_ORDER_MARK = "\ufeff"
 MAX_COLUMNS = 1000
+_BYTE = re.compile(r"\\udc([89a-f][0-9a-f])")  # of a name that is not UTF-8, as `write_rows` writes it
 Row = tuple[int, list[str]]  # the line on which it begins, from 1; its cells
 
 
@@ -68,6 +70,36 @@ def strict_rows(path: Path, delimiter: str = ",") -> Iterator[Row]:
             yield line, cells
     except csv.Error as error:
         raise ArtefactError(f"{path}: not a CSV table ({error}); close every quote") from error
+
+
+def own_rows(path: Path, columns: Sequence[str], repair: str) -> list[Row]:
+    """The rows of a table of `write_rows`, without its header.
+
+    Args:
+        path: of the table.
+        columns: that it must have.
+        repair: the command that makes it, for messages.
+    Raises:
+        ArtefactError: it is missing, has other columns, or a row with more or fewer cells.
+    """
+    check_is_file(path, f"write it: {repair}")
+    (_, found), *rows = list(strict_rows(path)) or [(1, [])]
+    if found != list(columns):
+        raise ArtefactError(
+            f"{path}: found the columns {', '.join(found) or 'none'}, expected {', '.join(columns)}; write it again: "
+            f"{repair}"
+        )
+    for line, cells in rows:
+        if len(cells) != len(columns):
+            raise ArtefactError(
+                f"{path}, line {line}: found {len(cells)} cells, expected {len(columns)}; write it again: {repair}"
+            )
+    return rows
+
+
+def file_name_in(cell: str) -> str:
+    """The name or path that a cell of `write_rows` holds: bytes that are not UTF-8 are escaped there."""
+    return _BYTE.sub(lambda byte: chr(int(f"dc{byte[1]}", 16)), cell)
 
 
 def check_columns(path: Path, columns: Sequence[str]) -> None:

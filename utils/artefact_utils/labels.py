@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.artefact_utils.csv_rows import number_in, strict_rows
-from utils.artefact_utils.files import check_is_file
+from utils.artefact_utils.csv_rows import file_name_in, number_in, own_rows
 from utils.artefact_utils.tables import write_rows
 from utils.cli_utils import ArtefactError, short_repr
-
-_NOT_UTF8 = re.compile(r"\\udc([89a-f][0-9a-f])")  # a byte of a file name, as `write_rows` writes it
 
 
 class LabelledRecording(NamedTuple):
@@ -54,14 +50,9 @@ def read_labels(path: Path, repair: str, split: str | None = None) -> list[Label
     Raises:
         ArtefactError: the file is missing, no such table, has an id twice, or no recording of the split.
     """
-    check_is_file(path, f"write it: {repair}")
-    (_, columns), *rows = list(strict_rows(path)) or [(1, [])]
     again = f"write it again: {repair}"
-    if columns != LABEL_COLUMNS:
-        found = ", ".join(columns) or "none"
-        raise ArtefactError(f"{path}: found the columns {found}, expected {', '.join(LABEL_COLUMNS)}; {again}")
     recordings = []
-    for line, cells in rows:
+    for line, cells in own_rows(path, LABEL_COLUMNS, repair):
         recording = _recording(cells)
         if recording is None:
             raise ArtefactError(f"{path}, line {line}: is no row of a recording; {again}")
@@ -79,15 +70,12 @@ def read_labels(path: Path, repair: str, split: str | None = None) -> list[Label
 
 
 def _recording(cells: Sequence[str]) -> LabelledRecording | None:
-    if len(cells) != len(LABEL_COLUMNS):
-        return None
     fid, source_id, split, path, category, channel, url, start, end, duration = cells
     start_s, duration_s = number_in(start), number_in(duration)
     end_s = number_in(end) if end else None
     numbers = [start_s, duration_s, end_s if end else 0.0]
     if not category or any(number is None or not 0 <= number < float("inf") for number in numbers):
         return None
-    path = _NOT_UTF8.sub(lambda byte: chr(int(f"dc{byte[1]}", 16)), path)
     return LabelledRecording(
-        fid, source_id, split, path, category, channel, url, start_s or 0.0, end_s, duration_s or 0.0
+        fid, source_id, split, file_name_in(path), category, channel, url, start_s or 0.0, end_s, duration_s or 0.0
     )

@@ -6,9 +6,7 @@ from collections import defaultdict
 from itertools import combinations
 from pathlib import Path
 
-from utils.artefact_utils.csv_rows import strict_rows
-from utils.artefact_utils.files import check_is_file
-from utils.cli_utils import ArtefactError
+from utils.artefact_utils.csv_rows import own_rows
 
 _COLUMNS = ["pair", "split", "path", "fid"]
 
@@ -22,14 +20,7 @@ def read_similar_tracks(path: Path, repair: str) -> list[tuple[str, str]]:
     Raises:
         ArtefactError: the file is missing or no such table.
     """
-    check_is_file(path, f"write it: {repair}")
-    (_, columns), *rows = list(strict_rows(path)) or [(1, [])]
-    if columns != _COLUMNS or any(len(cells) != len(_COLUMNS) for _, cells in rows):
-        found = ", ".join(columns) or "none"
-        raise ArtefactError(
-            f"{path}: found the columns {found}, expected {', '.join(_COLUMNS)} in every row; write it again: {repair}"
-        )
     members: dict[str, list[str]] = defaultdict(list)
-    for _, (pair, _, _, fid) in rows:
+    for _, (pair, _, _, fid) in own_rows(path, _COLUMNS, repair):
         members[pair].append(fid)
     return [both for fids in members.values() for both in combinations(fids, 2)]

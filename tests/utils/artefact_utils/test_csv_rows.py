@@ -7,13 +7,16 @@ import pytest
 from utils.artefact_utils.csv_rows import (
     begins_with_mark,
     check_columns,
+    file_name_in,
     loose_rows,
     not_utf8,
     number_in,
     numbers_in,
+    own_rows,
     read_lines,
     strict_rows,
 )
+from utils.artefact_utils.tables import write_rows
 from utils.cli_utils import ArtefactError
 
 
@@ -99,3 +102,25 @@ def test_numbers_of_cells_are_those_of_each_cell():
     assert [number_in(cell) for cell in ("1_0", "١", "x", "", "0x1")] == [None] * 5
     assert numbers_in(["1", "2.5"]).tolist() == [1, 2.5]
     assert [numbers_in(["1", cell]) for cell in ("1_0", "١", "x", "", "0x1")] == [None] * 5
+
+
+@pytest.mark.parametrize("name", ["a/caf\udce9.wav", "dog.wav", "\\udder.mp3", "日.wav"])
+def test_a_table_of_ours_gives_file_names_back(tmp_path, name):
+    path = tmp_path / "x.csv"
+    write_rows(path, ["fid", "path"], [["f", name]])
+    path.read_text(encoding="utf-8")
+    ((line, (fid, cell)),) = own_rows(path, ["fid", "path"], "MAKE")
+    assert (line, fid, file_name_in(cell)) == (2, "f", name)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"x\.csv: found the columns none, expected fid, path; write it again: MAKE"),
+        (b"path,fid\n", r"found the columns path, fid, expected fid, path"),
+        (b"fid,path\na,b\nc\n", r"line 3: found 1 cells, expected 2; write it again: MAKE"),
+    ],
+)
+def test_what_is_no_table_of_ours_is_refused(tmp_path, content, message):
+    with pytest.raises(ArtefactError, match=message):
+        own_rows(write(tmp_path, content), ["fid", "path"], "MAKE")

@@ -27,7 +27,7 @@ def test_rows_come_back(tmp_path):
         ("fid,name\n", "found the columns fid, name, expected fid, source_id,"),
         (f"{HEADER}\n", "has no recordings of 'any split', only of none"),
         (f"{HEADER}\nf,x,train,a,dog,,,0,,1\n", None),
-        (f"{HEADER}\nf,x,train,a,dog,,,0,1\n", "line 2: is no row of a recording"),
+        (f"{HEADER}\nf,x,train,a,dog,,,0,1\n", "line 2: found 9 cells, expected 10"),
         (f"{HEADER}\nf,x,train,a,,,,0,,1\n", "line 2: is no row of a recording"),
         (f"{HEADER}\nf,x,train,a,dog,,,-1,,1\n", "line 2: is no row of a recording"),
         (f"{HEADER}\nf,x,train,a,dog,,,0,nan,1\n", "line 2: is no row of a recording"),

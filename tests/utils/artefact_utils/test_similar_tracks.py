@@ -20,9 +20,9 @@ def test_rows_of_one_number_are_a_pair(tmp_path):
     ("text", "message"),
     [
         (None, r"similar\.csv: .*; write it: MAKE"),
-        ("", r"similar\.csv: found the columns none, expected pair, split, path, fid in every row"),
+        ("", r"similar\.csv: found the columns none, expected pair, split, path, fid"),
         ("pair,fid\n1,a\n", r"found the columns pair, fid, expected .*; write it again: MAKE"),
-        ("pair,split,path,fid\n1,test\n", r"expected pair, split, path, fid in every row; write it again: MAKE"),
+        ("pair,split,path,fid\n1,test\n", r"line 2: found 2 cells, expected 4; write it again: MAKE"),
     ],
 )
 def test_another_table_is_refused(text, message, tmp_path):
