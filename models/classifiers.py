@@ -12,10 +12,13 @@ from torch import Tensor, nn
 from models.audio_encoders import AudioEncoderSpec
 from models.audio_encoders.wav2vec2 import Wav2Vec2Spec
 from models.backbones.base import WaveformBackbone
+from utils.cli_utils import short_repr
+from utils.cli_utils.repairs import make
 from utils.config_utils import Spec
 
 # The key of the classes in the state of a `Classifier`.
 CLASS_NAMES = "class_names"
+_LISTED = 8  # classes that a message names
 
 
 class Classifier(nn.Module):
@@ -40,6 +43,27 @@ class Classifier(nn.Module):
     def classes(self) -> tuple[str, ...]:
         """The names of the K classes, in the order of the logits."""
         return _decoded(self.class_names)
+
+    def check_weights(self, state: Mapping[str, Tensor]) -> None:
+        """Refuse weights for other classes, or for the same in another order, which shapes alone do not show.
+
+        Args:
+            state: of a classifier.
+        Raises:
+            ValueError: the classes differ; the message names both and the repair.
+        """
+        if CLASS_NAMES not in state:  # another kind of model, which its other weights show
+            return
+        then, now = _decoded(state[CLASS_NAMES]), self.classes
+        if then == now:
+            return
+        gone, new = (sorted(set(one) - set(other)) for one, other in ((then, now), (now, then)))
+        changes = [f"{word} {_listed(names)}" for word, names in (("without", gone), ("with", new)) if names]
+        raise ValueError(
+            f"was trained on the {len(then)} classes {_listed(then)}; the training split has {len(now)} now, "
+            f"{_listed(now)} ({', '.join(changes) or 'in another order'}); write the tables as they were: "
+            f"{make('tables')}, or train again: {make('training', '--fresh')}"
+        )
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Classify clips, or windows of clips.
@@ -66,6 +90,11 @@ def classes_of(state: Mapping[str, Tensor]) -> tuple[str, ...]:
     if len(found) != 1:
         raise ValueError(f"the weights hold {len(found)} classifiers, expected one with the names of its classes")
     return _decoded(found[0])
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(map(short_repr, names[:_LISTED])) + more
 
 
 def _decoded(names: Tensor) -> tuple[str, ...]:

@@ -9,8 +9,10 @@ from models.class_criterion import CrossEntropySpec
 from models.classifiers import Classifier, ClassifierSpec, classes_of
 from tests import tiny_models
 from tests.models.backbones.test_backbones import clips, padded
+from utils.cli_utils import ArtefactError
 from utils.config_utils import parse
 from utils.model_utils.checkpoints import load_weights, read_checkpoint, weights_of, write_checkpoint
+from utils.model_utils.frozen_weights import SavedWeights
 from utils.model_utils.optimisation import AdamWSpec
 
 CLASSES = ("dog", 'Ümlaut, "quoted"', "雨")
@@ -126,6 +128,27 @@ def test_a_checkpoint_holds_the_classes_and_restores_the_classifier(tmp_path: Pa
     waves, lengths = padded(clips(16_000))
     assert torch.equal(again.eval()(waves, lengths), model.eval()(waves, lengths))
     assert again.classes == CLASSES
+
+
+@pytest.mark.parametrize(
+    ("then", "message"),
+    [
+        (
+            ["a", "c"],
+            r"the 2 classes 'a', 'c'; .* now, 'a', 'b' \(without 'c', with 'b'\); write",
+        ),
+        (["b", "a"], r"the 2 classes 'b', 'a'; the training split has 2 now, 'a', 'b' \(in another order\); write"),
+        (["a", "b", "c"], r"the 3 classes .* \(without 'c'\); write the .*<make tables>, or .*<make training --fresh>"),
+        (["a"], r"the 1 classes 'a'; .* \(with 'b'\)"),
+        ([f"{n}" for n in range(20)], r"the 20 classes '0', .* '7' and 12 more; .*with 'a', 'b'\)"),
+    ],
+)
+def test_weights_for_other_classes_are_refused(tmp_path: Path, then: list[str], message: str):
+    saved, model = (spec_of(name="AudioProjection").build(names, 4) for names in (then, ["a", "b"]))
+    model = torch.nn.ModuleDict({"classifier": model, "other": torch.nn.Linear(1, 1)})
+    state = {f"classifier.{key}": value for key, value in saved.state_dict().items()}
+    with pytest.raises(ArtefactError, match=rf"^{tmp_path}: was trained on {message}"):
+        load_weights(model, SavedWeights(state, {}), tmp_path)
 
 
 def test_classes_are_found_within_a_larger_module_and_nowhere_else():

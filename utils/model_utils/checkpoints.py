@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -44,6 +44,20 @@ class CheckpointFacts(NamedTuple):
     def rank(self) -> tuple[float, int]:
         """Sorts the best first; equal values: the earlier epoch."""
         return (math.inf if self.selection is None else self.selection.rank(self.metrics), self.epoch)
+
+
+@runtime_checkable
+class ChecksWeights(Protocol):
+    """A module whose outputs mean something that shapes do not show, such as classes in an order."""
+
+    def check_weights(self, state: Mapping[str, Tensor]) -> None:
+        """Compare the weights of a checkpoint with what the module was built for.
+
+        Args:
+            state: of this module, by the names that its own state dict has; some may be missing.
+        Raises:
+            ValueError: they are for something else; the message names both and the repair.
+        """
 
 
 def write_checkpoint(
@@ -170,10 +184,18 @@ def fitting_weights(
         saved: what the checkpoint holds.
         checkpoint: its path, for messages.
     Raises:
-        ArtefactError: weights are missing, left over, of another shape or type, or a frozen network of the model is in
-            another state than in training.
+        ArtefactError: weights are missing, left over, of another shape or type, or for another meaning of the outputs;
+            or a frozen network of the model is in another state than in training.
     """
     weights = without_frozen(saved, frozen, checkpoint)
+    for name, module in model.named_modules():
+        if isinstance(module, ChecksWeights):
+            prefix = f"{name}." if name else ""
+            own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+            try:
+                module.check_weights(own)
+            except ValueError as error:
+                raise ArtefactError(f"{checkpoint}: {error}") from error
     left_out = frozen.keys() if saved.frozen is None else frozen.keys() & saved.frozen.keys()
     check_fits(weights_to_save(model, left_out), weights, checkpoint)
     return weights
