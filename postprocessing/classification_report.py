@@ -89,6 +89,8 @@ def _measure(own: TrainedClassifier, others: Sequence[TrainedClassifier]) -> Non
     trained, split = own.trained, own.trained.split
     compared = compare_systems(own, others)
     cost, notes = _cost_of(own, compared.recordings)
+    if split == own.run.data.splits.val:
+        notes.append(f"the temperatures are fitted on '{split}' itself: after them, ECE is too low")
     results = measure_systems(compared, cost, notes)
     print_results(results, split)
     for note in results.notes:

@@ -90,6 +90,12 @@ def test_the_page_and_the_pictures_open(trained, capsys):  # noqa: F811
     assert command_of(trained, SCRIPT, "--file", "FILE") in done.out
 
 
+def test_a_temperature_is_not_fitted_on_what_it_is_measured_on_without_a_word(trained, capsys):  # noqa: F811
+    done = report(trained, capsys, "--split", "val")
+    assert "the temperatures are fitted on 'validation' itself" in done.out
+    assert (trained / "runs/tiny/validation_classification_metrics.json").is_file()
+
+
 def test_another_experiment_beside(trained, capsys):  # noqa: F811
     write_trial(corpora.run_of(trained, "experiment=untrained", "training.epochs=1", "optimizer.lr=1e-9"))
     done = report(trained, capsys, "--beside", str(trained / "runs" / "untrained"))
