@@ -122,10 +122,12 @@ class ClassificationRun(LabelledRun, EncoderRun):
         """The script that a user of these settings runs after one of stage 1 or after `main.py`."""
         if after == "main.py":
             return self.script_of("scores")
-        features = {"logmel": "preprocessing.audio_logmel", "vector": "preprocessing.audio_embeddings"}
-        given = self.data.audio_embeddings is not None and self.data.audio_embeddings.file is not None
-        needed = [
-            self.script_of("tables"),
-            None if given else features.get(self.model.audio_encoder.input),
-        ]
+        vectors = self.data.audio_embeddings
+        given = vectors is not None and vectors.file is not None
+        features = {
+            "logmel": self.script_of("log-mels"),
+            "wave": None,
+            "vector": None if given else self.script_of("audio-embeddings"),
+        }
+        needed = [self.script_of("tables"), features[self.model.audio_encoder.input]]
         return next((script for script in needed[_STAGE_1.get(after, 2) :] if script), "main.py")
