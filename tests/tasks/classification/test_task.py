@@ -140,9 +140,7 @@ def test_the_scripts_in_their_order(changes, features):
 
 def test_vectors_need_a_source(trained):
     run = corpora.run_of(trained, "model.audio_encoder={name: AudioProjection}")
-    with pytest.raises(
-        ConfigError, match=r"model\.audio_encoder: AudioProjection takes one vector a clip, and data\."
-    ):
+    with pytest.raises(ConfigError, match=r"model\.audio_encoder: AudioProjection takes one vector a clip, and data\."):
         run.build()
 
 
