@@ -26,7 +26,7 @@ from utils.artefact_utils.locks import one_at_a_time
 from utils.cli_utils import UserError, disk_error_reason
 from utils.dataset_utils.archive import Archive
 from utils.dataset_utils.download_failures import Failure, Reason, disk_error, failure_of
-from utils.dataset_utils.one_download import Fetched, FetchSettings, fetch_one
+from utils.dataset_utils.one_download import Fetched, FetchSettings, fetch_one, load_downloader
 from utils.dataset_utils.video_list import ListedRecording
 from utils.process_utils import start_worker
 from utils.report_utils import progress_bar
@@ -87,6 +87,8 @@ def fetch_recordings(
                 failures[known.id] = _failure(recording, ("too long", reason))
             else:
                 there[known.id] = known
+        if missing:
+            load_downloader()
         bar = progress_bar(len(missing), "fetching", "recording", disable=not missing)
         with bar, closing(_fetched(missing, settings, workers, limit_s)) as results:
             for result in results:

@@ -73,6 +73,15 @@ def ffmpeg_program() -> str:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
+def load_downloader() -> None:
+    """Import yt-dlp with the patterns of its 1800 sites: a process that is forked afterwards needs no second for it."""
+    from yt_dlp.extractor import gen_extractor_classes
+    from yt_dlp.postprocessor import ffmpeg  # noqa: F401 - is imported
+
+    for site in gen_extractor_classes():
+        site.suitable("https://localhost/")  # compiles its pattern
+
+
 def fetch_one(recording: ListedRecording, settings: FetchSettings, scratch: Path) -> Fetched:
     """Fetch or cut one recording; its file is complete when this returns, and absent when it raises.
 
