@@ -67,17 +67,15 @@ def write_totals(experiment: Path, trials: Iterable[str], training: TrainingSpec
         write_json(experiment / name / TOTALS_FILE, {"format_version": 1, **totals._asdict(), "metrics": metrics})
     rows = [row for name, totals in list(found.items())[:_SHOWN] for row in _rows(name, totals)]
     if rows:
-        columns = ["trial", "metric", "mean of epochs", "best", "best at", "epochs", "s"]
-        print_table("totals", columns, rows, texts=2)
+        columns = ["trial", "metric", "mean of epochs", "best", "best at"]
+        print_table("Totals of training", columns, rows, texts=2)
     if len(found) > _SHOWN:
         print(f"of the other {len(found) - _SHOWN}: {experiment}/*/{TOTALS_FILE}")
 
 
 def _rows(name: str, totals: TrialTotals) -> list[list[str]]:
-    """A row a metric; what is of the trial as a whole is in the first one."""
-    whole = [name, str(totals.epochs), f"{totals.seconds:.1f}"]
-    rows = []
+    """The trial as a whole, then a row a metric."""
+    rows = [[name, f"{totals.epochs} epochs", f"{totals.seconds:.1f} s in all", "", ""]]
     for metric, (mean, best, epoch) in totals.metrics.items():
-        rows.append([whole[0], metric, f"{mean:.4f}", f"{best:.4f}", str(epoch), *whole[1:]])
-        whole = ["", "", ""]
+        rows.append(["", metric, f"{mean:.4f}", f"{best:.4f}", str(epoch)])
     return rows

@@ -63,7 +63,7 @@ def test_they_are_printed_and_written_for_every_trial(tmp_path, capsys):
     assert not (tmp_path / "trial_00002" / "totals.json").exists()
     cells = [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines()]
     assert [row for row in cells if row and row[0].startswith("trial_0")] == [
-        [name, "train_loss", "2.0000", "1.0000", "2", "3", "3.0"] for name in ("trial_00000", "trial_00001")
+        [name, "3", "epochs", "3.0", "s", "in", "all"] for name in ("trial_00000", "trial_00001")
     ]
     assert cells.count(["train_R@1", "0.5000", "0.7500", "3"]) == 2
 
