@@ -3,11 +3,11 @@
     python -m preprocessing.youtube_dataset --conf tasks/classification.yaml
 
 Reads data.table, a CSV: url, category; perhaps id, channel, start_s, end_s, split. A url is an http(s) address, or a
-file below data.root. Other doors: a table of metadata as Hugging Face's audiofolder has it (file_name, category), and,
-without a table, folders named by category. The audio of addresses is fetched with yt-dlp, several at a time, into
-data.root/audio as FLAC of 16 kHz, mono; running again fetches only what is missing. What cannot be fetched is named in
-failed.csv, and the rest goes on. Recordings are then compared by the sound of their first two minutes, and shared out:
-sections of one recording, a channel, and near-duplicates are in one split each.
+file below data.root. Other doors: a table of metadata as Hugging Face's audiofolder has it (file_name, category), those
+of ESC-50 and UrbanSound8K, and, without a table, folders named by category. The audio of addresses is fetched with
+yt-dlp, several at a time, into data.root/audio as FLAC of 16 kHz, mono; running again fetches only what is missing.
+What cannot be fetched is named in failed.csv, and the rest goes on. Recordings are then compared by the sound of their
+first two minutes, and shared out: sections of one recording, a channel, and near-duplicates are in one split each.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +70,22 @@ def strict_rows(path: Path, delimiter: str = ",") -> Iterator[Row]:
             yield line, cells
     except csv.Error as error:
         raise ArtefactError(f"{path}: not a CSV table ({error}); close every quote") from error
+
+
+def delimiter_of(path: Path, columns: Collection[str]) -> str:
+    """What is between the cells of a table: a comma, or the semicolons or tabs of a spreadsheet.
+
+    Args:
+        path: of the table.
+        columns: in small letters; a header has at least one of them.
+    Raises:
+        ArtefactError: see `strict_rows`.
+    """
+    for delimiter in ",;\t":
+        header = next(strict_rows(path, delimiter), (1, []))[1]
+        if any(column.strip().casefold() in columns for column in header):
+            return delimiter
+    return ","
 
 
 def own_rows(path: Path, columns: Sequence[str], repair: str) -> list[Row]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.artefact_utils.csv_rows import BYTE_ORDER_MARK, check_columns, strict_rows
+from utils.artefact_utils.csv_rows import BYTE_ORDER_MARK, check_columns, delimiter_of, strict_rows
 from utils.artefact_utils.files import check_is_file
 from utils.cli_utils import UserError, printable
 from utils.dataset_utils.download_failures import Failure
@@ -17,8 +18,11 @@ from utils.dataset_utils.music_splits import names_a_split
 from utils.dataset_utils.video_list import ListedRecording, check_categories, checked, id_of, read_video_list
 
 METADATA = ("metadata.csv", "metadata.jsonl")
-_FILE = "file_name"
-_LABELS = ("category", "label")
+# of audiofolder, ESC-50 and UrbanSound8K, in this order
+_FILES = ("file_name", "filename", "slice_file_name")
+_LABELS = ("category", "label", "class")
+# What clips were cut from: those of one source, as of one channel, belong to one split.
+_SOURCES = ("channel", "src_file", "fsid")
 
 
 class RecordingList(NamedTuple):
@@ -63,8 +67,8 @@ def _is_metadata(table: Path) -> bool:
     """Whether a table names files as audiofolder does."""
     if table.suffix.lower() == ".jsonl":
         return True
-    header = next(strict_rows(table), (1, []))[1]
-    return _FILE in [column.strip() for column in header]
+    header = next(strict_rows(table, delimiter_of(table, _FILES)), (1, []))[1]
+    return any(column.strip().casefold() in _FILES for column in header)
 
 
 def _with_files(root: Path, listed: Sequence[ListedRecording], title: str) -> RecordingList:
@@ -101,19 +105,31 @@ def _of_metadata(root: Path, tables: Sequence[Path]) -> RecordingList:
     for table in tables:
         folder = table.parent.relative_to(root).as_posix() if table.parent.is_relative_to(root) else "."
         split = folder if names_a_split(folder) else ""
-        for where, row in _jsonl(table) if table.suffix.lower() == ".jsonl" else _csv(table):
-            path = row[_FILE] if folder == "." else f"{folder}/{row[_FILE]}"
-            category = next(row[column] for column in _LABELS if row.get(column, "").strip())
-            found = ListedRecording("", category, path=path, split=split or _split_of(path), where=where)
+        rows = list(_jsonl(table) if table.suffix.lower() == ".jsonl" else _csv(table))
+        if not split and not any(_is_beside(table, _first(row, _FILES)) for _, row in rows):
+            folder = "."  # a folder of tables alone, such as ESC-50's meta
+        for where, row in rows:
+            file, category, source = (_first(row, columns) for columns in (_FILES, _LABELS, _SOURCES))
+            path = file if folder == "." else f"{folder}/{file}"
+            of_split = split or _split_of(path)
+            found = ListedRecording("", category, "", path, tidy(source), split=of_split, where=where)
             listed.append(found._replace(id=id_of(found)))
     if not listed:
         raise UserError(f"{tables[0]}: has no row below its header; add recordings")
     return _with_files(root, checked(listed), f"{', '.join(table.name for table in tables)}: ")
 
 
+def _is_beside(table: Path, name: str) -> bool:
+    return os.path.isfile(table.parent / name)  # noqa: PTH113 - `Path.is_file` refuses names that no file system takes
+
+
+def _first(row: dict[str, str], columns: Sequence[str]) -> str:
+    return next((row[column] for column in columns if row.get(column, "").strip()), "")
+
+
 def _csv(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    rows = strict_rows(table)
-    columns = [column.strip() for column in next(rows, (1, []))[1]]
+    rows = strict_rows(table, delimiter_of(table, _FILES))
+    columns = [column.strip().casefold() for column in next(rows, (1, []))[1]]
     check_columns(table, columns)
     for line, cells in rows:
         if any(map(str.strip, cells)):
@@ -134,12 +150,16 @@ def _jsonl(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
                 continue
             if not isinstance(row, dict):
                 raise UserError(f"{where}: found no object, expected {{'file_name': ..., 'category': ...}}; correct it")
-            yield where, _checked_row(where, {key: value for key, value in row.items() if isinstance(value, str)})
+            yield where, _checked_row(where, {key: str(value) for key, value in row.items() if _is_name(value)})
+
+
+def _is_name(value: object) -> bool:
+    """Whether a value may be a category: also a number of a class, as JSON has it."""
+    return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def _checked_row(where: str, row: dict[str, str]) -> dict[str, str]:
-    missing = [] if row.get(_FILE, "").strip() else [_FILE]
-    missing += [] if any(row.get(column, "").strip() for column in _LABELS) else [" or ".join(_LABELS)]
+    missing = [" or ".join(columns) for columns in (_FILES, _LABELS) if not _first(row, columns)]
     if missing:
         raise UserError(
             f"{where}: has no text in {' and in '.join(missing)}; found {printable(', '.join(row)) or 'nothing'}; "

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.artefact_utils.csv_rows import check_columns, number_in, strict_rows
+from utils.artefact_utils.csv_rows import check_columns, delimiter_of, number_in, strict_rows
 from utils.cli_utils import UserError, printable, short_repr
 from utils.dataset_utils.music import tidy
 
@@ -23,6 +23,7 @@ COLUMNS = ("url", "category", "id", "channel", "start_s", "end_s", "split")
 MIN_RECORDINGS = 2  # of a category: one to train with, one that is never heard in training
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")  # also a file name, on every system
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_HOST = re.compile(r"\Ahttps?://[^/?#@]*(?=[/?#]|\Z)", re.IGNORECASE)  # in which case means nothing
 _YOUTUBE = re.compile(
     r"https?://(?:www\.|m\.|music\.)?(?:youtube(?:-nocookie)?\.com/(?:watch\?(?:.*&)?v=|(?:shorts|embed|live|v)/)|youtu\.be/)"
     r"([\w-]{11})(?![\w-])"
@@ -78,7 +79,7 @@ def read_video_list(path: Path) -> list[ListedRecording]:
         UserError: no such file, empty, a column that is not known or missing, a row without address or category, a
             number that is none, an id that cannot name a file, or rows that contradict each other.
     """
-    table = list(strict_rows(path))
+    table = list(strict_rows(path, delimiter_of(path, COLUMNS[:2])))
     if not table:
         raise UserError(f"{path}: is empty; expected a CSV with the columns url, category")
     columns = [column.strip().casefold() for column in table[0][1]]
@@ -102,7 +103,8 @@ def _check_header(path: Path, columns: Sequence[str]) -> None:
     check_columns(path, columns)
     unknown = [column for column in columns if column and column not in COLUMNS]
     missing = [column for column in COLUMNS[:2] if column not in columns]
-    expected = f"expected url, category and perhaps {', '.join(COLUMNS[2:])}, with commas between them"
+    perhaps = ", ".join(COLUMNS[2:])
+    expected = f"expected url, category and perhaps {perhaps}, with commas, semicolons or tabs between them"
     if missing:
         found = printable(", ".join(columns))
         raise UserError(f"{path}: column {', '.join(missing)} is missing: found {found}; {expected}")
@@ -117,7 +119,7 @@ def _recording(row: Mapping[str, str], where: str) -> ListedRecording:
     start_s, end_s = (_seconds(row[column], column, where) for column in ("start_s", "end_s"))
     if end_s is not None and end_s <= (start_s or 0.0):
         raise UserError(f"{where}: the section ends at {end_s:g} s and begins at {start_s or 0:g} s; correct one")
-    url = row["url"].strip()
+    url = _HOST.sub(lambda found: found[0].lower(), row["url"].strip())
     scheme = _ADDRESS.match(url)
     if scheme and scheme[1].casefold() not in ("http", "https"):
         raise UserError(

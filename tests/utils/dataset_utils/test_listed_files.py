@@ -72,6 +72,54 @@ def test_metadata_in_every_folder_of_a_split(tmp_path):
     }
 
 
+def test_the_tables_of_esc50_and_of_urbansound8k(tmp_path):
+    """Cuts of one source have one channel, so that they come into one split."""
+    header = "filename,fold,target,category,esc10,src_file,take"
+    sources = {"1-10-A-0.wav": "10", "1-38-A-14.wav": "38", "1-38-B-14.wav": "38", "5-9-A-0.wav": "9"}
+    root = made(tmp_path / "esc", *(f"audio/{name}" for name in sources))
+    rows = [f"{name},1,0,{'rain' if name[-5] == '0' else 'dog'},True,{source},A" for name, source in sources.items()]
+    (root / "meta").mkdir()
+    (root / "meta" / "esc50.csv").write_text("\n".join([header, *rows, "1-7-A-14.wav,1,0,dog,True,7,A"]))
+    made(root, "audio/1-7-A-14.wav")
+    found = read_recordings(root, root / "meta" / "esc50.csv").recordings
+    assert [(one.path, one.category, one.channel) for one in found[:4]] == [
+        ("audio/1-10-A-0.wav", "rain", "10"),
+        ("audio/1-38-A-14.wav", "dog", "38"),
+        ("audio/1-38-B-14.wav", "dog", "38"),
+        ("audio/5-9-A-0.wav", "rain", "9"),
+    ]
+
+    header = "slice_file_name,fsID,start,end,salience,fold,classID,class"
+    kinds = {"1-3-0-0.wav": "dog_bark", "1-3-0-1.wav": "dog_bark", "2-3-0-0.wav": "dog_bark", "22-8-0-117.wav": "siren"}
+    kinds["44-8-0-1.wav"] = "siren"
+    root = made(tmp_path / "us", *(f"audio/fold{fold}/{name}" for fold, name in enumerate(kinds)))
+    rows = [f"{name},{name.partition('-')[0]},0.0,4,1,5,3,{kind}" for name, kind in kinds.items()]
+    (root / "UrbanSound8K.csv").write_text("\n".join([header, *rows]))
+    found = read_recordings(root, root / "UrbanSound8K.csv").recordings
+    assert [(one.category, one.channel) for one in found] == [
+        ("dog_bark", "1"),
+        ("dog_bark", "1"),
+        ("dog_bark", "2"),
+        ("siren", "22"),
+        ("siren", "44"),
+    ]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_metadata_of_a_spreadsheet(tmp_path, delimiter):
+    made(tmp_path, *NAMES)
+    rows = ["File_Name,Label", *(f"{name},{name.partition('/')[0]}" for name in NAMES)]
+    (tmp_path / "metadata.csv").write_text("\r\n".join(rows).replace(",", delimiter), encoding="utf-8-sig")
+    assert pairs(read_recordings(tmp_path, None)) == PAIRS
+
+
+def test_categories_that_are_numbers_of_classes(tmp_path):
+    made(tmp_path, *NAMES)
+    rows = [json.dumps({"file_name": name, "label": int(name.startswith("dog"))}) for name in NAMES]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(rows))
+    assert {category for _, category in pairs(read_recordings(tmp_path, None))} == {"0", "1"}
+
+
 def test_a_list_of_addresses_needs_no_folder(tmp_path):
     (tmp_path / "list.csv").write_text("url,category\n" + "".join(f"http://x/{n},{n % 2}\n" for n in range(4)))
     found = read_recordings(tmp_path / "nowhere", tmp_path / "list.csv")
@@ -116,7 +164,11 @@ def test_no_path_of_a_list_leaves_the_data_folder(tmp_path):
         ([*NAMES, "loose.wav"], None, "is in no folder named by its category; expected category/loose.wav"),
         ([], None, "no audio files in its folders; expected category/clip.wav, or name a list: data.table"),
         ([], "url,category\na.wav,dog\nb.wav,dog\nc.wav,cat\nd.wav,cat\n", "line 2: 'a.wav' is no address, and"),
-        (NAMES, "file_name,kind\ndog/a.wav,dog\n", "line 2: has no text in category or label; found file_name, kind"),
+        (
+            NAMES,
+            "file_name,kind\ndog/a.wav,dog\n",
+            "line 2: has no text in category or label or class; found file_name, kind",
+        ),
         (NAMES, "file_name,label\n", "has no row below its header; add recordings"),
         (
             NAMES,
@@ -144,7 +196,10 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, names, table, said):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", '{"file_name": 3, "label": "dog"}', "\ufeff\ufeff{}"])
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[1]", '{"file_name": 3.5, "label": "dog"}', '{"file_name": "dog/b.wav", "label": true}', "\ufeff\ufeff{}"],
+)
 def test_broken_lines_of_metadata_are_named(tmp_path, line):
     made(tmp_path, *NAMES)
     (tmp_path / "metadata.jsonl").write_text(f'{{"file_name": "dog/a.wav", "label": "dog"}}\n{line}\n')

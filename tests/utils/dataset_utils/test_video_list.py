@@ -47,6 +47,39 @@ def test_every_column_in_any_order_with_blanks(tmp_path):
     assert last.where.endswith("line 6")
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_list_of_a_spreadsheet(tmp_path, delimiter):
+    path = tmp_path / "sheet.csv"
+    path.write_text(f"URL,Category\n{TWO}".replace(",", delimiter), encoding="utf-8-sig", newline="\r\n")
+    found, same = read_video_list(path), read_video_list(written(tmp_path, f"url,category\n{TWO}"))
+    assert [one._replace(where="") for one in found] == [one._replace(where="") for one in same]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '# Segments csv created 2017\n# YTID, start_seconds, end_seconds, positive_labels\n--P, 30.0, 40.0, "/m/09"\n',
+        "---g-f_I2yQ,1,people marching,test\n",
+        "audiocap_id,youtube_id,start_time,caption\n91139,r1nicOVtvkQ,130,A woman talks\n",
+        "fname,labels,mids,split\n64760,Guitar,/m/02sgy,train\n",
+    ],
+)
+def test_published_lists_of_other_columns_are_refused_with_ours(tmp_path, text):
+    """AudioSet, VGGSound, AudioCaps, FSD50K: several labels, no header, or no category."""
+    said = refused(tmp_path, text)
+    assert said.startswith("list.csv: column url, category is missing: found ")
+    assert "; expected url, category and perhaps id, channel, start_s, end_s, split, with commas" in said
+
+
+def test_the_case_of_a_host_means_nothing(tmp_path):
+    text = (
+        f"url,category\nHTTPS://WWW.YouTube.com/watch?v=abcdefghijA,dog\n{B},dog\n{C},cat\nHttp://X.org/a/B.MP3,cat\n"
+    )
+    found = read_video_list(written(tmp_path, text))
+    assert (found[0].url, found[0].recording) == (A, "youtube abcdefghijA")
+    assert found[3].url == "http://x.org/a/B.MP3"
+
+
 def test_ids_of_ours_depend_on_recording_and_section_alone():
     first = ListedRecording("", "dog", A)
     assert id_of(first) == id_of(first._replace(category="cat", channel="x", url="http://youtu.be/abcdefghijA?t=3"))
@@ -81,7 +114,7 @@ def test_addresses_of_other_sites_are_told_apart():
         ("url,category\n", "list.csv: has no row below its header; add recordings"),
         ("url,category\n ,\n\n", "list.csv: has no row below its header; add recordings"),
         ("url,category,colour\n" + TWO, "list.csv: unknown column colour; expected url, category and perhaps id, "),
-        ("url;category\n", "list.csv: column url, category is missing: found url;category; expected url, category"),
+        ("url|category\n", "list.csv: column url, category is missing: found url|category; expected url, category"),
         ("url,label\n" + TWO, "list.csv: column category is missing: found url, label; expected"),
         ("url,category,url\n", "list.csv: the column url occurs twice; rename one"),
         ("url,category\na.wav,b,c\n", "list.csv, line 2: 3 fields, the header has 2; put"),
