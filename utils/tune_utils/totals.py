@@ -75,7 +75,8 @@ def write_totals(experiment: Path, trials: Iterable[str], training: TrainingSpec
 
 def _rows(name: str, totals: TrialTotals) -> list[list[str]]:
     """The trial as a whole, then a row a metric."""
-    rows = [[name, f"{totals.epochs} epochs", f"{totals.seconds:.1f} s in all", "", ""]]
+    epochs = "1 epoch" if totals.epochs == 1 else f"{totals.epochs} epochs"
+    rows = [[name, epochs, f"{totals.seconds:.1f} s in all", "", ""]]
     for metric, (mean, best, epoch) in totals.metrics.items():
         rows.append(["", metric, f"{mean:.4f}", f"{best:.4f}", str(epoch)])
     return rows
