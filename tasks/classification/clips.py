@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,9 +12,13 @@ from numpy.typing import NDArray
 from utils.artefact_utils.labels import read_labels
 from utils.cli_utils import ArtefactError
 from utils.cli_utils.repairs import make
-from utils.data_utils import AudioClips, AudioInput, Batch, WaveNeeds
+from utils.data_utils import AudioClips, AudioInput, Batch, WaveFeatures, WaveNeeds
 from utils.data_utils.labelled_spec import LabelledDataSpec
 from utils.data_utils.sampling import ClipSampler, WindowSampler
+
+# Formats that libsndfile reads from any sample on; see `utils.audio_utils.read_window`.
+_READ_BY_OFFSET = frozenset((".wav", ".flac", ".aif", ".aiff", ".au", ".caf", ".rf64", ".w64"))
+_WORTH_CONVERTING_H = 100  # a minute or two of decoding
 
 
 def classes_of_training(data: LabelledDataSpec) -> tuple[str, ...]:
@@ -99,6 +104,25 @@ class ClassifiedClips(AudioClips):
             return self.counts()
         clips = self.overlapping_windows(self.window_overlap).clips
         return np.bincount(self.targets[clips], minlength=len(self.classes))
+
+    def reading_cost(self) -> str | None:
+        """Advise to convert long recordings, if an epoch of training would decode most of its time what it drops."""
+        if self.window_overlap is None or not isinstance(self.audio, WaveFeatures):
+            return None
+        slow = np.array([Path(clip.path).suffix.lower() not in _READ_BY_OFFSET for clip in self.clips])
+        windows = self.overlapping_windows(self.window_overlap)
+        starts = np.bincount(windows.clips, windows.starts, len(slow)) * slow  # (N,) samples before the windows of each
+        seconds = np.array([clip.duration_s for clip in self.clips])
+        hours = (starts / self.audio.lengths * seconds).sum() / 3600
+        if hours < _WORTH_CONVERTING_H:
+            return None
+        worst = self.clips[starts.argmax()]
+        return (
+            f"{self.name}: {np.count_nonzero(starts)} recordings, such as {worst.path} of {worst.duration_s / 60:.0f} "
+            f"minutes, are of a format that is decoded from its beginning for every window: {hours:.0f} hours of sound "
+            "an epoch, of which most is dropped; convert long ones to FLAC, or set a smaller data.window_overlap or a "
+            "larger data.max_duration_s"
+        )
 
     def _ids(self) -> list[str]:
         """The recordings and their categories, for the digest."""

@@ -85,14 +85,20 @@ class ClassificationRun(LabelledRun, EncoderRun):
         return self.model_copy(update={"model": self.model.model_copy(update={"audio_encoder": encoder})})
 
     def check_splits(self, splits: Sequence[SplitData], *, thorough: bool) -> list[str]:
-        """Compare vectors with the encoder that `data:` names; thorough: also look for recordings in two splits.
+        """Compare vectors with the encoder that `data:` names, and look for recordings that are slow to read.
+
+        Thorough: also for recordings in two splits.
 
         Raises:
             ArtefactError: the encoder on this machine has changed since it made them.
         """
         refuse_stale_audio(splits, self.data)
-        shared = describe_tables(self.data) if thorough else ""
-        return [shared] if shared else []
+        from tasks.classification.clips import ClassifiedClips
+
+        training = next(split for split in splits if split.name == self.data.splits.train)
+        assert isinstance(training, ClassifiedClips)
+        lines = [training.reading_cost(), describe_tables(self.data) if thorough else None]
+        return [line for line in lines if line]
 
     def chance(self, split: SplitData) -> dict[str, float]:
         """Metrics of the most frequent class of the split."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.tasks.classification import corpora
+from utils.artefact_utils import read_clips, write_audio_info
 from utils.artefact_utils.labels import read_labels, write_labels
 from utils.cli_utils import ArtefactError
 from utils.data_utils import TrainLoader
@@ -54,6 +55,26 @@ def test_weights_of_classes_balance_what_training_goes_through(trained):
         task = corpora.run_of(trained, balanced, overlap).build()
         of_class = task.criterion.weights.numpy() * [counts[name] for name in task.classes]
         np.testing.assert_allclose(of_class, sum(counts.values()) / 2, rtol=1e-6)
+
+
+def test_long_recordings_that_are_decoded_from_their_beginning_are_named(trained):
+    """Ten minutes in windows of 1 s, a new one every 0.5 s: 1199 that begin at 299.5 s in the mean, 99.75 hours."""
+    info = corpora.run_of(trained).data.audio_info
+    clips = {split: read_clips(info, split, "") for split in corpora.SPLITS}
+
+    def cost(suffix, count, *settings):
+        long = [clip._replace(path=f"long.{suffix}", duration_s=600.0) for clip in clips["development"][:count]]
+        write_audio_info(info, clips | {"development": long + clips["development"][count:]}, {})
+        run = corpora.run_of(trained, corpora.wave_encoder(trained), *settings)
+        splits = [run.build().data(role) for role in ("train", "val")]
+        return run.check_splits(splits, thorough=False)
+
+    (line,) = cost("m4a", 2, OVERLAP)
+    assert line.startswith("development: 2 recordings, such as long.m4a of 10 minutes, are of a format that is decoded")
+    assert "200 hours of sound an epoch" in line
+    assert cost("m4a", 1, OVERLAP) == []  # which is soon done
+    assert cost("flac", 2, OVERLAP) == []
+    assert cost("m4a", 2) == []  # one window of each
 
 
 def test_counts_are_of_recordings(trained):
