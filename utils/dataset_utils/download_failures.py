@@ -20,6 +20,7 @@ Reason = Literal[
     "not media",
     "cut off",
     "timed out",
+    "not reached",
     "too long",
     "no such file",
     "other",
@@ -50,6 +51,13 @@ _TEXTS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ("cut off", re.compile(r"bytes read, \d+ more expected|downloaded \d+ bytes, expected|content too short")),
     ("not media", re.compile(r"requested format is not available|no video formats found|no media found|drm.protected")),
     ("timed out", re.compile(r"timed out|time-?out")),
+    (
+        "not reached",
+        re.compile(
+            r"failed to resolve|name resolution|name or service not known|connection refused|is unreachable|"
+            r"no route to host|failed to establish a new connection"
+        ),
+    ),
 )
 _STATUSES: dict[int, Reason] = {
     401: "asks for a login",

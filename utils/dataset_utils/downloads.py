@@ -11,7 +11,7 @@ import shutil
 import signal
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from http.cookiejar import LoadError
 from multiprocessing import get_context
@@ -75,7 +75,6 @@ def fetch_recordings(
     there: dict[str, Fetched] = {}
     failures: dict[str, Failure] = {}
     with one_at_a_time(settings.root, "recordings"):
-        shutil.rmtree(audio / _SCRATCH, ignore_errors=True)
         archive = Archive(settings)
         missing = []
         for recording in wanted:
@@ -90,7 +89,7 @@ def fetch_recordings(
         if missing:
             load_downloader()
         bar = progress_bar(len(missing), "fetching", "recording", disable=not missing)
-        with bar, closing(_fetched(missing, settings, workers, limit_s)) as results:
+        with bar, _scratch_of(audio), closing(_fetched(missing, settings, workers, limit_s)) as results:
             for result in results:
                 if isinstance(result, Failure):
                     failures[result.id] = result
@@ -99,9 +98,18 @@ def fetch_recordings(
                     there[result.id] = result
                 bar.update()
                 bar.set_postfix(failed=len(failures), refresh=False)
-        shutil.rmtree(audio / _SCRATCH, ignore_errors=True)
     new = sum(recording.id in there for recording in missing)
     return Outcome(there, new, [failures[recording.id] for recording in recordings if recording.id in failures])
+
+
+@contextlib.contextmanager
+def _scratch_of(audio: Path) -> Iterator[None]:
+    """Without what a killed run left, and gone when the block ends, however it does."""
+    shutil.rmtree(audio / _SCRATCH, ignore_errors=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(audio / _SCRATCH, ignore_errors=True)
 
 
 def read_cookies(path: Path) -> str:

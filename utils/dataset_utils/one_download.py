@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.artefact_utils.atomic import replacing
-from utils.audio_utils import probe
+from utils.audio_utils import AudioError, probe
 from utils.audio_utils.decoding import ClipFacts
 from utils.dataset_utils.download_failures import FetchError, may_pass
 from utils.dataset_utils.video_list import ListedRecording
@@ -120,7 +120,10 @@ def _fetch(recording: ListedRecording, settings: FetchSettings, scratch: Path) -
             channel = recording.channel or _channel_of(info)
         if not beside.is_file():
             raise FetchError("not media", "the site gave no file")
-        facts = probe(beside)
+        try:
+            facts = probe(beside)
+        except AudioError as error:  # what was downloaded is sound: it was checked
+            raise FetchError("other", f"what ffmpeg wrote is broken: {error}") from error
         size = beside.stat().st_size
     source = recording.url or recording.path
     return Fetched(recording.id, source, recording.start_s, recording.end_s, channel, round(facts.duration_s, 4), size)
@@ -135,7 +138,8 @@ def _options(settings: FetchSettings, scratch: Path) -> dict[str, Any]:
         "ffmpeg_location": ffmpeg_program(),
         "retries": settings.retries,
         "fragment_retries": settings.retries,
-        "extractor_retries": settings.retries,
+        # few: `fetch_one` repeats the whole, and where there is no network both would multiply
+        "extractor_retries": min(1, settings.retries),
         "retry_sleep_functions": waits,
         "socket_timeout": settings.silence_s,
         # a stream, since yt-dlp writes cookies back, and several do so at a time
@@ -226,4 +230,6 @@ def _arguments(recording: ListedRecording) -> list[str]:
     cut = ["-ss", repr(recording.start_s)] if recording.start_s else []
     cut += ["-t", repr(recording.end_s - recording.start_s)] if recording.end_s is not None else []
     sound = ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-ac", "1", "-ar", str(SAMPLE_RATE_HZ)]
-    return [*cut, *sound, "-sample_fmt", "s16", "-c:a", "flac", "-f", "flac"]
+    # ffmpeg 5 ends well where the disk fills up while its last buffer is written; that must be said, in the last line
+    careful = ["-flush_packets", "1", "-loglevel", "error"]
+    return [*cut, *sound, "-sample_fmt", "s16", "-c:a", "flac", "-f", "flac", *careful]

@@ -98,6 +98,7 @@ TEXTS = [
     ("No video formats found!", "not media"),
     ("The read operation timed out", "timed out"),
     ("[download] Got error: 44122 bytes read, 44122 more expected. Giving up after 2 retries", "cut off"),
+    ("HTTPConnection(host='x', port=80): Failed to establish a new connection: [Errno 113] No route to", "not reached"),
     ("Premieres in 3 hours", "other"),
 ]
 
@@ -124,7 +125,12 @@ def test_texts_of_sites(text, reason):
         (fails_with(status(503)), "other", True),
         (fails_with(status(504)), "timed out", True),
         (fails_with(TransportError("timed out", cause=TimeoutError("timed out"))), "timed out", True),
-        (fails_with(TransportError("Connection refused")), "other", True),
+        (fails_with(TransportError("Connection refused")), "not reached", True),
+        (
+            fails_with(TransportError("Failed to resolve 'x' ([Errno -2] Name or service not known)")),
+            "not reached",
+            True,
+        ),
         (fails_with(CertificateVerifyError("self-signed certificate")), "other", False),
         (fails_with(IncompleteRead(10, 90)), "cut off", True),
     ],

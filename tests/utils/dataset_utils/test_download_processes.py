@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import time
+from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -58,7 +61,29 @@ def test_a_full_disk_ends_the_list_with_one_line(tmp_path, server, monkeypatch):
     monkeypatch.setattr(one_download, "probe", full)  # inherited by the process of the download
     with pytest.raises(UserError, match="the disk is full; free some space, then run again"):
         fetch_recordings([listed(server.add("/a.wav", tone(0.2)))], settings(tmp_path))
-    assert names(tmp_path) <= {".fetching"}
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_disk_that_is_full_for_ffmpeg_alone(tmp_path, server, monkeypatch, installed):
+    """ffmpeg 5 says so, and ends well: a recording without its end, or one that is no sound, would be left."""
+
+    @contextlib.contextmanager
+    def on_a_full_disk(path: Path) -> Iterator[Path]:
+        yield Path("/dev/full")
+
+    monkeypatch.setattr(one_download, "replacing", on_a_full_disk)
+    if not installed:
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UserError, match="the disk is full; free some space, then run again"):
+        fetch_recordings([listed(server.add("/a.wav", tone(0.2)))], settings(tmp_path))
+    assert names(tmp_path) == set()
+
+
+def test_what_ffmpeg_writes_is_checked(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(one_download, "_arguments", lambda recording: ["-f", "data"])  # no audio at all
+    found = fetch_recordings([listed(server.add("/a.wav", tone(0.2)))], settings(tmp_path))
+    assert reasons(found) == {"x1": "other"}
 
 
 @pytest.mark.parametrize(
