@@ -19,6 +19,7 @@ WINDOWS = "data.window_overlap=0.5"
 LOSS = "criterion={name: CrossEntropy, class_weights: balanced, label_smoothing: 0.1, mixup: 0.3}"
 # by parts: the pretrained network carefully, pooling and head as usual
 RATES = "optimizer={name: AdamW, lr: 1.0e-3, groups: {audio_encoder.backbone: {lr: 1.0e-5}}}"
+CNN10 = "model.audio_encoder={name: CNN10Encoder, base_channels: 2}"
 PARTS = {
     "frozen": {"trainable": False, "pooling": "attention"},
     "feature encoder frozen": {"pooling": "statistics", "weighted_layers": True},
@@ -27,7 +28,8 @@ PARTS = {
 
 
 def run_of(folder, part=None, *settings):
-    encoder = [] if part is None else [corpora.wave_encoder(folder, **PARTS[part])]
+    """A CNN10 with dropout, or a part of a wav2vec 2.0."""
+    encoder = [CNN10 if part is None else corpora.wave_encoder(folder, **PARTS[part])]
     encoder += [RATES] if part not in (None, "frozen") else []
     return corpora.run_of(folder, WINDOWS, LOSS, "training.epochs=3", *encoder, *settings)
 
