@@ -7,6 +7,7 @@ import pytest
 
 from utils.artefact_utils import Caption, Clip, Pairs, load_pickle, read_pairs, write_pairs
 from utils.cli_utils import ArtefactError
+from utils.data_utils.recordings import recordings_of
 
 CLIPS = [Clip(f"f{n}", f"{n}.wav", f"val/{n}.wav", 1.0, 16_000, 1, f"{n}.wav") for n in range(2)]
 CAPTIONS = [
@@ -109,3 +110,14 @@ def test_pickles_that_are_no_such_list(tmp_path, rows, message):
         read_pairs(written(tmp_path / "x.pkl", rows))
     with pytest.raises(ArtefactError, match=r"no such file; correct data\.pairs"):
         read_pairs(tmp_path / "none.pkl")
+
+
+def test_a_clip_is_known_again_by_its_path_and_its_vector(tmp_path):
+    """Lists have no fids of ours: the same path of another corpus, or of another encoder, is another recording."""
+    found = []
+    for vector, path in ((AUDIO[0], "a.wav"), (AUDIO[1], "a.wav"), (AUDIO[0], "b.wav"), (AUDIO[0], "a.wav")):
+        rows = [{**ROW, "audio_embedding": vector, "audio_path": path}]
+        (identity,) = recordings_of(read_pairs(written(tmp_path / "x.pkl", rows)).clips)
+        found.append(identity)
+    assert found[0] == found[3]
+    assert len(set(found)) == 3
