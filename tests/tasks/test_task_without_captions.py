@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SYSTEM = Path(__file__).with_name("example_system")
 CONF = ["--conf", "tasks/regression.yaml"]
-LAST = "    MusicRun,\n"  # of the table of systems
+LAST = "    ClassificationRun,\n"  # of the table of systems
 # Appended to the system's file: training breaks off at the start of the third epoch as long as there is such a file.
 FAULT = """
 

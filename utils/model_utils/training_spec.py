@@ -36,8 +36,16 @@ class TrainingSpec(Spec):
 
     # A metric of validation that a run can be chosen by -> whether higher is better.
     higher_is_better: ClassVar[Mapping[str, bool]] = {}
-    # Metrics that the line of an epoch shows beside select_on, where they were measured.
+    # Metrics that the line of an epoch shows beside select_on, where they were measured: of validation, or `train_` and
+    # the name of one.
     also_printed: ClassVar[Sequence[str]] = ()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        # here, where a system is written, and not when its first training has ended
+        unknown = [one for one in cls.also_printed if one.removeprefix("train_") not in cls.higher_is_better]
+        if unknown:
+            raise TypeError(f"{cls.__name__}.also_printed: higher_is_better does not name {', '.join(unknown)}")
 
     @field_validator("select_on", "early_stop_watch")
     @classmethod

@@ -79,6 +79,11 @@ def test_of_many_trials_the_first_are_printed(tmp_path, capsys):
     assert out.splitlines()[-1] == f"of the other 3: {tmp_path}/*/totals.json"
 
 
+def test_a_system_that_prints_what_it_does_not_measure_is_refused_where_it_is_written():
+    with pytest.raises(TypeError, match=r"^Broken\.also_printed: higher_is_better does not name speed, train_speed$"):
+        type("Broken", (StubTraining,), {"also_printed": ("R@1", "speed", "train_speed"), "__module__": __name__})
+
+
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.__name__)
 def test_of_every_system_it_is_known_which_values_are_better(system):
     training = system.model_fields["training"].get_default()
