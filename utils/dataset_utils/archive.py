@@ -7,7 +7,7 @@ import io
 import os
 from pathlib import Path
 
-from utils.artefact_utils.csv_rows import number_in, strict_rows
+from utils.artefact_utils.csv_rows import file_name_in, number_in, strict_rows
 from utils.cli_utils import UserError, printable
 from utils.dataset_utils.one_download import Fetched, FetchSettings
 from utils.dataset_utils.video_list import ListedRecording
@@ -86,4 +86,4 @@ def _row(cells: list[str]) -> Fetched | None:
         return None
     if found["end_s"] and end_s is None:
         return None
-    return Fetched(found["id"], found["url"], start_s, end_s, found["channel"], duration_s, int(size))
+    return Fetched(found["id"], file_name_in(found["url"]), start_s, end_s, found["channel"], duration_s, int(size))

@@ -26,7 +26,7 @@ from utils.artefact_utils.locks import one_at_a_time
 from utils.cli_utils import UserError, disk_error_reason
 from utils.dataset_utils.archive import Archive
 from utils.dataset_utils.download_failures import Failure, Reason, disk_error, failure_of
-from utils.dataset_utils.one_download import Fetched, FetchSettings, fetch_one, load_downloader
+from utils.dataset_utils.one_download import Fetched, FetchSettings, fetch_sections, load_downloader
 from utils.dataset_utils.video_list import ListedRecording
 from utils.process_utils import start_worker
 from utils.report_utils import progress_bar
@@ -49,9 +49,10 @@ class Outcome(NamedTuple):
 
 
 class _Running(NamedTuple):
-    recording: ListedRecording
+    sections: Sequence[ListedRecording]  # of one address or file
     process: BaseProcess
-    deadline_s: float  # of time.monotonic
+    left: dict[str, ListedRecording]  # that it has not reported
+    deadline_s: float  # of time.monotonic, for the next report
 
 
 def fetch_recordings(
@@ -135,7 +136,10 @@ def _fetched(
     missing: Iterable[ListedRecording], settings: FetchSettings, workers: int, limit_s: float
 ) -> Generator[Fetched | Failure]:
     """Fetch recordings, and yield each when it is done; processes that still run when this is closed are ended."""
-    waiting = deque(missing)
+    sources: dict[str, list[ListedRecording]] = {}
+    for recording in missing:
+        sources.setdefault(recording.recording, []).append(recording)
+    waiting = deque(sources.values())
     running: dict[Connection, _Running] = {}
     try:
         while waiting or running:
@@ -144,70 +148,95 @@ def _fetched(
             next_s = min(each.deadline_s for each in running.values()) - time.monotonic()
             done = [each for each in wait(list(running), max(0.0, next_s)) if isinstance(each, Connection)]
             late = [c for c, each in running.items() if c not in done and each.deadline_s <= time.monotonic()]
-            for connection in [*done, *late]:
+            for connection in done:
+                yield from _received(connection, settings, limit_s, running)
+            for connection in late:
                 each = running.pop(connection)
-                with connection:
-                    result = _result(connection, each) if connection in done else _end(each, limit_s)
-                _tidy_up(each.recording, settings)
-                if isinstance(result, OSError):
-                    raise UserError(f"{settings.root}: {disk_error_reason(result) or result}, then run again")
-                yield result
+                _end(each)
+                _tidy_up(connection, each, settings)
+                yield from _failures(each, ("timed out", f"not done after {limit_s:g} s"))
     finally:
         for connection, each in running.items():
-            connection.close()
-            _end(each, limit_s)
-            _tidy_up(each.recording, settings)
+            _end(each)
+            _tidy_up(connection, each, settings)
 
 
 def _start(
-    recording: ListedRecording, settings: FetchSettings, limit_s: float, running: dict[Connection, _Running]
+    sections: Sequence[ListedRecording], settings: FetchSettings, limit_s: float, running: dict[Connection, _Running]
 ) -> None:
     context = get_context("fork")
     reader, writer = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(writer, recording, settings), daemon=True)
+    process = context.Process(target=_work, args=(writer, sections, settings), daemon=True)
     process.start()
     writer.close()  # the end of the process is then the end of the pipe
-    running[reader] = _Running(recording, process, time.monotonic() + limit_s)
+    left = {recording.id: recording for recording in sections}
+    running[reader] = _Running(sections, process, left, time.monotonic() + limit_s)
 
 
-def _work(writer: Connection, recording: ListedRecording, settings: FetchSettings) -> None:
-    """Fetch one recording in a process of its own, the head of a group: an ffmpeg that it starts ends with it."""
+def _work(writer: Connection, sections: Sequence[ListedRecording], settings: FetchSettings) -> None:
+    """Fetch one address in a process of its own, the head of a group: an ffmpeg that it starts ends with it."""
     os.setpgid(0, 0)
     start_worker()
-    scratch = _scratch(recording, settings)
-    result: Fetched | Failure | OSError
+    scratch = _scratch(sections[0], settings)
+
+    def report(recording: ListedRecording, result: Fetched | Exception) -> None:
+        if isinstance(result, Exception):
+            writer.send(disk_error(result) or _failure(recording, failure_of(result)))
+        else:
+            writer.send(result)
+
     try:
         scratch.mkdir(parents=True)
-        result = fetch_one(recording, settings, scratch)
-    except Exception as error:  # noqa: BLE001 - an extractor may raise anything of a page that it misreads; the list goes on
-        result = disk_error(error) or _failure(recording, failure_of(error))
-    writer.send(result)
+    except OSError as error:
+        report(sections[0], error)
+    else:
+        fetch_sections(sections, settings, scratch, report)
 
 
-def _result(connection: Connection, each: _Running) -> Fetched | Failure | OSError:
+def _received(
+    connection: Connection, settings: FetchSettings, limit_s: float, running: dict[Connection, _Running]
+) -> Iterator[Fetched | Failure]:
+    """What a process has reported; the others of its sections, if it has ended.
+
+    Raises:
+        UserError: the disk refuses to be written to.
+    """
+    each = running[connection]
     try:
         result: Fetched | Failure | OSError = connection.recv()
     except EOFError:
+        del running[connection]
         each.process.join()
+        _tidy_up(connection, each, settings)
         detail = f"its process ended with exit code {each.process.exitcode}, perhaps because memory ran out"
-        return _failure(each.recording, ("other", detail))
-    each.process.join()
-    return result
+        yield from _failures(each, ("other", detail))
+        return
+    if isinstance(result, OSError):
+        raise UserError(f"{settings.root}: {disk_error_reason(result) or result}, then run again")
+    del each.left[result.id]
+    running[connection] = each._replace(deadline_s=time.monotonic() + limit_s)
+    yield result
 
 
-def _end(each: _Running, limit_s: float) -> Failure:
+def _end(each: _Running) -> None:
     """End a process with all that it started."""
     if each.process.pid is not None:
         with contextlib.suppress(ProcessLookupError):  # it ended meanwhile, or heads no group yet
             os.killpg(each.process.pid, signal.SIGKILL)
     each.process.kill()
     each.process.join()
-    return _failure(each.recording, ("timed out", f"not done after {limit_s:g} s"))
 
 
-def _tidy_up(recording: ListedRecording, settings: FetchSettings) -> None:
-    shutil.rmtree(_scratch(recording, settings), ignore_errors=True)
-    remove_leftovers(settings.file(recording.id))
+def _tidy_up(connection: Connection, each: _Running, settings: FetchSettings) -> None:
+    """Remove what an ended process was writing."""
+    connection.close()
+    shutil.rmtree(_scratch(each.sections[0], settings), ignore_errors=True)
+    for recording in each.sections:
+        remove_leftovers(settings.file(recording.id))
+
+
+def _failures(each: _Running, why: tuple[Reason, str]) -> list[Failure]:
+    return [_failure(recording, why) for recording in each.left.values()]
 
 
 def _scratch(recording: ListedRecording, settings: FetchSettings) -> Path:

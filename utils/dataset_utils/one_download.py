@@ -1,11 +1,11 @@
-"""Fetch one recording with yt-dlp, check it, and write it, or its section, as FLAC: 16 kHz, mono, 16 bits."""
+"""Fetch one recording with yt-dlp, check it, and write it, or its sections, as FLAC: 16 kHz, mono, 16 bits."""
 
 from __future__ import annotations
 
 import io
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,6 +63,9 @@ class Fetched(NamedTuple):
     bytes: int
 
 
+Report = Callable[[ListedRecording, Fetched | Exception], None]
+
+
 def ffmpeg_program() -> str:
     """The path of ffmpeg: the installed one, else that of imageio-ffmpeg."""
     installed = shutil.which("ffmpeg")
@@ -82,51 +85,54 @@ def load_downloader() -> None:
         site.suitable("https://localhost/")  # compiles its pattern
 
 
-def fetch_one(recording: ListedRecording, settings: FetchSettings, scratch: Path) -> Fetched:
-    """Fetch or cut one recording; its file is complete when this returns, and absent when it raises.
+def fetch_sections(
+    recordings: Sequence[ListedRecording], settings: FetchSettings, scratch: Path, report: Report
+) -> None:
+    """Fetch an address once, and write each of its sections; a file is complete when it is reported, or absent.
 
     Args:
-        recording: an address, or a section of a local file.
+        recordings: sections of one address or of one local file, or the whole.
         settings: how.
         scratch: an empty folder for what is downloaded; the caller removes it.
-    Raises:
-        FetchError, AudioError, or an error of yt-dlp: see `failure_of`.
+        report: is called once for each recording, as soon as it is there, or with why it is not: a FetchError, an
+            AudioError, or an error of yt-dlp; see `failure_of`.
     """
+    left = {recording.id: recording for recording in recordings}
+
+    def done(recording: ListedRecording, result: Fetched | Exception) -> None:
+        del left[recording.id]
+        report(recording, result)
+
     retry = 0
-    while True:
+    while left:
         try:
-            return _fetch(recording, settings, scratch)
-        except Exception as error:
-            if retry >= settings.retries or not may_pass(error):
-                raise
-            time.sleep(settings.wait_before(retry))
-            retry += 1
+            _fetch(list(left.values()), settings, scratch, done)
+        except Exception as error:  # noqa: BLE001 - an extractor may raise anything of a page that it misreads
+            if retry < settings.retries and may_pass(error):
+                time.sleep(settings.wait_before(retry))
+                retry += 1
+                continue
+            for recording in list(left.values()):
+                done(recording, error)
 
 
-def _fetch(recording: ListedRecording, settings: FetchSettings, scratch: Path) -> Fetched:
+def _fetch(left: Sequence[ListedRecording], settings: FetchSettings, scratch: Path, done: Report) -> None:
     from yt_dlp import YoutubeDL
 
-    target = settings.file(recording.id)
-    with YoutubeDL(_options(settings, scratch)) as downloader, replacing(target) as beside:
-        converter = _converter(downloader, recording, settings, beside)
-        if recording.path:
-            converter.run({"filepath": str(settings.root / recording.path)})
-            channel = recording.channel
-        else:
-            downloader.add_post_processor(converter, when="post_process")
-            info = _one_medium(downloader.extract_info(recording.url, download=False))
-            _check_duration(recording, info.get("duration"), settings)
+    with YoutubeDL(_options(settings, scratch)) as downloader:
+        cutter = _cutter(downloader, settings, done)
+        if left[0].path:
+            cutter.sections = left
+            cutter.run({"filepath": str(settings.root / left[0].path)})
+            return
+        downloader.add_post_processor(cutter, when="post_process")
+        info = _one_medium(downloader.extract_info(left[0].url, download=False))
+        cutter.channel = _channel_of(info)
+        cutter.sections = _suitable(left, info.get("duration"), settings, done)
+        if cutter.sections:
             downloader.process_ie_result(info, download=True)
-            channel = recording.channel or _channel_of(info)
-        if not beside.is_file():
-            raise FetchError("not media", "the site gave no file")
-        try:
-            facts = probe(beside)
-        except AudioError as error:  # what was downloaded is sound: it was checked
-            raise FetchError("other", f"what ffmpeg wrote is broken: {error}") from error
-        size = beside.stat().st_size
-    source = recording.url or recording.path
-    return Fetched(recording.id, source, recording.start_s, recording.end_s, channel, round(facts.duration_s, 4), size)
+            if not cutter.has_run:
+                raise FetchError("not media", "the site gave no file")
 
 
 def _options(settings: FetchSettings, scratch: Path) -> dict[str, Any]:
@@ -138,7 +144,7 @@ def _options(settings: FetchSettings, scratch: Path) -> dict[str, Any]:
         "ffmpeg_location": ffmpeg_program(),
         "retries": settings.retries,
         "fragment_retries": settings.retries,
-        # few: `fetch_one` repeats the whole, and where there is no network both would multiply
+        # few: `fetch_sections` repeats the whole, and where there is no network both would multiply
         "extractor_retries": min(1, settings.retries),
         "retry_sleep_functions": waits,
         "socket_timeout": settings.silence_s,
@@ -186,6 +192,20 @@ def _channel_of(info: Mapping[str, Any]) -> str:
     return " ".join(str(next((value for value in found if value), "")).split())
 
 
+def _suitable(
+    sections: Sequence[ListedRecording], duration_s: float | None, settings: FetchSettings, done: Report
+) -> list[ListedRecording]:
+    """The sections that a recording of this length has; why the others are left out is reported."""
+    found = []
+    for recording in sections:
+        try:
+            _check_duration(recording, duration_s, settings)
+            found.append(recording)
+        except FetchError as error:
+            done(recording, error)
+    return found
+
+
 def _check_duration(recording: ListedRecording, duration_s: float | None, settings: FetchSettings) -> None:
     """Refuse what is too long, and a section that begins after the end; the site does not always say how long it is."""
     if duration_s is None:
@@ -197,18 +217,40 @@ def _check_duration(recording: ListedRecording, duration_s: float | None, settin
         raise FetchError("too long", f"{length_s:.1f} s, more than {settings.max_duration_s:g} s")
 
 
-def _converter(downloader: Any, recording: ListedRecording, settings: FetchSettings, target: Path) -> Any:
-    """The post-processor that checks what is downloaded, and converts it."""
+def _cutter(downloader: Any, settings: FetchSettings, done: Report) -> Any:
+    """The post-processor that checks what is downloaded, and converts it, or its sections."""
     from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor, FFmpegPostProcessorError
 
-    class Converter(FFmpegPostProcessor):
+    class Cutter(FFmpegPostProcessor):
+        sections: Sequence[ListedRecording] = ()
+        channel = ""  # that the site names
+        has_run = False
+
         def run(self, information: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+            self.has_run = True
             source = self.readable(Path(information["filepath"]))
             # ffmpeg converts what there is of a truncated file, and follows playlists to any file: ours does neither
             facts: ClipFacts = probe(source)
-            _check_duration(recording, facts.duration_s, settings)
-            self.real_run_ffmpeg([(str(source), [])], [(str(target), _arguments(recording))])
+            for recording in _suitable(self.sections, facts.duration_s, settings, done):
+                result: Fetched | Exception
+                try:
+                    result = self.written(source, recording)
+                except (FetchError, FFmpegPostProcessorError) as error:
+                    result = error
+                done(recording, result)
             return [], information
+
+        def written(self, source: Path, recording: ListedRecording) -> Fetched:
+            with replacing(settings.file(recording.id)) as beside:
+                self.real_run_ffmpeg([(str(source), [])], [(str(beside), _arguments(recording))])
+                try:
+                    facts = probe(beside)
+                except AudioError as error:  # what was downloaded is sound: it was checked
+                    raise FetchError("other", f"what ffmpeg wrote is broken: {error}") from error
+                size = beside.stat().st_size
+            url, channel = recording.url or recording.path, recording.channel or self.channel
+            section = recording.start_s, recording.end_s
+            return Fetched(recording.id, url, *section, channel, round(facts.duration_s, 4), size)
 
         def readable(self, source: Path) -> Path:
             container = _TAKEN_OUT.get(source.suffix)
@@ -222,7 +264,7 @@ def _converter(downloader: Any, recording: ListedRecording, settings: FetchSetti
                 raise FetchError("not media", f"no sound can be taken out of it: {error}") from error
             return sound
 
-    return Converter(downloader)
+    return Cutter(downloader)
 
 
 def _arguments(recording: ListedRecording) -> list[str]:

@@ -15,6 +15,8 @@ import pytest
 
 from tests.loopback import tone
 from tests.utils.dataset_utils.fetching import listed, names, reasons, settings
+from utils.audio_utils import probe
+from utils.audio_utils.decoding import ClipFacts
 from utils.cli_utils import UserError
 from utils.dataset_utils import one_download
 from utils.dataset_utils.downloads import fetch_recordings
@@ -62,6 +64,26 @@ def test_a_full_disk_ends_the_list_with_one_line(tmp_path, server, monkeypatch):
     with pytest.raises(UserError, match="the disk is full; free some space, then run again"):
         fetch_recordings([listed(server.add("/a.wav", tone(0.2)))], settings(tmp_path))
     assert names(tmp_path) == set()
+
+
+def test_sections_that_were_written_stay_where_a_later_one_ends_the_process(tmp_path, server, monkeypatch):
+    def killed(path: Path) -> ClipFacts:
+        if "second" in path.name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return probe(path)
+
+    monkeypatch.setattr(one_download, "probe", killed)
+    url = server.add("/a.wav", tone(3.0))
+    rows = [
+        listed(url, name, start_s=start, end_s=start + 1) for start, name in enumerate(["first", "second", "third"])
+    ]
+    found = fetch_recordings(rows, settings(tmp_path))
+    assert (set(found.there), reasons(found)) == ({"first"}, {"second": "other", "third": "other"})
+    assert "ended with exit code -9" in found.failures[0].detail
+    assert names(tmp_path) == {"first.flac"}
+    monkeypatch.undo()
+    again = fetch_recordings(rows, settings(tmp_path))
+    assert (set(again.there), again.new) == ({"first", "second", "third"}, 2)
 
 
 @pytest.mark.parametrize("installed", [True, False])

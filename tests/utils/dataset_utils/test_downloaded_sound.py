@@ -96,7 +96,8 @@ def test_sections_are_exact_to_a_sample(tmp_path, server):
     for id_, start, stop in (("x1", 8000, 20000), ("tail", 24000, 32000), ("local", 0, 4000)):
         wave, _ = soundfile.read(tmp_path / "audio" / f"{id_}.flac")
         np.testing.assert_allclose(wave, ramp[start:stop], atol=1e-4)
-    assert (set(found.there), set(reasons(found))) == ({"x1", "tail", "local"}, {"behind"})
+    assert (set(found.there), reasons(found)) == ({"x1", "tail", "local"}, {"behind": "other"})
+    assert server.requests["/ramp.wav"] == 2  # it is asked what it is, and fetched once, for all sections
 
 
 def test_no_remote_name_names_a_file(tmp_path, server):

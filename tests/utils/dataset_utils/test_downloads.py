@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.loopback import tone
@@ -80,3 +82,12 @@ def test_an_archive_of_another_program_is_refused(tmp_path, text, said):
     with pytest.raises(UserError, match=said):
         fetch_recordings([listed("http://127.0.0.1:9/x")], settings(tmp_path))
     assert (tmp_path / "archive.csv").read_text() == text
+
+
+def test_a_section_of_a_file_whose_name_is_no_utf8_is_cut_once(tmp_path):
+    name = os.fsdecode(b"caf\xe9.wav")
+    (tmp_path / name).write_bytes(tone(1.0))
+    rows = [listed("", path=name, end_s=0.5)]
+    assert fetch_recordings(rows, settings(tmp_path)).new == 1
+    again = fetch_recordings(rows, settings(tmp_path))
+    assert (set(again.there), again.new) == ({"x1"}, 0)
