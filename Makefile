@@ -4,13 +4,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo demo-clap demo-captioning demo-captioning-images demo-music test check bench clean help
+.PHONY: demo demo-clap demo-captioning demo-captioning-images demo-music demo-classification test check bench clean help
 
 help:
 	@echo "make demo   the three moves on the embedded corpus, a few minutes on 2 cores"
 	@echo "make demo-clap  the same for a frozen pretrained encoder, projected into text space; about 3 minutes after make demo"
 	@echo "make demo-captioning, make demo-captioning-images  sounds and pictures described in a sentence; 5 minutes each"
 	@echo "make demo-music  similar tracks by autoencoders and by hand-crafted features; 4 minutes"
+	@echo "make demo-classification  categories of recordings: a CNN, wav2vec2 and a head over aiSFX beside baselines; 4 minutes"
 	@echo "make test   all tests;  make check   ruff, mypy, import-linter"
 	@echo "make bench  speed and memory, each beside a plain reference"
 
@@ -114,6 +115,25 @@ demo-music: .venv/models
 	@echo "look:    runs/demo-music/recommendation_metrics.json, test_recommendations.html in a browser, and the trials in recommendation_trials.md"
 	@echo "         tensorboard --logdir runs/demo-music: curves, reconstructions and the projector"
 	@echo "next:    your own music: the end of tasks/music_autoencoder.yaml"
+
+KINDS := --conf tasks/classification.yaml
+# the blocks at the end of the YAML
+WAV2VEC2 := $(KINDS) --set experiment=demo-wav2vec2 --set 'model.audio_encoder={name: Wav2Vec2Encoder, model: data/features/synthetic_kinds/small_wav2vec2, freeze_feature_encoder: false, pooling: statistics, weighted_layers: true}' --set training.epochs=10 --set training.batch_size=8
+AISFX := $(KINDS) --set experiment=demo-aisfx --set 'data.audio_embeddings={model: "package:aisfx"}' --set 'model.audio_encoder={name: MLPProjection, standardise: true, noise: 1.0, hidden_dim: 512, dropout: 0.5}' --set training.epochs=30 --set training.batch_size=64
+
+demo-classification: .venv/models
+	$(PY) -m preprocessing.synthetic_corpus --single-kind $(KINDS)
+	$(PY) -m preprocessing.youtube_dataset $(KINDS)
+	$(PY) -m preprocessing.audio_logmel $(KINDS)
+	$(PY) main.py $(KINDS) --resume
+	$(PY) -m preprocessing.small_wav2vec2 $(KINDS)
+	$(PY) main.py $(WAV2VEC2) --resume
+	$(PY) -m preprocessing.audio_embeddings $(AISFX)
+	$(PY) main.py $(AISFX) --resume
+	$(PY) -m postprocessing.classification_report $(KINDS) --beside runs/demo-wav2vec2 runs/demo-aisfx
+	@echo "look:    runs/demo-classification/evaluation_classification.html in a browser: the errors, with players"
+	@echo "try:     $(PY) -m postprocessing.classification_report $(KINDS) --file example/example.wav"
+	@echo "next:    your own videos or files: the end of tasks/classification.yaml"
 
 test: .venv/dev
 	$(PY) -m pytest -n auto --maxprocesses 4

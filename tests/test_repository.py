@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests import tiny
 from utils.config_utils import read_settings
 
 ROOT = Path(__file__).parents[1]
-MUSIC = "tasks/music_autoencoder.yaml"
+MUSIC, KINDS = "tasks/music_autoencoder.yaml", "tasks/classification.yaml"
 PACKAGES = ["preprocessing", "models", "tasks", "utils", "postprocessing", "benchmarks", "example"]
 SOURCES = [ROOT / "main.py", *(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))]
 
@@ -56,7 +57,7 @@ def test_the_three_moves_of_the_readme_run_in_order(tmp_path, capsys):
     clap = tmp_path / "clap.yaml"
     clap.write_text(yaml.safe_dump(settings))
     for command in readme_commands():
-        if command[1] in ("preprocessing.cnn14_transfer", "preprocessing.own_dataset") or MUSIC in command:
+        if command[1] in ("preprocessing.cnn14_transfer", "preprocessing.own_dataset") or {MUSIC, KINDS} & set(command):
             continue
         its_conf = clap if "tasks/clap_projection.yaml" in command else conf
         run(command, its_conf, *(["--clips", "12"] if command[1].endswith("synthetic_corpus") else []))
@@ -70,6 +71,24 @@ def test_the_three_moves_of_the_readme_run_in_order(tmp_path, capsys):
     assert (tmp_path / "runs" / "tiny-clap" / "learning_curves.png").is_file()
 
 
+def run_in_order(yaml_file: str, conf: Path, more: Mapping[str, Sequence[str]], capsys: pytest.CaptureFixture) -> None:
+    """Run the README's commands of a YAML on the settings of `conf`; each names the next.
+
+    Args:
+        yaml_file: of the README.
+        conf: to run instead.
+        more: script -> further arguments.
+        capsys: of the test.
+    """
+    commands = [command for command in readme_commands() if yaml_file in command]
+    for command, following in itertools.zip_longest(commands, commands[1:]):
+        run(command, conf, *more.get(command[1], []))
+        printed = capsys.readouterr().out
+        if following:
+            script = following[1] if following[0] == "-m" else following[0]
+            assert re.search(rf"{re.escape(script)} --conf \S+$", printed.splitlines()[-1]), command
+
+
 def test_the_three_moves_of_music_run_in_order(tmp_path, capsys):
     settings = read_settings(ROOT / MUSIC)
     settings["data"] |= {"root": str(tmp_path / "music"), "features": str(tmp_path / "features")}
@@ -81,16 +100,22 @@ def test_the_three_moves_of_music_run_in_order(tmp_path, capsys):
         "preprocessing.synthetic_music": ["--tracks", "18"],
         "postprocessing.music_recommend": ["--control-tracks", "2"],
     }
-    commands = [command for command in readme_commands() if MUSIC in command]
-    for command in commands:
-        run(command, conf, *few.get(command[1], []))
-        printed = capsys.readouterr().out
-        if command is not commands[-1]:  # each names the next
-            following = commands[commands.index(command) + 1]
-            script = following[1] if following[0] == "-m" else following[0]
-            assert re.search(rf"{re.escape(script)} --conf \S+$", printed.splitlines()[-1]), command
+    run_in_order(MUSIC, conf, few, capsys)
     assert (tmp_path / "runs" / "demo-music" / "test_recommendations.html").is_file()
     assert "MLPAutoencoder" in (tmp_path / "runs" / "recommendation_experiments.md").read_text()
+
+
+def test_the_three_moves_of_classification_run_in_order(tmp_path, capsys):
+    settings = read_settings(ROOT / KINDS)
+    settings["data"] |= {"root": str(tmp_path / "kinds"), "features": str(tmp_path / "features")}
+    settings["output_root"] = str(tmp_path / "runs")
+    settings["model"]["audio_encoder"]["base_channels"] = 2
+    settings["training"] |= {"epochs": 1, "device": "cpu"}
+    conf = tmp_path / "classification.yaml"
+    conf.write_text(yaml.safe_dump(settings))
+    run_in_order(KINDS, conf, {"preprocessing.synthetic_corpus": ["--clips", "72"]}, capsys)
+    report = json.loads((tmp_path / "runs/demo-classification/evaluation_classification_metrics.json").read_text())
+    assert {"demo-classification", "majority", "mfcc"} <= set(report["systems"])
 
 
 def test_own_data_of_the_readme(raw, monkeypatch):

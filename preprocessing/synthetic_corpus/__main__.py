@@ -17,7 +17,7 @@ from utils.dataset_utils.corpus_writing import DEFAULT_SIZES, share_evenly
 
 SCRIPT = "preprocessing.synthetic_corpus"
 DESCRIPTION = "Write the embedded corpus of synthetic clips: with captions, in Clotho's layout, or of one kind each."
-CLIPS_OF_KIND = 30
+CLIPS_OF_KIND = 24
 
 
 @command
