@@ -27,6 +27,7 @@ class Reconstructed(NamedTuple):
     """What an autoencoder makes of a batch of windows."""
 
     reconstruction: Tensor  # of the input's shape, float32, standardised; zeros in the padding
+    target: Tensor  # the same of the input itself, without noise
     embedding: Tensor  # (B, E) float32
     code: Tensor  # (B, T', C) float32, zeros in the padding: all that the reconstruction is made from
     steps: Tensor  # (B,) int64, a window's own codes
@@ -101,42 +102,44 @@ class Autoencoder(nn.Module):
             ValueError: an input of another shape, or a length outside 1 to S or T.
         """
         own = self._own(x, lengths)
-        frames = self._standardised(x, own)
+        target = frames = self._standardised(x, own)
         if self.training and self.noise:
             frames = (frames + self.noise * torch.randn_like(frames)).masked_fill(~own[:, :, None], 0)
         lengths = lengths.to(x.device, non_blocking=True)
         hidden = self.layers.encode(frames, lengths)
         hidden, code = self.bottleneck(hidden, self.layers.counts(lengths))
         decoded = self.layers.decode(hidden, lengths, frames.shape[1]).float().masked_fill(~own[:, :, None], 0)
-        return Reconstructed(decoded.view(x.shape), self.bottleneck.embed(code), *code)
+        return Reconstructed(decoded.view(x.shape), target.view(x.shape), self.bottleneck.embed(code), *code)
 
-    def losses(self, output: Reconstructed, x: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+    def losses(self, output: Reconstructed, lengths: Tensor) -> dict[str, Tensor]:
         """Compute the loss of a batch, per number of the input.
 
+        Args:
+            output: of the batch.
+            lengths: (B,) of its windows, as of `forward`.
         Returns:
             0-dimensional: `mse` on the standardised input; of a variational autoencoder `kl`, nats a window; `loss` to
             minimise: mse + 2 beta * nats per number, which is twice the bound's negative, up to a constant.
         """
-        error, count = self.reconstruction_error(output, x, lengths)
+        error, count = self.reconstruction_error(output, lengths)
         mse = error / count
         if not self.bottleneck.code.variational:
             return {"loss": mse, "mse": mse.detach()}
         loss = mse + 2 * self.beta * output.kl.sum() / count
         return {"loss": loss, "mse": mse.detach(), "kl": output.kl.mean().detach()}
 
-    def reconstruction_error(self, output: Reconstructed, x: Tensor, lengths: Tensor) -> tuple[Tensor, int]:
+    def reconstruction_error(self, output: Reconstructed, lengths: Tensor) -> tuple[Tensor, int]:
         """Compute the sum of squared errors on the standardised input, inside the lengths, and the count of numbers.
 
         1 - this error / that of `mean_prediction_error`, both over a split, is the share of variance explained.
         """
-        own = self._own(x, lengths)
-        errors = self._frames(output.reconstruction) - self._standardised(x, own)
+        own = self._own(output.target, lengths)
+        errors = self._frames(output.reconstruction - output.target)
         return errors.masked_fill(~own[:, :, None], 0).square().sum(), int(lengths.sum()) * self.layers.width
 
-    def mean_prediction_error(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, int]:
+    def mean_prediction_error(self, output: Reconstructed, lengths: Tensor) -> tuple[Tensor, int]:
         """Compute the same of the prediction of the training split's mean, which is 0 for each feature or band."""
-        own = self._own(x, lengths)
-        return self._standardised(x, own).square().sum(), int(lengths.sum()) * self.layers.width
+        return output.target.square().sum(), int(lengths.sum()) * self.layers.width
 
     def standardised(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Standardise an input: what `reconstruction` is compared with, of the input's shape, zeros in the padding."""

@@ -88,8 +88,8 @@ def encode_tracks(model: Autoencoder, audio: ClipFeatures, batch_size: int, work
         windows, lengths = batch["audio"], batch["lengths"]
         output = model(windows, lengths)
         codes.add(batch["clip"], output.code, output.steps)
-        error, count = model.reconstruction_error(output, windows, lengths)
-        mean_error, _ = model.mean_prediction_error(windows, lengths)
+        error, count = model.reconstruction_error(output, lengths)
+        mean_error, _ = model.mean_prediction_error(output, lengths)
         sums += torch.stack([error.double(), mean_error.double(), output.kl.double().sum()])
         numbers += count
         n_windows += len(windows)

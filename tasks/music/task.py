@@ -85,7 +85,7 @@ class MusicTask:
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The squared error on the standardised input, a mean over its numbers, and with it the divergence."""
         windows, lengths = batch["audio"], batch["lengths"]
-        losses = self.autoencoder.losses(self.autoencoder(windows, lengths), windows, lengths)
+        losses = self.autoencoder.losses(self.autoencoder(windows, lengths), lengths)
         return {**losses, WEIGHT: lengths.sum().float()}
 
     def outputs(self, split: str) -> MusicOutputs:

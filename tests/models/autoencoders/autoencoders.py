@@ -58,7 +58,7 @@ def learn(autoencoder: Autoencoder, x: Tensor, lengths: Tensor, lr: float, steps
     autoencoder.train()
     optimizer = torch.optim.Adam(autoencoder.parameters(), lr=lr)
     for _ in range(steps):
-        losses = autoencoder.losses(autoencoder(x, lengths), x, lengths)
+        losses = autoencoder.losses(autoencoder(x, lengths), lengths)
         optimizer.zero_grad()
         losses["loss"].backward()
         optimizer.step()
