@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tasks import Commands, command, load_run
 from tasks.base import LabelledRun
-from utils.cli_utils import positive, whole
+from utils.cli_utils import existing_folder, positive, whole
 from utils.data_utils import making
 from utils.dataset_utils.download_failures import summary
 from utils.dataset_utils.downloads import Outcome, fetch_recordings, read_cookies
@@ -29,6 +29,7 @@ from utils.dataset_utils.video_list import ListedRecording, by_turns, check_cate
 from utils.process_utils import all_cores
 
 SCRIPT = "preprocessing.youtube_dataset"
+CORPUS_SCRIPT = "preprocessing.synthetic_corpus"
 
 
 @command
@@ -45,6 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
     run, args = load_run(argv, parser, LabelledRun)
     commands = Commands.of(args, run.script_of)
+    if run.data.table is None:
+        corpus = commands.line(CORPUS_SCRIPT, "--single-kind")
+        existing_folder(
+            run.data.root, "data.root", f"correct it, name a list: data.table, or make the corpus: {corpus}"
+        )
     with commands.completing(), making(run.data, "tables"):
         listed = read_recordings(run.data.root, run.data.table)
         print("\n".join(listed.understood))

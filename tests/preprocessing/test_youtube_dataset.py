@@ -5,6 +5,7 @@ import pytest
 from tests.loopback import melody, serving
 from tests.preprocessing.labelled_corpus import CATEGORIES, Corpus
 from utils.artefact_utils import read_clips
+from utils.cli_utils import command_line
 
 
 @pytest.fixture
@@ -157,3 +158,13 @@ def test_a_category_of_which_one_recording_is_left_is_refused(corpus, capsys):
     assert corpus.run() == 2
     assert "category 'cat' has one recording that can be used, expected at least 2" in error_line(capsys)
     assert set(corpus.failed().values()) == {"not media"}
+
+
+def test_a_folder_that_is_not_there_can_be_made(corpus, capsys):
+    corpus.root.rmdir()
+    assert corpus.run() == 2
+    made_by = command_line("preprocessing.synthetic_corpus", "--conf", str(corpus.folder / "x.yaml"), "--single-kind")
+    assert error_line(capsys) == (
+        f"error: data.root: folder {corpus.root} does not exist; correct it, name a list: data.table, or make the "
+        f"corpus: {made_by}"
+    )
