@@ -65,6 +65,7 @@ def check_unseen(trial: Path, run: RunSpec, split: str, recordings: Mapping[str,
     data = run.data
     table = data.pairs_file(split) if isinstance(data, CaptionDataSpec) and data.pairs else _table(run, split)
     raise ArtefactError(
-        f"{table or data.features}: {count}, such as {seen[0]}, trained {trial}, since the splits have changed; write "
-        f"the tables with its settings and files again: {make('tables')}, or train again: {again}"
+        f"{table or data.features}: {count}, such as {seen[0]}, trained {trial}, perhaps since the splits have "
+        f"changed; write the tables with its settings and files again: {make('tables')}, or leave these recordings "
+        f"out, or train again: {again}"
     )

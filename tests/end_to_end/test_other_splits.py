@@ -68,7 +68,7 @@ def test_a_system_whose_shares_change_after_training(tmp_path, capsys):
     run = parse_run(read_settings(tmp_path / "classes.yaml"), "x.yaml")
     params = run.folder / "trial_00000" / "params.json"
     assert "recordings of 'evaluation', such as " in error
-    assert f"preprocessing.youtube_dataset --conf {params}, or train again: " in error
+    assert f"preprocessing.youtube_dataset --conf {params}, or leave these recordings out, or train again: " in error
     assert error.endswith(f"main.py --conf {conf} --fresh\n")
     measure("--split", "train")  # on purpose
     assert "recordings of 'development' trained trial_00000" in capsys.readouterr().out

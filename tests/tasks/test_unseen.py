@@ -51,7 +51,7 @@ def test_a_split_that_holds_what_trained_it_is_refused(trained):
     seen = clips["evaluation"][1]
     write_json(folder / "trained_on.json", {"recordings": list(recordings_of([seen]))})
     count = f"1 of the {len(clips['evaluation'])} recordings of 'evaluation', such as {seen.fname}"
-    pattern = rf"audio_info\.pkl: {count}, trained .*trial_00000, .*<make tables>, or train again: .*--fresh"
+    pattern = rf"audio_info\.pkl: {count}, trained .*trial_00000, .*<make tables>, or leave .* train again: .*--fresh"
     with pytest.raises(ArtefactError, match=pattern):
         load(trained).task()
     load(trained).task(measures=False)
