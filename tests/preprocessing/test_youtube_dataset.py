@@ -168,3 +168,15 @@ def test_a_folder_that_is_not_there_can_be_made(corpus, capsys):
         f"error: data.root: folder {corpus.root} does not exist; correct it, name a list: data.table, or make the "
         f"corpus: {made_by}"
     )
+
+
+def test_a_list_of_which_nothing_is_left_says_why(corpus, capsys):
+    corpus.write_folders(2)
+    for path in corpus.root.glob("*/*.wav"):
+        path.write_text("no sound")
+    capsys.readouterr()
+    assert corpus.run() == 2
+    said = error_line(capsys)
+    assert "error: none of the 4 recordings can be used, such as cat/0.wav: not media (" in said
+    assert said.endswith(f"); all reasons: {corpus.data.failed}; repair them, then run again")
+    assert set(corpus.failed().values()) == {"not media"}

@@ -13,7 +13,7 @@ from utils.artefact_utils.labels import LabelledRecording, read_labels, write_la
 from utils.artefact_utils.similar_tracks import read_similar_tracks
 from utils.audio_utils import DECODING_VERSION, AudioError
 from utils.audio_utils.fingerprints import similar_pairs
-from utils.cli_utils import ArtefactError, UserError
+from utils.cli_utils import ArtefactError, UserError, printable
 from utils.data_utils.labelled_spec import LabelledDataSpec
 from utils.data_utils.products import UNFETCHED_COLUMNS
 from utils.dataset_utils.clips import Rejected, content_id, decode_clips
@@ -106,10 +106,16 @@ def write_labelled_tables(data: LabelledDataSpec, found: Found, made_by: str) ->
         found: from `decode_recordings`, with all failures.
         made_by: the command that makes these tables again.
     Raises:
-        UserError: a split is empty, training lacks a category, or one has a single recording left.
+        UserError: no recording can be used, a split is empty, training lacks a category, or one has a single one left.
     """
     _write_failed(data, found.failures)
     listed = [each.listed for each in found.recordings]
+    if found.failures and not listed:
+        why = found.failures[0]
+        raise UserError(
+            f"none of the {len(found.failures)} recordings can be used, such as {printable(why.url)}: {why.reason} "
+            f"({why.detail}); all reasons: {data.failed}; repair them, then run again"
+        )
     check_categories(listed, " that can be used")
     assigned = _assigned(data, found)
     lines = [*assigned.lines, *check_splits(listed, assigned.splits, data.splits.names())]
