@@ -121,3 +121,10 @@ def test_splits_may_share_a_folder(tmp_path):
     assert not all_there(tmp_path, wanted)
     (tmp_path / "captions.txt").touch()
     assert all_there(tmp_path, wanted)
+
+
+def test_a_corpus_of_many_folders_counts_them_in_place_of_their_names():
+    few, many = {"a": 3, "b": 2}, dict.fromkeys("abcde", 4)
+    assert Record(KIND, 1, few).summary() == "5 clips (a 3, b 2) of seed 1"
+    assert Record(KIND, 1, many).summary() == "20 clips (5 folders of 4) of seed 1"
+    assert Record(KIND, 1, many | {"e": 3}).summary() == "19 clips (5 folders of 3 to 4) of seed 1"
