@@ -100,6 +100,9 @@ def metric_intervals(
     95 % intervals hold the true value of a system that is too confident. That of a calibrated system, 0, is below all
     of them: compare with `calibration.error_if_calibrated`.)
 
+    Where all recordings are right, or none is, so is every resample. The interval of the accuracy is then the exact one
+    of a binomial distribution (Clopper and Pearson, 1934), with a trial for each cluster.
+
     Args:
         answers: of the system.
         clusters: (N,) integers; recordings of one channel have the same one, and are drawn together.
@@ -116,7 +119,11 @@ def metric_intervals(
     found = {key: percentile_interval(values, level) for key, values in drawn.items()}
     shift = answers.metrics()[ECE] - float(drawn[ECE].mean())
     low, high = found[ECE]
-    return found | {ECE: Interval(max(low + shift, 0.0), min(high + shift, 1.0))}
+    found[ECE] = Interval(max(low + shift, 0.0), min(high + shift, 1.0))
+    if answers.right.all() or not answers.right.any():
+        least = ((1 - level) / 2) ** (1 / len(np.unique(clusters)))
+        found["accuracy"] = Interval(least, 1.0) if answers.right.all() else Interval(0.0, 1 - least)
+    return found
 
 
 def metric_differences(

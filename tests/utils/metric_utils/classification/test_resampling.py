@@ -74,6 +74,20 @@ def test_every_interval_holds_the_measured_value():
             assert key == "nll" or 0 <= low <= high <= 1
 
 
+def test_no_error_is_no_certainty():
+    targets = np.array([0, 1] * 10)
+    sure = np.log(np.where(np.eye(2)[targets] > 0, 0.9, 0.1))
+    # 0.025 = p ** 20 at p = 0.8316: with a lower accuracy, 20 right ones of 20 are rarer than that
+    low, high = metric_intervals(Answers.of(sure, targets), np.arange(20), resamples=50)["accuracy"]
+    assert (low, high) == (pytest.approx(0.83157, abs=1e-5), 1)
+    channels = np.arange(20) // 4
+    assert metric_intervals(Answers.of(sure, targets), channels, resamples=50)["accuracy"].low == pytest.approx(
+        0.4782, abs=1e-4
+    )
+    low, high = metric_intervals(Answers.of(sure, 1 - targets), np.arange(20), resamples=50)["accuracy"]
+    assert (low, high) == (0, pytest.approx(0.16843, abs=1e-5))
+
+
 def test_differences_are_paired():
     a, b = answers_of(0), answers_of(0, lift=3.0)  # the same noise
     clusters = np.arange(60)
