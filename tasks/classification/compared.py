@@ -24,6 +24,7 @@ from tasks.trained import TrainedRun
 from utils.artefact_utils.labels import LabelledRecording, read_labels
 from utils.cli_utils import ArtefactError, UserError
 from utils.cli_utils.repairs import make
+from utils.dataset_utils.video_list import address_key
 
 
 class TrainedClassifier(NamedTuple):
@@ -117,9 +118,12 @@ def compare_systems(own: TrainedClassifier, others: Sequence[TrainedClassifier])
 
 
 def clusters_of(recordings: Sequence[LabelledRecording]) -> NDArray[np.int64]:
-    """Number the (N,) recordings by what is drawn together: their channel; else their address; else each by itself."""
+    """Number the (N,) recordings by what is drawn together: their channel; else their address; else each by itself.
+
+    Sections of one recording have its address, or the name of the local file that they were cut from.
+    """
     keys = [
-        ("channel", one.channel) if one.channel else ("address", one.url) if one.url else ("file", one.fid)
+        ("channel", one.channel) if one.channel else ("address", address_key(one.url)) if one.url else ("file", one.fid)
         for one in recordings
     ]
     numbers: dict[tuple[str, str], int] = {}

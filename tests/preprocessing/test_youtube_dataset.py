@@ -2,6 +2,7 @@
 
 import pytest
 
+from tasks.classification.compared import clusters_of
 from tests.loopback import melody, serving
 from tests.preprocessing.labelled_corpus import CATEGORIES, Corpus
 from utils.artefact_utils import read_clips
@@ -77,6 +78,18 @@ def test_broken_and_empty_files_are_named(corpus):
     assert corpus.run() == 0
     assert corpus.failed() == {"dog/empty.wav": "not media", "dog/cut.wav": "cut off", "cat/text.wav": "not media"}
     assert len(corpus.labels()) == 8
+
+
+def test_sections_of_a_local_file_name_it(corpus):
+    corpus.write_folders()
+    rows = [f"{category}/{number}.wav,{category},," for category in CATEGORIES for number in range(4)]
+    rows[:1] = [f"cat/0.wav,cat,{start},{start + 0.5}" for start in (0, 0.5)]
+    assert corpus.run(table=str(corpus.write_list(rows, "url,category,start_s,end_s"))) == 0
+    found = corpus.labels()
+    cut, whole = ([row for row in found if (row.end_s is not None) is is_cut] for is_cut in (True, False))
+    assert [row.url for row in cut] == ["cat/0.wav"] * 2
+    assert {row.url for row in whole} == {""}
+    assert len(set(clusters_of(found))) == len(whole) + 1  # the sections are drawn together
 
 
 def test_near_duplicates_are_in_one_split(corpus, capsys):

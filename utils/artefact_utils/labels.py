@@ -22,7 +22,7 @@ class LabelledRecording(NamedTuple):
     path: str  # relative to data.root; a section is a file of its own
     category: str
     channel: str
-    url: str  # empty for a local file
+    url: str  # of a section of a local file: that file, relative to data.root; empty for a whole local file
     start_s: float = 0.0  # of the section in the recording
     end_s: float | None = None  # None: the end of the recording
     duration_s: float = 0.0  # of the file
@@ -76,6 +76,5 @@ def _recording(cells: Sequence[str]) -> LabelledRecording | None:
     numbers = [start_s, duration_s, end_s if end else 0.0]
     if not category or any(number is None or not 0 <= number < float("inf") for number in numbers):
         return None
-    return LabelledRecording(
-        fid, source_id, split, file_name_in(path), category, channel, url, start_s or 0.0, end_s, duration_s or 0.0
-    )
+    names = file_name_in(path), category, channel, file_name_in(url)
+    return LabelledRecording(fid, source_id, split, *names, start_s or 0.0, end_s, duration_s or 0.0)

@@ -219,12 +219,29 @@ def check_splits(recordings: Sequence[ListedRecording], splits: Sequence[str], n
                 "add recordings of other channels, or give others the split of training"
             )
     if empty := [name for name in names if not found[name]]:
-        raise UserError(
-            f"split '{empty[0]}' is empty: {len(recordings)} recordings are too few, or too much alike, for "
-            f"{len(names)} splits; add recordings of other channels"
-        )
+        raise UserError(f"split '{empty[0]}' is empty: {_why_empty(recordings, len(names))}")
     unheard = sorted(found[train] - found[names[-1]])
     if not unheard:
         return []
     few = ", ".join(printable(category) for category in unheard[:3])
     return [f"categories without a recording in '{names[-1]}', on which nothing is measured: {len(unheard)} ({few})"]
+
+
+def _why_empty(recordings: Sequence[ListedRecording], count: int) -> str:
+    """Why not all of `count` splits have recordings, and what to do about it."""
+    if named := sorted({recording.split for recording in recordings if recording.split}):
+        found = ", ".join(printable(split) for split in named)
+        return (
+            f"the list, or the folders, name {found} alone; give it some recordings, or name no splits: data.shares "
+            "then decides"
+        )
+    channels = {recording.channel for recording in recordings}
+    if len(channels) < count and "" not in channels:
+        return (
+            f"all recordings are of {len(channels)} channels, such as '{printable(min(channels))}', each of which is "
+            "in one split; add recordings of others, or leave the column channel out"
+        )
+    return (
+        f"{len(recordings)} recordings are too few, or too much alike, for {count} splits; add recordings of other "
+        "channels"
+    )

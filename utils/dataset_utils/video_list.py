@@ -58,8 +58,7 @@ class ListedRecording(NamedTuple):
     @property
     def recording(self) -> str:
         """What sections of one recording have in common, however its address is spelled."""
-        video = _YOUTUBE.match(self.url)
-        return f"youtube {video[1]}" if video else self.url or self.path
+        return address_key(self.url or self.path)
 
     @property
     def is_section(self) -> bool:
@@ -70,6 +69,12 @@ class ListedRecording(NamedTuple):
     def is_local(self) -> bool:
         """Whether it is a whole file that is there, of which no other one is made."""
         return bool(self.path) and not self.is_section
+
+
+def address_key(address: str) -> str:
+    """What all spellings of the address of a recording have in common; of a path, itself."""
+    video = _YOUTUBE.match(address)
+    return f"youtube {video[1]}" if video else address
 
 
 def read_video_list(path: Path) -> list[ListedRecording]:

@@ -70,3 +70,6 @@ def test_recordings_of_a_channel_or_of_an_address_are_drawn_together():
 
     rows = [one(0, "a"), one(1, "", "u"), one(2, "a", "v"), one(3, "", "u"), one(4), one(5), one(6, "u")]
     assert clusters_of(rows).tolist() == [0, 1, 0, 1, 2, 3, 4]
+    video = "abcdefghijk"
+    spelled = [one(0, "", f"https://youtu.be/{video}"), one(1, "", f"https://www.youtube.com/watch?v={video}")]
+    assert clusters_of(spelled).tolist() == [0, 0]

@@ -123,6 +123,14 @@ def test_an_empty_split_is_refused():
     rows = many(2, 2)
     with pytest.raises(UserError, match="split 'val' is empty: 4 recordings are too few, or too much alike, for 3"):
         check_splits(rows, ["train", "eval"] * 2, ["train", "val", "eval"])
+    with pytest.raises(UserError, match="'val' is empty: the list, or the folders, name test, train alone; give it"):
+        check_splits(
+            [row._replace(split=split) for row, split in zip(rows, ["train", "test"] * 2, strict=True)],
+            ["train", "eval"] * 2,
+            ["train", "val", "eval"],
+        )
+    with pytest.raises(UserError, match="'val' is empty: all recordings are of 1 channels, such as 'me', each of"):
+        check_splits([row._replace(channel="me") for row in rows], ["train"] * 4, ["train", "val", "eval"])
 
 
 def test_a_category_that_is_not_measured_is_said():
