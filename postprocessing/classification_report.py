@@ -29,7 +29,6 @@ from tasks.classification.sounds import SoundClassifier
 from tasks.trained import CheckpointChoice, add_checkpoint_arguments, find_trained_run
 from utils.artefact_utils import write_json
 from utils.artefact_utils.labels import LabelledRecording
-from utils.audio_utils import AudioError
 from utils.cli_utils import UserError
 from utils.cli_utils.repairs import with_commands
 from utils.model_utils import choose_device
@@ -126,7 +125,7 @@ def _cost_of(own: TrainedClassifier, recordings: Sequence[LabelledRecording]) ->
     try:
         classifier = SoundClassifier(own.run, own.task, own.trained.split)
         return measure_cost(classifier, recordings, own.run.data.root, device), []
-    except (UserError, AudioError) as error:
+    except UserError as error:
         return None, [f"seconds and memory of a recording are left out: {error}"]
 
 

@@ -12,6 +12,8 @@ import torch
 from tasks.classification.results import Cost
 from tasks.classification.sounds import SoundClassifier
 from utils.artefact_utils.labels import LabelledRecording
+from utils.audio_utils import AudioError
+from utils.cli_utils import UserError
 from utils.process_utils import peak_memory, reset_peak_memory
 
 _RECORDINGS = 20
@@ -28,18 +30,18 @@ def measure_cost(
         root: of their files.
         device: where the classifier computes.
     Raises:
-        AudioError: a recording cannot be decoded.
+        UserError: a recording cannot be decoded.
     """
     rows = np.unique(np.linspace(0, len(recordings) - 1, min(len(recordings), _RECORDINGS)).astype(np.int64))
     chosen = [recordings[row] for row in rows]
     with torch.inference_mode():
-        classifier(root / chosen[0].path)
+        _classify(classifier, root / chosen[0].path)
         is_reset = reset_peak_memory()
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         began = time.perf_counter()
         for one in chosen:
-            classifier(root / one.path)
+            _classify(classifier, root / one.path)
         seconds = (time.perf_counter() - began) / len(chosen)
     peak: float | None = peak_memory() if is_reset else None
     if device.type == "cuda":
@@ -51,3 +53,12 @@ def measure_cost(
         peak_memory_mb=None if peak is None else peak / 1e6,
         device=device.type,
     )
+
+
+def _classify(classifier: SoundClassifier, path: Path) -> None:
+    try:
+        classifier(path)
+    except AudioError as error:
+        raise UserError(
+            f"{path}: {error}; if the recordings are in another folder by now, name it: --set data.root=DIR"
+        ) from error

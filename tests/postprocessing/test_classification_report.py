@@ -217,3 +217,6 @@ def test_without_the_recordings_the_features_are_measured(trained, capsys):  # n
     assert done.code == 0, done.err
     assert list(results_of(trained)["systems"]) == ["tiny", "majority"]
     assert "mfcc is left out: " in done.out
+    [line] = [line for line in done.out.splitlines() if "memory of a recording are left out" in line]
+    assert str(trained / "clips") in line
+    assert "no such file; if the recordings are in another folder by now, name it: --set data.root=DIR" in line
