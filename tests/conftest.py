@@ -13,6 +13,8 @@ import torch
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Ray gives its workers the lowest share of a core: beside other tests, those that wait for a trial would wait for ever
+os.environ.setdefault("RAY_worker_niceness", "0")
 torch.set_num_threads(1)
 
 from tests import tiny  # noqa: E402 - after the settings above
