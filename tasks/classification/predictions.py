@@ -50,19 +50,23 @@ def predict_files(own: TrainedClassifier, paths: Sequence[Path]) -> None:
     """Print the categories of files.
 
     Raises:
-        UserError: one is missing or cannot be classified.
+        UserError: one is missing, and none is classified; or some cannot be classified, after all others are.
     """
     for path in paths:
         check_users_file(path, "--file")
     classifier = SoundClassifier(own.run, own.task, own.trained.split)
     temperature = temperature_of(own)
+    refused = []
     for path in paths:
         try:
             with torch.inference_mode():
                 found = classifier(path)
         except AudioError as error:
-            raise UserError(f"--file {path}: {error}; name another file") from error
-        _print(path, found, own.task.classes, temperature)
+            refused.append(f"{path}: {error}")
+        else:
+            _print(path, found, own.task.classes, temperature)
+    if refused:
+        raise UserError(f"--file {', '.join(refused)}; name other files")
 
 
 def _print(path: Path, found: ClassifiedSound, classes: Sequence[str], temperature: Temperature) -> None:

@@ -163,6 +163,18 @@ def test_a_file_has_the_categories_of_its_recording(trained, capsys):  # noqa: F
         assert window in after.out
 
 
+def test_files_that_cannot_be_classified_keep_none_of_the_others_back(trained, capsys):  # noqa: F811
+    good = trained / "clips" / "evaluation 0.wav"
+    broken, empty = trained / "broken.wav", trained / "empty.wav"
+    broken.write_bytes(good.read_bytes()[:-1000])
+    empty.write_bytes(b"")
+    done = report(trained, capsys, "--file", *map(str, (broken, good, empty)))
+    said = error_of(done)
+    assert f"{broken}: is truncated: " in said
+    assert f", {empty}: cannot be decoded: " in said
+    assert f"{good}, " in done.out
+
+
 def _of_evaluation(folder, capsys):
     report(folder, capsys)
     return rows_of(folder / "runs/tiny/evaluation_predictions.csv")
