@@ -6,6 +6,7 @@ audio/<id>.flac is complete or absent; archive.csv lists those that are there, w
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -114,22 +115,28 @@ def _scratch_of(audio: Path) -> Iterator[None]:
 
 
 def read_cookies(path: Path) -> str:
-    """The text of a cookies file.
+    """The cookies of a file, as text in Netscape's format; how many lines are not understood is printed.
 
     Raises:
-        UserError: no such file, or not in Netscape's format.
+        UserError: no such file, or not in Netscape's format, or without a cookie.
     """
     from yt_dlp.cookies import YoutubeDLCookieJar
 
     check_is_file(path, "export the cookies of a browser to it, in Netscape's format")
     with reading_bytes(path):
         content = path.read_bytes()
-    try:
-        text = content.decode()
-        YoutubeDLCookieJar(str(path)).load()
-    except (LoadError, ValueError) as error:
-        raise UserError(f"{path}: not a cookies file in Netscape's format; export the cookies again") from error
-    return text
+    jar, said, text = YoutubeDLCookieJar(), io.StringIO(), io.StringIO()
+    with contextlib.suppress(LoadError, ValueError), contextlib.redirect_stderr(said):
+        jar.load(io.StringIO(content.decode()))
+    if not len(jar):
+        raise UserError(
+            f"{path}: not a cookies file in Netscape's format, with tabs between its fields; export the cookies again"
+        )
+    # yt-dlp prints such lines, which are secret, and would once more for each recording
+    if unknown := said.getvalue().count("skipping cookie file entry"):
+        print(f"{path}: {unknown} lines are no cookies, and not used")
+    jar.save(text)
+    return text.getvalue()
 
 
 def _fetched(

@@ -80,10 +80,15 @@ class FileNames:
         return found
 
     def _why_not(self, name: str) -> str:
-        path = Path(name.strip())
+        path = Path(os.path.normpath(self._root.absolute() / name.strip()))
         # `Path.is_file` refuses names that no file system takes
-        elsewhere = path.is_absolute() and os.path.isfile(path)  # noqa: PTH113
-        return f"is not below {self._root}" if elsewhere else "no such file"
+        if not os.path.isfile(path):  # noqa: PTH113
+            return "no such file"
+        if not any(path.is_relative_to(root) for root in self._absolute):
+            return f"is not below {self._root}"
+        if path.suffix.lower() not in AUDIO_SUFFIXES:
+            return f"extension '{path.suffix}' is none of {', '.join(sorted(AUDIO_SUFFIXES))}"
+        return "is hidden, or behind a link to a folder, and those are not searched"
 
     def _relative(self, name: str) -> tuple[str, ...]:
         """The parts of a name; those of an absolute path below the root are relative to it."""

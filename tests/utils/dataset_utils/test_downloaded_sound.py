@@ -141,9 +141,28 @@ def test_cookies_are_sent_and_their_file_is_left_alone(tmp_path, server):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"{}", b"\xff\xfe\x00", b"key=value\n"])
-def test_a_file_without_cookies_is_refused(tmp_path, content):
+def test_lines_that_are_no_cookies_are_counted_and_never_printed(tmp_path, server, capfd):
+    path = tmp_path / "cookies.txt"
+    start, cookie = "# Netscape HTTP Cookie File\n", "127.0.0.1 FALSE / FALSE 4000000000 key {}\n"
+    session = "127.0.0.1\tFALSE\t/\tFALSE\t0\tkey\tvalue-1\n"
+    path.write_text(start + session + cookie.format("secret-2") + cookie.format("secret-3"))
+    cookies = read_cookies(path)
+    fetch_recordings([listed(server.add("/a.wav", tone(0.2)))], settings(tmp_path, cookies=cookies))
+    assert server.cookies == {"key=value-1"}
+    printed = capfd.readouterr()
+    assert f"{path}: 2 lines are no cookies, and not used\n" in printed.out
+    assert "secret" not in printed.out + printed.err + cookies
+
+
+BLANKS = b"# Netscape HTTP Cookie File\n127.0.0.1 FALSE / FALSE 4000000000 key value\n"
+
+
+@pytest.mark.parametrize(
+    "content", [b"{}", b"\xff\xfe\x00", b"key=value\n", b"url,category\na.wav,dog\n", BLANKS, BLANKS[:28]]
+)
+def test_a_file_without_cookies_is_refused(tmp_path, content, capsys):
     path = tmp_path / "cookies.txt"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="not a cookies file in Netscape's format; export the cookies again"):
+    with pytest.raises(UserError, match=r"not a cookies file in Netscape's format, with tabs .*"):
         read_cookies(path)
+    assert capsys.readouterr().err == ""

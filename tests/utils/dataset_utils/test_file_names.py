@@ -98,6 +98,19 @@ def test_absolute_paths_below_a_relative_root_that_is_a_link(tmp_path, monkeypat
 def test_a_file_elsewhere_is_said_to_be_elsewhere(tmp_path):
     names = touch(tmp_path / "music", "a.wav")
     touch(tmp_path, "b.wav")
-    of = [f"{tmp_path}/b.wav", f"{tmp_path}/c.wav", "/" + 300 * "d"]
+    of = [f"{tmp_path}/b.wav", "../b.wav", f"{tmp_path}/c.wav", "/" + 300 * "d"]
     reasons = [file.rsplit("': ", 1)[1] for file in names.find(of).files]
-    assert reasons == [f"is not below {tmp_path / 'music'}", "no such file", "no such file"]
+    elsewhere = f"is not below {tmp_path / 'music'}"
+    assert reasons == [elsewhere, elsewhere, "no such file", "no such file"]
+
+
+def test_a_file_that_is_not_searched_for_is_not_said_to_be_missing(tmp_path):
+    names = touch(tmp_path, "a.wav")
+    for file in ("b/film.mov", ".c/d.wav"):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).touch()
+    (tmp_path / "e").symlink_to(".c")
+    of = ["b/film.mov", f"{tmp_path}/b/film.mov", ".c/d.wav", "e/d.wav"]
+    reasons = [file.rsplit("': ", 1)[1] for file in names.find(of).files]
+    assert all(reason.startswith("extension '.mov' is none of .aac, ") for reason in reasons[:2])
+    assert reasons[2:] == 2 * ["is hidden, or behind a link to a folder, and those are not searched"]
