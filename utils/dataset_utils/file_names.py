@@ -127,6 +127,11 @@ def audio_below(root: Path) -> list[Path]:
     return sorted(file for file in _walk(root) if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file())
 
 
+def linked_folders(root: Path) -> list[Path]:
+    """The links to folders below a folder, which are not searched."""
+    return sorted(path for path in _walk(root) if path.is_dir())
+
+
 def _walk(folder: Path) -> Iterable[Path]:
     for path in folder.iterdir():
         if not path.name.startswith("."):

@@ -12,7 +12,7 @@ from utils.artefact_utils.csv_rows import BYTE_ORDER_MARK, check_columns, delimi
 from utils.artefact_utils.files import check_is_file
 from utils.cli_utils import UserError, printable
 from utils.dataset_utils.download_failures import Failure
-from utils.dataset_utils.file_names import FileNames, audio_below, describe_ways
+from utils.dataset_utils.file_names import FileNames, audio_below, describe_ways, linked_folders
 from utils.dataset_utils.music import tidy
 from utils.dataset_utils.music_splits import names_a_split
 from utils.dataset_utils.video_list import ListedRecording, check_categories, checked, id_of, read_video_list
@@ -181,13 +181,23 @@ def _of_folders(root: Path) -> RecordingList:
             )
         found = ListedRecording("", folders[0], path=path, split=split, where=str(file.parent))
         listed.append(found._replace(id=id_of(found)))
+    left_out = _linked(root)
     if not listed:
-        raise UserError(
-            f"{root}: no audio files in its folders; expected category/clip.wav, or name a list: data.table"
-        )
+        why = left_out or "no audio files in its folders"
+        raise UserError(f"{root}: {why}; expected category/clip.wav, or name a list: data.table")
     recordings = checked(listed)
     names = sorted({recording.category for recording in recordings})
-    return RecordingList(recordings, [], [f"categories: the names of the {len(names)} folders of {root.name}"])
+    line = f"categories: the names of the {len(names)} folders of {root.name}"
+    return RecordingList(recordings, [], [line, left_out] if left_out else [line])
+
+
+def _linked(root: Path) -> str:
+    """What is left out since it is behind a link; empty if nothing is."""
+    links = [printable(link.relative_to(root).as_posix()) for link in linked_folders(root)]
+    if not links:
+        return ""
+    more = f" and {len(links) - 3} more" if len(links) > 3 else ""
+    return f"folders that are links are not searched: {', '.join(links[:3])}{more}; link their files, or copy them"
 
 
 def _split_of(path: str) -> str:

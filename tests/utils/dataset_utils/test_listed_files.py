@@ -35,6 +35,22 @@ def test_folders_are_categories(tmp_path):
     assert found.understood == [f"categories: the names of the 2 folders of {tmp_path.name}"]
 
 
+def test_folders_that_are_links_are_named(tmp_path):
+    made(tmp_path, *(f"elsewhere/{n}/a.wav" for n in range(5)))
+    root = made(tmp_path / "root", *NAMES)
+    for name in ("bird", "dog/deep"):
+        (root / name).symlink_to(tmp_path / "elsewhere")
+    found = read_recordings(root, None)
+    assert pairs(found) == PAIRS
+    said = "folders that are links are not searched: bird, dog/deep; link their files, or copy them"
+    assert found.understood == ["categories: the names of the 2 folders of root", said]
+    (tmp_path / "links").mkdir()
+    for name in range(5):
+        (tmp_path / "links" / str(name)).symlink_to(tmp_path / "elsewhere" / str(name))
+    with pytest.raises(UserError, match=r"are not searched: 0, 1, 2 and 2 more; link .*; expected category/clip\.wav"):
+        read_recordings(tmp_path / "links", None)
+
+
 def test_folders_of_splits_hold_folders_of_categories(tmp_path):
     names = ["train/dog/a.wav", "train/cat/deep/b.wav", "test/dog/c.wav", "test/cat/d.wav"]
     found = read_recordings(made(tmp_path, *names), None)
