@@ -250,7 +250,7 @@ def test_pairs_of_other_scores_and_a_negative_k_are_refused():
 def test_memory_does_not_grow_with_queries_times_candidates():
     script = """
 import numpy as np
-from benchmarks.bench_metrics_memory import peak_bytes
+from utils.process_utils import peak_memory
 from utils.metric_utils.ranking import Relevance, rank_and_top_k
 from utils.metric_utils.scores import EmbeddingScores
 embeddings = np.random.default_rng(0).standard_normal((12000, 4), dtype=np.float32)
@@ -258,7 +258,7 @@ def run(n):
     index = np.arange(n)
     relevance = Relevance(index, index, n, n)
     rank_and_top_k(EmbeddingScores(embeddings[:n], embeddings[:n], block_bytes=2**22), relevance, 10)
-    return peak_bytes()
+    return peak_memory()
 run(2000)
 print(run(12000) - run(2000))
 """

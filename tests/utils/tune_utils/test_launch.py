@@ -150,6 +150,7 @@ def test_nothing_of_ray_is_left_in_the_folder(launched):
         "experiment.json",
         "trials.json",
         "trials.csv",
+        "trained_on.json",
         "params.json",
         "result.json",
         "progress.csv",
