@@ -17,10 +17,10 @@ KINDS = ("bell", "dog", "rain", "siren")
 @pytest.fixture
 def conf(tmp_path):
     """conf.yaml beside a corpus of four kinds: the block of a small wav2vec2 of tasks/classification.yaml, smaller."""
-    write_single_kinds(tmp_path / "kinds", dict.fromkeys(KINDS, 24), seed=0, workers=1)
+    write_single_kinds(tmp_path / "kinds", dict.fromkeys(KINDS, 16), seed=0, workers=1)
     settings = yaml.safe_load((tiny.ROOT / "tasks" / "classification.yaml").read_text(encoding="utf-8"))
     settings["output_root"] = str(tmp_path / "runs")
-    settings["data"] |= {"root": str(tmp_path / "kinds"), "features": str(tmp_path / "features"), "max_duration_s": 3}
+    settings["data"] |= {"root": str(tmp_path / "kinds"), "features": str(tmp_path / "features"), "max_duration_s": 2}
     settings["model"]["audio_encoder"] = {
         "name": "Wav2Vec2Encoder",
         "model": str(tmp_path / "features" / small_wav2vec2.FOLDER),
