@@ -78,20 +78,6 @@ class Classifier(nn.Module):
         return logits.float()
 
 
-def classes_of(state: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Read the classes from the weights of a checkpoint, before a classifier is built for them.
-
-    Args:
-        state: of a `Classifier`, or of a module that holds one.
-    Raises:
-        ValueError: it holds no classifier, several, or names that cannot be read.
-    """
-    found = [value for key, value in state.items() if f".{key}".endswith(f".{CLASS_NAMES}")]
-    if len(found) != 1:
-        raise ValueError(f"the weights hold {len(found)} classifiers, expected one with the names of its classes")
-    return _decoded(found[0])
-
-
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(map(short_repr, names[:_LISTED])) + more

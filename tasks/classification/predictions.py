@@ -12,8 +12,9 @@ import torch
 from tasks.classification.compared import TrainedClassifier
 from tasks.classification.sounds import ClassifiedSound, SoundClassifier, Values, check_users_file
 from utils.artefact_utils import write_rows
+from utils.artefact_utils.ownership import known_table, refuse_foreign
 from utils.audio_utils import AudioError
-from utils.cli_utils import UserError, printable
+from utils.cli_utils import UserError, existing_folder, printable
 from utils.config_utils import read_json
 from utils.dataset_utils.file_names import audio_below
 from utils.metric_utils.classification.calibration import COLDEST, HOTTEST, with_temperature
@@ -103,7 +104,7 @@ def predict_folder(own: TrainedClassifier, folder: Path, out: Path | None) -> No
         folder: of the files.
         out: the CSV; None: <folder's name>_categories.csv in the trial's folder.
     Raises:
-        UserError: there is no such folder, or it holds no sound files.
+        UserError: there is no such folder, it holds no sound files, or the CSV may not be written.
     """
     if not folder.is_dir():
         reason = "is a file; use --file" if folder.is_file() else "there is no such folder; correct it"
@@ -111,8 +112,13 @@ def predict_folder(own: TrainedClassifier, folder: Path, out: Path | None) -> No
     paths = audio_below(folder)
     if not paths:
         raise UserError(f"--predict {folder}: holds no sound files; name a folder of some")
-    classifier, temperature = SoundClassifier(own.run, own.task, own.trained.split), temperature_of(own)
     classes = own.task.classes
+    columns = [*_COLUMNS, *(f"p({name})" for name in classes)]
+    target = out or own.trained.trial.folder / f"{folder.resolve().name}_categories.csv"
+    # before the work of hours
+    existing_folder(target.absolute().parent, "--out", "correct it, or make the folder")
+    refuse_foreign(target, known_table(columns))
+    classifier, temperature = SoundClassifier(own.run, own.task, own.trained.split), temperature_of(own)
     rows: list[list[object]] = []
     refused = 0
     with torch.inference_mode(), progress_bar(len(paths), "classifying", "file") as bar:
@@ -129,8 +135,7 @@ def predict_folder(own: TrainedClassifier, folder: Path, out: Path | None) -> No
                 known = [name, classes[best], f"{probabilities[best]:.6g}", len(found.windows), ""]
                 rows.append([*known, *(f"{value:.6g}" for value in probabilities)])
             bar.update()
-    target = out or own.trained.trial.folder / f"{folder.resolve().name}_categories.csv"
-    write_rows(target, [*_COLUMNS, *(f"p({name})" for name in classes)], rows)
+    write_rows(target, columns, rows)
     if refused:
         first = next(row for row in rows if row[4])
         print(printable(f"{refused} of {len(paths)} files cannot be classified, such as {first[0]}: {first[4]}"))

@@ -17,7 +17,7 @@ from models.sounds import SoundInput, sound_input
 from tasks.classification.run import ClassificationRun
 from tasks.classification.task import ClassificationTask
 from tasks.same_sounds import refuse_other_sounds
-from utils.audio_utils import AudioError, LogMelStream, probe, read_wave, regrouped, wave_blocks
+from utils.audio_utils import AudioError, LogMelStream, probe, regrouped, resampled_blocks, wave_blocks
 from utils.cli_utils import UserError
 from utils.data_utils import window_edges
 from utils.metric_utils.classification.windows import average_windows, log_probabilities
@@ -26,6 +26,7 @@ Array = NDArray[np.float32]
 Values = NDArray[np.float64]
 
 _BLOCK_S = 60.0  # of sound, decoded at a time
+_HELD_S = 120.0  # of a file that is decoded once; 21 MB at 44.1 kHz
 
 
 class ClassifiedSound(NamedTuple):
@@ -40,6 +41,22 @@ class ClassifiedSound(NamedTuple):
     log_probs: Values
     windows: Values
     edges_s: Values
+
+
+class _Beginning:
+    """The blocks of a file while it is probed, as long as it is short: most files need not be decoded a second time."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Array] = []
+        self.is_whole = True
+
+    def hear(self, block: Array, rate_hz: int) -> None:
+        """Take a block, or let all go."""
+        if self.is_whole:
+            self.blocks.append(block)
+        if sum(map(len, self.blocks)) > _HELD_S * rate_hz:
+            self.is_whole = False
+            self.blocks.clear()
 
 
 class SoundClassifier:
@@ -73,12 +90,18 @@ class SoundClassifier:
         Raises:
             AudioError: it cannot be decoded, is silent, or too short.
         """
-        facts = probe(path)
+        beginning = _Beginning()
+        facts = probe(path, hear=beginning.hear)
         if not facts.sound:
             raise AudioError("silent: every sample is 0")
         length = self._length(facts.duration_s)
         edges = window_edges(length, self._max_length)
-        logits = torch.cat([self._logits(windows) for windows in self._batches(path, np.diff(edges).tolist())])
+        rate_hz = self._sound.sample_rate_hz
+        if beginning.is_whole:  # decoded once
+            waves = resampled_blocks(beginning.blocks, facts.sample_rate_hz, rate_hz)
+        else:
+            waves = wave_blocks(path, rate_hz, _BLOCK_S)
+        logits = torch.cat([self._logits(windows) for windows in self._batches(waves, np.diff(edges).tolist())])
         found = logits.float().cpu().numpy()
         mean = average_windows(found, np.zeros(len(found), np.int64), 1)[0]
         seconds = np.array(edges[: len(found) + 1], np.float64) * facts.duration_s / length
@@ -100,24 +123,23 @@ class SoundClassifier:
             raise AudioError(f"too short: {samples / rate_hz:.4f} s, the encoder needs {least / rate_hz:.4f} s")
         return samples
 
-    def _batches(self, path: Path, lengths: list[int]) -> Iterator[list[Tensor]]:
+    def _batches(self, waves: Iterator[Array], lengths: list[int]) -> Iterator[list[Tensor]]:
         """The windows of a file, in batches."""
-        windows = iter(regrouped(self._blocks(path), lengths))
+        windows = iter(regrouped(self._blocks(waves), lengths))
         while batch := list(itertools.islice(windows, self._run.training.batch_size)):
             yield [torch.from_numpy(window) for window in batch]
 
-    def _blocks(self, path: Path) -> Iterator[Array]:
+    def _blocks(self, waves: Iterator[Array]) -> Iterator[Array]:
         """A file as (T, F) log-mels, (S,) waves or a (1, E_audio) vector."""
-        rate_hz = self._sound.sample_rate_hz
         if self._kind == "vector":
-            yield self._sound.features([self._sound.prepared(read_wave(path, rate_hz))])[0]
+            yield self._sound.features([self._sound.prepared(np.concatenate(list(waves)))])[0]
         elif self._kind == "logmel":
             stream = LogMelStream(self._run.data.front_end)
-            for wave in wave_blocks(path, rate_hz, _BLOCK_S):
+            for wave in waves:
                 yield stream.push(wave)
             yield stream.finish()
         else:
-            yield from wave_blocks(path, rate_hz, _BLOCK_S)
+            yield from waves
 
     def _logits(self, windows: list[Tensor]) -> Tensor:
         """(W, K) of windows of one file."""

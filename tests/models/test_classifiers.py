@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.class_criterion import CrossEntropySpec
-from models.classifiers import Classifier, ClassifierSpec, classes_of
+from models.classifiers import Classifier, ClassifierSpec
 from tests import tiny_models
 from tests.models.backbones.test_backbones import clips, padded
 from utils.cli_utils import ArtefactError
@@ -122,7 +122,6 @@ def test_a_checkpoint_holds_the_classes_and_restores_the_classifier(tmp_path: Pa
     step(model)
     write_checkpoint(tmp_path / "checkpoint", {"epoch": 0, "model": model.state_dict(), "frozen": {}}, {})
     saved = weights_of(read_checkpoint(tmp_path / "checkpoint"), tmp_path / "checkpoint")
-    assert classes_of(saved.weights) == CLASSES
     again = speech(tmp_path / "model", pooling="statistics", weighted_layers=True)
     load_weights(again, saved, tmp_path / "checkpoint")
     waves, lengths = padded(clips(16_000))
@@ -151,13 +150,11 @@ def test_weights_for_other_classes_are_refused(tmp_path: Path, then: list[str], 
         load_weights(model, SavedWeights(state, {}), tmp_path)
 
 
-def test_classes_are_found_within_a_larger_module_and_nowhere_else():
-    model = torch.nn.ModuleDict({"classifier": spec_of(name="AudioProjection").build(["a", "b"], 4)})
-    assert classes_of(model.state_dict()) == ("a", "b")
-    for weights, message in (
-        ({}, "^the weights hold 0 classifiers, expected one"),
-        ({"class_names": torch.zeros(3)}, r"^the names of the classes are torch.float32 \(3,\), expected bytes$"),
-        ({"class_names": torch.tensor([55], dtype=torch.uint8)}, "^the names of the classes are 7, expected a list"),
+def test_names_of_classes_that_cannot_be_read_are_named():
+    model = spec_of(name="AudioProjection").build(["a", "b"], 4)
+    for names, message in (
+        (torch.zeros(3), r"^the names of the classes are torch.float32 \(3,\), expected bytes$"),
+        (torch.tensor([55], dtype=torch.uint8), "^the names of the classes are 7, expected a list"),
     ):
         with pytest.raises(ValueError, match=message):
-            classes_of(weights)
+            model.check_weights({"class_names": names})

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from postprocessing import classification_report
+from tasks.classification import sounds
 from tests.pages import targets
 from tests.postprocessing.commands import command_of, error_of, run
 from tests.tasks.classification import corpora
@@ -180,7 +181,7 @@ def _of_evaluation(folder, capsys):
     return rows_of(folder / "runs/tiny/evaluation_predictions.csv")
 
 
-def test_a_folder_has_a_row_a_file_whatever_is_in_it(trained, capsys):  # noqa: F811
+def test_a_folder_has_a_row_a_file_whatever_is_in_it(trained, capsys, monkeypatch):  # noqa: F811
     predicted = {row["path"]: float(row["calibrated_probability"]) for row in _of_evaluation(trained, capsys)}
     inbox = trained / "inbox"
     (inbox / "deeper").mkdir(parents=True)
@@ -198,6 +199,9 @@ def test_a_folder_has_a_row_a_file_whatever_is_in_it(trained, capsys):  # noqa: 
         assert float(rows[name]["probability"]) == pytest.approx(predicted[f"evaluation {number}.wav"], abs=1e-4)
     assert rows["deeper/two.wav"]["windows"] == "3"
     (inbox / "foreign.csv").write_text("mine\n")
+    # refused before anything is classified
+    monkeypatch.setattr(sounds.SoundClassifier, "__call__", lambda *args: pytest.fail("a file was classified"))
+    assert "folder" in error_of(report(trained, capsys, "--predict", str(inbox), "--out", str(inbox / "no" / "x.csv")))
     assert error_of(report(trained, capsys, "--predict", str(inbox), "--out", str(inbox / "foreign.csv")))
     assert (inbox / "foreign.csv").read_text() == "mine\n"
 

@@ -6,6 +6,7 @@ from utils.audio_utils.decoding import (
     header_duration_s,
     probe,
     read_wave,
+    resampled_blocks,
     wave_blocks,
     why_refused,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "read_wave",
     "read_window",
     "regrouped",
+    "resampled_blocks",
     "wave_blocks",
     "why_refused",
 ]

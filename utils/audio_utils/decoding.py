@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -137,19 +137,30 @@ def wave_blocks(path: Path, sample_rate_hz: int, block_s: float) -> Iterator[Arr
         first = next(blocks, None)
         if first is None:
             raise AudioError("holds no samples")
-        whole = itertools.chain([first], blocks)
-        if sound.sample_rate_hz == sample_rate_hz:
-            yield from whole
-            return
-        resample = soxr.ResampleStream(sound.sample_rate_hz, sample_rate_hz, 1, dtype="float32")
-        samples = 0
-        for block in whole:
-            resampled = resample.resample_chunk(block)
-            samples += len(resampled)
-            yield resampled
-        last = resample.resample_chunk(np.zeros(0, np.float32), last=True)
-        # a clip shorter than one sample at the new rate still gets one
-        yield last if samples + len(last) else first[:1]
+        yield from resampled_blocks(itertools.chain([first], blocks), sound.sample_rate_hz, sample_rate_hz)
+
+
+def resampled_blocks(blocks: Iterable[Array], from_hz: int, to_hz: int) -> Iterator[Array]:
+    """Resample a wave in blocks as one stream; what has the rate is passed on.
+
+    Args:
+        blocks: (S,) float32 each, one at least.
+        from_hz: their sample rate.
+        to_hz: that of the result.
+    """
+    if from_hz == to_hz:
+        yield from blocks
+        return
+    resample = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
+    samples, first = 0, np.zeros(0, np.float32)
+    for block in blocks:
+        first = first if len(first) else block[:1]
+        resampled = resample.resample_chunk(block)
+        samples += len(resampled)
+        yield resampled
+    last = resample.resample_chunk(np.zeros(0, np.float32), last=True)
+    # a clip shorter than one sample at the new rate still gets one
+    yield last if samples + len(last) else first
 
 
 def is_sound(wave: Array) -> bool:

@@ -53,6 +53,22 @@ def test_a_long_file_is_decoded_as_a_stream(trained, monkeypatch):
     assert max(sizes) == run.training.batch_size
 
 
+def test_a_file_that_is_held_and_one_that_is_read_again_have_the_same_windows(trained, monkeypatch):
+    rng = np.random.default_rng(1)
+    path = trained / "minutes.wav"  # of three blocks, at another rate
+    soundfile.write(path, 0.1 * rng.standard_normal(75 * 22_050), 22_050)
+    run = corpora.run_of(trained)
+    task = run.build("eval")
+    task.model().eval()
+    classify = sounds.SoundClassifier(run, task, "evaluation")
+    with torch.inference_mode():
+        held = classify(path)
+        monkeypatch.setattr(sounds, "_HELD_S", 40.0)
+        again = classify(path)
+    np.testing.assert_allclose(held.windows, again.windows, atol=1e-4)
+    np.testing.assert_array_equal(held.edges_s, again.edges_s)
+
+
 @pytest.mark.parametrize(
     ("samples", "message"), [(np.zeros(16000), "silent"), (np.zeros(0), "holds no samples")], ids=["silent", "empty"]
 )
