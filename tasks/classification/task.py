@@ -57,11 +57,13 @@ class ClassificationTask:
         self._needs = needs and WaveNeeds(*needs)
         opened = self.data(split)
         self.classifier: Classifier = run.model.build(self.classes, opened.audio.width, backbone)
-        training = self.data("train")
-        self.criterion: CrossEntropy = run.criterion.build(torch.from_numpy(training.training_counts()))
+        trains = opened.name == run.data.splits.train
+        # where nothing is trained, the weights of classes are of no use, and the training features need not be there
+        counts = opened.training_counts() if trains else np.ones(len(self.classes), np.int64)
+        self.criterion: CrossEntropy = run.criterion.build(torch.from_numpy(counts))
         self._network = nn.ModuleDict({"classifier": self.classifier, "criterion": self.criterion})
         encoder = self.classifier.audio_encoder
-        if opened is training and isinstance(encoder, Projection) and isinstance(opened.audio, VectorFeatures):
+        if trains and isinstance(encoder, Projection) and isinstance(opened.audio, VectorFeatures):
             encoder.fit(opened.audio.table)
 
     def data(self, role: str) -> ClassifiedClips:

@@ -176,6 +176,12 @@ def test_files_that_cannot_be_classified_keep_none_of_the_others_back(trained, c
     assert f"{good}, " in done.out
 
 
+def test_a_file_needs_no_training_features(trained, capsys):  # noqa: F811
+    (trained / "features" / "development_audio_logmels.hdf5").unlink()
+    done = report(trained, capsys, "--file", str(trained / "clips" / "evaluation 0.wav"))
+    assert done.code == 0, done.err
+
+
 def _of_evaluation(folder, capsys):
     report(folder, capsys)
     return rows_of(folder / "runs/tiny/evaluation_predictions.csv")
