@@ -19,11 +19,13 @@ from utils.model_utils.checkpoints import (
     weights_of,
     write_checkpoint,
 )
-from utils.model_utils.devices import autocast, choose_device, to_device
+from utils.model_utils.devices import autocast, choose_device
 from utils.model_utils.divergence import DivergedError, FiniteCheck
+from utils.model_utils.epoch_costs import EpochCosts
 from utils.model_utils.frozen_weights import FrozenNetwork, frozen_networks, weights_to_save
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
 from utils.model_utils.parameter_groups import learning_rates
+from utils.model_utils.prefetching import on_device
 from utils.model_utils.random_states import random_state, restore_random_state, seed_everything
 from utils.model_utils.saved_state import check_optimizer_state, check_sections
 from utils.model_utils.task_protocol import Loader, Task
@@ -171,6 +173,7 @@ class Fit:
         metrics.update({f"train_{name}": mean for name, mean in self.train_epoch().items()})
         metrics["train_s"] = time.perf_counter() - started
         metrics["step_s"] = metrics["train_s"] / len(self._loader)
+        metrics |= self._costs.of_training(metrics["train_s"])
         metrics["trainable_parameters"] = sum(parameter.numel() for parameter in self._learning)
         metrics.update(self._measure("val"))
         for split in self.training.extra_passes:
@@ -182,6 +185,7 @@ class Fit:
         value = metrics[self.training.select_on]
         self.best.update(value, self.epoch)
         metrics["best"] = value if self.best.value is None else self.best.value
+        metrics["peak_memory_gb"] = self._costs.peak_memory_gb()
         metrics["epoch_s"] = time.perf_counter() - started
         return metrics
 
@@ -191,6 +195,7 @@ class Fit:
         Raises:
             DivergedError: a loss or a gradient is no longer finite.
         """
+        self._costs = EpochCosts(self.device)
         self.model.train()
         self._loader.set_epoch(self.epoch)
         with torch.random.fork_rng(devices=[]):  # starting workers draws a seed, which happens again after a resume
@@ -199,9 +204,9 @@ class Fit:
         finite = FiniteCheck(self.epoch, steps, self.training.precision, clips)
         means: dict[str, float] = {}
         last_word = time.perf_counter()
-        for step, batch in enumerate(batches, 1):
+        for step, batch in enumerate(self._costs.watched(on_device(batches, self.device)), 1):
             is_due = finite.is_due(step)
-            finite.add(*self._train_step(to_device(batch, self.device), wants_norm=is_due))
+            finite.add(*self._train_step(batch, wants_norm=is_due))
             is_late = time.perf_counter() - last_word > _HEARTBEAT_S
             if is_due or is_late:
                 means = finite.check(self._scaler.get_scale())

@@ -10,6 +10,7 @@ from typing import Any
 
 from utils.artefact_utils import write_json
 from utils.config_utils import value_at
+from utils.model_utils.epoch_costs import costs_in_words
 from utils.model_utils.trials import PARAMS_FILE, TrialEnd, read_end, read_rows, write_end
 from utils.tune_utils.draws import EPOCHS, Draw, epochs_of, settings_of
 from utils.tune_utils.early_stopping import EarlyStopping
@@ -89,7 +90,7 @@ class Recorder:
             f"{name}: epoch {epoch}/{epochs_of(self._experiment, self._trials[name])}, "
             f"train_loss {metrics['train_loss']:.4f}, {select_on} {metrics[select_on]:.4f}{self._chance_once()}, "
             f"{''.join(f'{key} {metrics[key]:.4f}, ' for key in others)}"
-            f"{metrics['epoch_s']:.1f} s{self._left_in_words()}",
+            f"{metrics['epoch_s']:.1f} s{costs_in_words(metrics)}{self._left_in_words()}",
             flush=True,
         )
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 # one trial after the other: what ASHA decides depends on the order in which results arrive
 SETTINGS = ["--set", "ray.max_concurrent=1", "--set", "training.epochs=12"]
 TEMPORARY = Path(f"/tmp/t{os.getpid()}")
-CLOCK = ("train_s", "step_s", "epoch_s", "time")
+CLOCK = ("train_s", "step_s", "epoch_s", "time", "items_per_s", "waiting_share", "peak_memory_gb")
 
 
 @pytest.fixture(scope="module")
