@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from models.audio_encoders.panns_blocks import ConvBlock
+from models.audio_encoders.panns_masked import frame_mask, masked_batch_norm, plain_form_needed, size_on_grid
 from models.frozen.hold import PartlyFrozen
 from models.initial_values import InitialValues, initialise
 from utils.cli_utils import ArtefactError, ConfigError
@@ -81,6 +83,7 @@ class PANNsEncoder(PartlyFrozen):
         self.trunk_dropout = nn.Dropout(fc_dropout)
         self.head_dropout = nn.Dropout(fc_dropout)
         self._blocks = tuple(blocks)
+        self._compiled: Callable[[Tensor, Tensor], Tensor] | None = None
         convert_conv2d_weight_memory_format(self, torch.channels_last)  # convolutions are a quarter faster on a CPU
 
     def _block(self, number: int, c_in: int, c_out: int, dropout: float) -> ConvBlock:
@@ -124,6 +127,8 @@ class PANNsEncoder(PartlyFrozen):
     def _last_block(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return (B, C, T') averaged over frequency, and the clips' lengths in T'; None: nothing is padded."""
         lengths = self._checked(features, lengths)
+        if self._compiled is not None or plain_form_needed():
+            return self._last_block_masked(features, lengths)
         activations = self._normalised(features, lengths)  # (B, 1, T, F), T at least one stride
         frames = activations.shape[2]
         own = lengths.clamp(min=self.stride)  # a clip shorter than a stride gets one frame: its zeros count as its own
@@ -131,6 +136,39 @@ class PANNsEncoder(PartlyFrozen):
         for block in self._blocks:
             activations, remaining = block(activations, remaining)
         return activations.mean(3), remaining
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile the network up to the last block, with the arguments of `torch.compile`, in place.
+
+        Each shape of a batch is compiled by itself, since kernels of a known shape are a sixth faster. So that there
+        are few, a batch is padded to one of about 8 lengths an octave, and to an even number of clips.
+        """
+        self._compiled = torch.compile(self._masked, *args, **{"dynamic": False, **kwargs})
+
+    def _last_block_masked(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `_last_block` does, computed in plain operations."""
+        clips, frames, _ = features.shape
+        longer, more = max(self.stride - frames, 0), 0
+        if self._compiled is not None:
+            longer, more = size_on_grid(frames, self.stride) - frames, clips % 2
+        padded = F.pad(features, (0, 0, 0, longer, 0, more)) if longer or more else features
+        counts = F.pad(lengths, (0, more)).to(features.device, non_blocking=True)  # an added clip has no frames
+        activations = (self._compiled or self._masked)(padded, counts)
+        remaining = lengths.clamp(min=self.stride)
+        for block in self._blocks:
+            remaining = block.remaining(remaining)
+        return activations[:clips, :, : max(frames // self.stride, 1)], remaining
+
+    def _masked(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Run all blocks: (B, T, F) and (B,) lengths on the same device to (B, C, T'), averaged over frequency."""
+        mask = frame_mask(lengths, features.shape[1])
+        bands = torch.where(mask, features.transpose(1, 2)[..., None], 0)  # (B, F, T, 1)
+        normalised = torch.where(mask, masked_batch_norm(self.bn0, bands, mask), 0)
+        activations = normalised.permute(0, 3, 2, 1).contiguous(memory_format=torch.channels_last)  # (B, 1, T, F)
+        own = torch.where(lengths > 0, lengths.clamp(min=self.stride), 0)
+        for block in self._blocks:
+            activations, own = block.masked(activations, own), block.remaining(own)
+        return activations.mean(3)
 
     def freeze_layers(self, trainable: bool, freeze_blocks: int = 0, source: str | None = None) -> None:
         """Freeze layers permanently: parameters, running statistics and dropout.

@@ -4,7 +4,8 @@ A convolution pads its input with zeros. So a clip in a padded batch gets the sa
 is zero before each convolution, and if batch normalisation, in training, counts only the clips' own frames.
 
 Activations are (B, C, T, F) in `channels_last` memory, where a frame is one row of a (B*T, F*C) matrix: overwriting
-the padded rows is cheaper than multiplying everything by a mask, and convolutions are faster on a CPU.
+the padded rows is cheaper than multiplying everything by a mask, and convolutions are faster on a CPU. That form is
+written by hand for eager execution; `ConvBlock.masked` is the same in plain operations, see `panns_masked`.
 
 Source: Kong et al. 2020, "PANNs"; github.com/qiuqiangkong/audioset_tagging_cnn, pytorch/models.py.
 """
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from models.audio_encoders.panns_masked import frame_mask, masked_batch_norm
 from models.initial_values import initialise
 
 
@@ -184,8 +186,7 @@ class ConvBlock(nn.Module):
         """
         padded = dropped = None
         if lengths is not None:
-            # A strided convolution keeps the frame that starts in the clip and ends after it, alone as in a batch.
-            n_frames, lengths = -(-activations.shape[2] // self.stride), -(-lengths // self.stride)
+            n_frames, lengths = -(-activations.shape[2] // self.stride), self._convolved(lengths)
             device = activations.device
             padded = rows_beyond(lengths, n_frames, device)
             lengths = lengths // self.pool
@@ -199,6 +200,26 @@ class ConvBlock(nn.Module):
         if self.pool > 1:
             activations = F.avg_pool2d(activations, self.pool)
         return self.dropout(activations), lengths
+
+    def masked(self, activations: Tensor, lengths: Tensor) -> Tensor:
+        """Run the block in plain operations; arguments and result as of `forward`, `lengths` on the device."""
+        own = self._convolved(lengths)
+        n_frames = -(-activations.shape[2] // self.stride)
+        mask, pooled = frame_mask(own, n_frames), frame_mask(own // self.pool * self.pool, n_frames)
+        for number, (conv, norm) in enumerate(self._layers, start=1):
+            activations = F.relu(masked_batch_norm(norm, conv(activations), mask))
+            activations = torch.where(pooled if number == len(self._layers) else mask, activations, 0)
+        if self.pool > 1:
+            activations = F.avg_pool2d(activations, self.pool)
+        return self.dropout(activations)
+
+    def remaining(self, lengths: Tensor) -> Tensor:
+        """Return the clips' lengths after the block."""
+        return self._convolved(lengths) // self.pool
+
+    def _convolved(self, lengths: Tensor) -> Tensor:
+        # A strided convolution keeps the frame that starts in the clip and ends after it, alone as in a batch.
+        return -(-lengths // self.stride)
 
 
 def _conv_norm_relu(
