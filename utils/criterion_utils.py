@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from torch import Tensor, nn
 
 from utils.config_utils import Spec
+from utils.model_utils.ranks import gather_rows, rank, ranks, row_counts
 
 Similarity = Literal["dot", "cosine"]
 SameClip = Literal["mask", "positive"]
@@ -86,6 +87,45 @@ def info_nce(
     return _LOSSES[same_clip](logits, clip_ids)
 
 
+class Pairs(NamedTuple):
+    """Embedded pairs of a clip and a caption."""
+
+    audio: Tensor  # (N, E)
+    text: Tensor  # (N, E)
+    clip_ids: Tensor  # (N,)
+
+
+def info_nce_over_ranks(
+    own: Pairs, *, temperature: float | Tensor, similarity: Similarity = "dot", same_clip: SameClip = "mask"
+) -> Tensor:
+    """Compute this rank's share of `info_nce` of the pairs of all ranks.
+
+    The pairs of the other ranks are gathered, their clip ids too, and gradients reach their embeddings. Each rank
+    compares only its own B pairs with all N, which takes memory B x N, not N x N. The mean of the shares, each weighted
+    by its B, is the loss of all N pairs in one batch.
+
+    Args:
+        own: B pairs of this rank, at least one; every rank calls this at the same time.
+        temperature: see `info_nce`, as the others.
+        similarity: see there.
+        same_clip: see there.
+    Returns:
+        0-d float32 tensor >= 0, the mean over the B pairs.
+    """
+    _check_pairs(*own)
+    counts = row_counts(own.clip_ids)
+    every = Pairs(*(gather_rows(rows, counts) for rows in own))
+    place = torch.arange(len(own.clip_ids), device=own.clip_ids.device) + sum(counts[: rank()])  # (B,)
+    to_text = similarity_logits(own.audio, every.text, similarity) / temperature  # (B, N)
+    to_audio = similarity_logits(own.text, every.audio, similarity) / temperature  # (B, N)
+    same = own.clip_ids[:, None] == every.clip_ids[None, :]  # (B, N)
+    if same_clip == "positive":
+        return _mean_over_positives(to_text, same) + _mean_over_positives(to_audio, same)
+    others = same.scatter(1, place[:, None], False)
+    to_text, to_audio = (rows.masked_fill(others, float("-inf")) for rows in (to_text, to_audio))
+    return F.cross_entropy(to_text, place) + F.cross_entropy(to_audio, place)
+
+
 class InfoNCE(nn.Module):
     """`info_nce` as a module; the temperature may be learned.
 
@@ -127,12 +167,23 @@ class InfoNCE(nn.Module):
         return 1.0 / min(math.exp(self.log_scale.item()), _MAX_SCALE)
 
     def forward(self, audio: Tensor, text: Tensor, clip_ids: Tensor) -> Tensor:
-        """Compute the loss of a batch; shapes and errors as in `info_nce`."""
+        """Compute the loss of a batch; shapes and errors as in `info_nce`.
+
+        Where several ranks train together, it is the mean over this rank's pairs, compared with those of all.
+        """
+        temperature = self._temperature_tensor()
+        if self.training and ranks() > 1:
+            return info_nce_over_ranks(
+                Pairs(audio, text, clip_ids),
+                temperature=temperature,
+                similarity=self.similarity,
+                same_clip=self.same_clip,
+            )
         return info_nce(
             audio,
             text,
             clip_ids,
-            temperature=self._temperature_tensor(),
+            temperature=temperature,
             similarity=self.similarity,
             same_clip=self.same_clip,
         )
@@ -211,12 +262,12 @@ def _may_repeat(clip_ids: Tensor) -> bool:
 def _multi_positive_loss(logits: Tensor, clip_ids: Tensor) -> Tensor:
     """Return the mean cross entropy of all positives in rows, plus that in columns."""
     same = clip_ids[:, None] == clip_ids[None, :]  # (B, B), symmetric
-    positives = same.sum(dim=1)
+    return _mean_over_positives(logits, same) + _mean_over_positives(logits.T, same)
 
-    def mean_of_rows(rows: Tensor) -> Tensor:
-        return -(rows.log_softmax(dim=1).masked_fill(~same, 0.0).sum(dim=1) / positives).mean()
 
-    return mean_of_rows(logits) + mean_of_rows(logits.T)
+def _mean_over_positives(logits: Tensor, same: Tensor) -> Tensor:
+    """Return the mean over rows of the cross entropy, itself the mean over a row's positives."""
+    return -(logits.log_softmax(dim=1).masked_fill(~same, 0.0).sum(dim=1) / same.sum(dim=1)).mean()
 
 
 _SIMILARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"dot": _dot, "cosine": _cosine}

@@ -21,6 +21,7 @@ from utils.data_utils import CaptionedFrames, TrainLoader
 from utils.data_utils.captioned_frames import FramesBatch
 from utils.data_utils.sampling import Ints
 from utils.model_utils import WEIGHT, DivergedError, Loader, to_device
+from utils.model_utils.ranks import of_this_rank, share_out
 
 Batch = dict[str, Tensor]
 
@@ -119,10 +120,14 @@ class CaptioningTask:
         """The loss over every caption of a split and, of validation, captions of a few clips."""
         data = self.data(split)
         loss, tokens = 0.0, 0
-        for batch in data.pairs(self._run.training.batch_size):
+
+        def sums(batch: Batch) -> tuple[float, int]:
             total, count = self._losses(to_device(batch, self._device))
-            loss += total.item()
-            tokens += int(count)
+            return total.item(), int(count)
+
+        for total, count in share_out(data.pairs(self._run.training.batch_size), sums):
+            loss += total
+            tokens += count
         sample = self._sample(data) if self._is_due(split) else None
         inputs = self.captioner.adapter.token_count(torch.from_numpy(data.frames.lengths))
         return CaptioningOutputs(loss, tokens, sample, inputs)
@@ -152,8 +157,9 @@ class CaptioningTask:
             A caption for each, in the order of `clips`.
         """
         found: dict[int, str] = {}
-        for batch in data.without_captions(clips, self._run.training.batch_size):
-            found.update(zip(batch.clips.tolist(), self.written(batch), strict=True))
+        batches = of_this_rank(data.without_captions(clips, self._run.training.batch_size))
+        for rows, captions in share_out(batches, lambda batch: (batch.clips.tolist(), self.written(batch))):
+            found.update(zip(rows, captions, strict=True))
         return [found[clip] for clip in clips.tolist()]
 
     def written(self, batch: FramesBatch) -> list[str]:

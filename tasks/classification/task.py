@@ -16,11 +16,12 @@ from models.classifiers import Classifier
 from models.projections import Projection
 from tasks.classification.clips import ClassifiedClips, classes_of_training
 from tasks.classification.run import ClassificationRun
-from utils.data_utils import TrainLoader, VectorFeatures, WaveNeeds, audio_loader
+from utils.data_utils import Batch, TrainLoader, VectorFeatures, WaveNeeds, audio_loader
 from utils.data_utils.clip_features import ClipFeatures
 from utils.metric_utils.classification.resampling import Answers
 from utils.metric_utils.classification.windows import average_windows, log_probabilities
 from utils.model_utils import DivergedError, Loader, to_device
+from utils.model_utils.ranks import share_out
 
 
 class WindowLogits(NamedTuple):
@@ -133,8 +134,12 @@ def classify_windows(classifier: Classifier, audio: ClipFeatures, batch_size: in
     """
     device = next(classifier.parameters()).device
     logits, recording = [], []
-    for batch in audio_loader(audio, batch_size, workers):
+
+    def classify(batch: Batch) -> tuple[Tensor, Tensor]:
         windows = to_device({"audio": batch["audio"], "lengths": batch["lengths"]}, device)
-        logits.append(classifier(windows["audio"], windows["lengths"]).float().cpu())
-        recording.append(batch["clip"])
+        return classifier(windows["audio"], windows["lengths"]).float().cpu(), batch["clip"]
+
+    for of_windows, rows in share_out(audio_loader(audio, batch_size, workers), classify):
+        logits.append(of_windows)
+        recording.append(rows)
     return WindowLogits(torch.cat(logits).numpy(), torch.cat(recording).numpy())

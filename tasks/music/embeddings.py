@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.autoencoders import Autoencoder
-from utils.data_utils import ClipFeatures, VectorFeatures, audio_loader
+from utils.data_utils import Batch, ClipFeatures, VectorFeatures, audio_loader
 from utils.data_utils.sampling import Ints
 from utils.model_utils import to_device
+from utils.model_utils.ranks import share_out
 
 Array = NDArray[np.float32]
 
@@ -83,16 +84,21 @@ def encode_tracks(model: Autoencoder, audio: ClipFeatures, batch_size: int, work
     codes = CodeMoments(len(audio.lengths), model.latent_dim, device)
     sums = torch.zeros(3, dtype=torch.float64, device=device)
     numbers = n_windows = 0
-    for batch in audio_loader(audio, batch_size, workers):
+
+    def encode(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
         batch = to_device(batch, device)
-        windows, lengths = batch["audio"], batch["lengths"]
-        output = model(windows, lengths)
-        codes.add(batch["clip"], output.code, output.steps)
+        lengths = batch["lengths"]
+        output = model(batch["audio"], lengths)
         error, count = model.reconstruction_error(output, lengths)
         mean_error, _ = model.mean_prediction_error(output, lengths)
-        sums += torch.stack([error.double(), mean_error.double(), output.kl.double().sum()])
+        errors = torch.stack([error.double(), mean_error.double(), output.kl.double().sum()])
+        return batch["clip"], output.code, output.steps, errors, count
+
+    for clip, code, steps, errors, count in share_out(audio_loader(audio, batch_size, workers), encode):
+        codes.add(*(one.to(device) for one in (clip, code, steps)))
+        sums += errors.to(device)
         numbers += count
-        n_windows += len(windows)
+        n_windows += len(clip)
     error, mean_error, kl = sums.tolist()
     return SplitCodes(codes, error, mean_error, numbers, kl, n_windows)
 

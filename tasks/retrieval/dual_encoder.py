@@ -209,8 +209,16 @@ class DualEncoderTask:
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """InfoNCE of the batch's pairs."""
+        return self.contrast(self.embed(batch))
+
+    def embed(self, batch: Batch) -> Batch:
+        """Embed the batch's pairs: audio (B, E), text (B, E) and clip_ids (B,)."""
         audio, text = self.dual_encoder(batch)
-        return {"loss": self.criterion(audio, text, batch["clip_ids"])}
+        return {"audio": audio, "text": text, "clip_ids": batch["clip_ids"]}
+
+    def contrast(self, embedded: Batch) -> dict[str, Tensor]:
+        """InfoNCE of embedded pairs."""
+        return {"loss": self.criterion(embedded["audio"], embedded["text"], embedded["clip_ids"])}
 
     def outputs(self, split: str) -> RetrievalOutputs:
         """Every clip (the mean over its windows) and every caption, embedded once."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from models.core import DualEncoderModel, text_of
 from models.frozen.text import FrozenTextEncoder
@@ -18,6 +19,7 @@ from models.sounds import SoundEmbeddings, SoundInput, embed_batches, features_o
 from tasks.same_sounds import refuse_changed, refuse_other_sounds
 from utils.cli_utils import UserError
 from utils.data_utils import (
+    Batch,
     CaptionDataSpec,
     CaptionedClips,
     ClipFeatures,
@@ -29,6 +31,7 @@ from utils.data_utils import (
     audio_loader,
 )
 from utils.model_utils import to_device
+from utils.model_utils.ranks import share_out
 from utils.pretrained_utils import model_revision
 
 Array = NDArray[np.float32]
@@ -111,11 +114,15 @@ class DualEncoderEmbedder:
         clips = len(audio.lengths)
         total = torch.zeros(clips, self.encoder.out_dim, device=self._device)
         windows = torch.zeros(clips, 1, device=self._device)
-        for batch in audio_loader(audio, self._batch_size, workers):
-            batch = to_device(batch, self._device)
-            embeddings = self.encoder.embed_audio(batch["audio"], batch["lengths"])
-            total.index_add_(0, batch["clip"], embeddings.float())
-            windows.index_add_(0, batch["clip"], windows.new_ones(len(embeddings), 1))
+
+        def embed(batch: Batch) -> tuple[Tensor, Tensor]:
+            on_device = to_device(batch, self._device)
+            return batch["clip"], self.encoder.embed_audio(on_device["audio"], on_device["lengths"]).float()
+
+        for clip, embeddings in share_out(audio_loader(audio, self._batch_size, workers), embed):
+            rows = clip.to(self._device, non_blocking=True)
+            total.index_add_(0, rows, embeddings.to(self._device))
+            windows.index_add_(0, rows, windows.new_ones(len(embeddings), 1))
         return self.encoder.normalise(total / windows).cpu().numpy()
 
     def vectors(self, vectors: Array) -> Array:

@@ -25,6 +25,7 @@ from utils.data_utils.duplicates import duplicates_of_others
 from utils.data_utils.recordings import recordings_of
 from utils.data_utils.sampling import Ints, PairBatch, PairSampler, SamplingSpec
 from utils.data_utils.spec import AudioDataSpec
+from utils.model_utils.ranks import of_this_rank
 
 Bools = NDArray[np.bool_]
 
@@ -204,9 +205,9 @@ class CaptionedFrames(Dataset[Batch]):
         return CaptionSampler(self.clip_of_caption, frames.lengths, frames.max_length, batch_size, seed, sampling)
 
     def pairs(self, batch_size: int) -> Iterator[Batch]:
-        """Every caption once with its clip, in batches of similar length."""
+        """Every caption once with its clip, in batches of similar length; of several ranks, this one's batches."""
         order = np.lexsort((self._tokens.lengths, self.frames.lengths[self.clip_of_caption]))
-        for captions in np.array_split(order, -(-len(order) // batch_size)):
+        for captions in of_this_rank(np.array_split(order, -(-len(order) // batch_size))):
             yield self[PairBatch(captions, np.zeros_like(captions))]
 
     def without_captions(self, clips: Ints, batch_size: int) -> Iterator[FramesBatch]:

@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from utils.data_utils.audio_clips import Batch
 from utils.data_utils.clip_features import ClipFeatures
-from utils.data_utils.sampling import ClipSampler, PairSampler, WindowSampler
+from utils.data_utils.sampling import ClipSampler, DealtSampler, PairSampler, WindowSampler
 from utils.data_utils.windows import Windows, windows_of
+from utils.model_utils.ranks import rank, ranks
 
 
 class AudioBatches(Dataset[Batch]):
@@ -59,7 +60,20 @@ class TrainLoader:
         """
         self.epoch = 0  # that the next iteration draws
         self._sampler = sampler
-        self._loader = _loader(split, workers, sampler)
+        self._dealt = DealtSampler(sampler)
+        self._loader = _loader(split, workers, self._dealt)
+
+    def deal(self, rank: int, ranks: int, parts: int) -> None:
+        """Yield, of every batch, the share of one rank, cut in parts that come one after the other.
+
+        Args:
+            rank: which share, from 0.
+            ranks: shares of a batch.
+            parts: batches that a share becomes; `len` goes on counting whole ones.
+        Raises:
+            UserError: a batch has fewer items than that.
+        """
+        self._dealt.deal(rank, ranks, parts)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration draws."""
@@ -74,8 +88,9 @@ class TrainLoader:
 
 
 def audio_loader(audio: ClipFeatures, batch_size: int, workers: int = 0) -> DataLoader[Batch]:
-    """Batches of every window of the clips, longest first."""
-    return _loader(AudioBatches(audio, batch_size), workers, None)
+    """Batches of every window of the clips, longest first; of several ranks, those of this one: see `share_out`."""
+    batches = AudioBatches(audio, batch_size)
+    return _loader(batches, workers, range(rank(), len(batches), ranks()))
 
 
 def _loader(dataset: Dataset[Batch], workers: int, sampler: Any) -> DataLoader[Batch]:

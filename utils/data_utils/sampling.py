@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch.utils.data import Sampler
 
+from utils.cli_utils import UserError
 from utils.config_utils import Spec
 
 Ints = NDArray[np.int64]
@@ -177,3 +178,39 @@ class PairSampler(_RandomWindowSampler, Sampler[PairBatch]):
         count = np.diff(np.append(first, len(shuffled)))
         drawn = np.arange(self._sampling.captions_per_clip)[None, :] % count[:, None]
         return shuffled[first[:, None] + drawn]
+
+
+class DealtSampler(Sampler[ClipBatch | PairBatch]):
+    """The batches of another sampler, each dealt to the ranks that train together, and cut in parts.
+
+    Which items meet in a batch does not depend on how many ranks and parts there are.
+    """
+
+    def __init__(self, whole: ClipSampler | WindowSampler | PairSampler) -> None:
+        self._whole = whole
+        self._share, self._shares, self._parts = 0, 1, 1
+
+    def deal(self, rank: int, ranks: int, parts: int) -> None:
+        """Choose a share; see `TrainLoader.deal`.
+
+        Raises:
+            UserError: a batch has too few items.
+        """
+        smallest = min(len(batch[0]) for batch in self._whole)
+        if smallest < ranks * parts:
+            key = "training.accumulate" if ranks == 1 else "ray.workers_per_trial"
+            wanted = f"{ranks} workers" if parts == 1 else f"{ranks * parts} parts ({ranks} workers of {parts})"
+            raise UserError(
+                f"{key}: a batch of {smallest} items cannot be shared out to {wanted}; lower it, or raise "
+                "training.batch_size"
+            )
+        self._share, self._shares, self._parts = rank, ranks, parts
+
+    def __len__(self) -> int:
+        return len(self._whole)
+
+    def __iter__(self) -> Iterator[ClipBatch | PairBatch]:
+        for batch in self._whole:
+            pieces = np.array_split(np.arange(len(batch[0])), self._shares * self._parts)
+            for rows in pieces[self._share * self._parts : (self._share + 1) * self._parts]:
+                yield type(batch)(*(array[rows] for array in batch))

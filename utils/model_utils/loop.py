@@ -26,9 +26,12 @@ from utils.model_utils.frozen_weights import FrozenNetwork, frozen_networks, wei
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
 from utils.model_utils.parameter_groups import learning_rates
 from utils.model_utils.prefetching import on_device
-from utils.model_utils.random_states import random_state, restore_random_state, seed_everything
+from utils.model_utils.random_states import seed_everything
+from utils.model_utils.rank_states import random_state_of_ranks, restore_ranks, seed_of_rank
+from utils.model_utils.ranks import of_first_rank, rank, ranks
 from utils.model_utils.saved_state import check_optimizer_state, check_sections
-from utils.model_utils.task_protocol import Loader, Task
+from utils.model_utils.step import GradientStep, batched
+from utils.model_utils.task_protocol import DealingLoader, Loader, Task
 from utils.model_utils.training_spec import Best, Selection, TrainingSpec
 
 # Time between two lines of progress in a long epoch.
@@ -71,12 +74,19 @@ class Fit:
         mode = training.mode_of(self._plateau_watch)
         self._schedule = lr_scheduler.build(self._optimizer, len(self._loader), training.epochs, mode)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=training.precision == "fp16")
+        if ranks() * training.accumulate > 1:
+            if not isinstance(self._loader, DealingLoader):
+                raise TypeError(
+                    f"{type(self._loader).__name__} has no `deal`, which training.accumulate and ranks need"
+                )
+            self._loader.deal(rank(), ranks(), training.accumulate)
+        self._gradients = GradientStep(task, self._scaler, lambda: autocast(self.device, training.precision))
         self.epoch = 0
         self.best = Best(training.mode)
         self._stop_watch = training.early_stop_watch or training.select_on
         self._stop = Best(training.mode_of(self._stop_watch), training.early_stop_threshold)
         # again: building the task may have drawn numbers, and their count must not change the run
-        seed_everything(training.seed)
+        seed_everything(seed_of_rank(training.seed))
 
     def restore(self, folders: Sequence[Path]) -> None:
         """Go on from the newest checkpoint that is whole; `folders` are oldest first.
@@ -103,7 +113,7 @@ class Fit:
         check_sections(state, wanted, path)
         weights = fitting_weights(self.model, self._frozen, weights_of(state, path), path)
         check_optimizer_state(self._optimizer, state.get("optimizer"), path)
-        restore_random_state(state.get("random"), path)  # the last one to refuse; loading draws nothing
+        restore_ranks(state, self.training.seed, path)  # the last one to refuse; loading draws nothing
         self.model.load_state_dict(weights, strict=False)  # frozen networks have theirs; the rest was compared by name
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["scheduler"])
@@ -141,7 +151,7 @@ class Fit:
             "scheduler": self._schedule.state_dict(),
             "scaler": self._scaler.state_dict(),
             "epoch": self.epoch,
-            "random": random_state(),
+            **random_state_of_ranks(),
             "best": self.best.value,
             "best_epoch": self.best.epoch,
             "stop": self._stop.state_dict(),
@@ -204,9 +214,10 @@ class Fit:
         finite = FiniteCheck(self.epoch, steps, self.training.precision, clips)
         means: dict[str, float] = {}
         last_word = time.perf_counter()
-        for step, batch in enumerate(self._costs.watched(on_device(batches, self.device)), 1):
+        on_time = self._costs.watched(on_device(batches, self.device))
+        for step, parts in enumerate(batched(on_time, self.training.accumulate), 1):
             is_due = finite.is_due(step)
-            finite.add(*self._train_step(batch, wants_norm=is_due))
+            finite.add(*self._train_step(parts, wants_norm=is_due))
             is_late = time.perf_counter() - last_word > _HEARTBEAT_S
             if is_due or is_late:
                 means = finite.check(self._scaler.get_scale())
@@ -215,14 +226,14 @@ class Fit:
                 print(f"epoch {self.epoch}: step {step}/{steps}, loss {means['loss']:.4f}", flush=True)
         return means
 
-    def _train_step(self, batch: dict[str, Tensor], *, wants_norm: bool) -> tuple[dict[str, Tensor], Tensor | None]:
+    def _train_step(
+        self, parts: Sequence[dict[str, Tensor]], *, wants_norm: bool
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
         """The losses, and the norm of the gradients where clipping or the caller needs it."""
-        with autocast(self.device, self.training.precision):
-            losses = self._task.losses(batch)
-        if not self._learning:  # a model in closed form: its losses are measured
-            return {name: loss.detach() for name, loss in losses.items()}, None
         self._optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(losses["loss"]).backward()
+        losses = self._gradients(parts)
+        if not self._learning:  # a model in closed form: its losses are measured
+            return losses, None
         norm: Tensor | None = None
         if self.training.clip_grad_norm is not None:
             self._scaler.unscale_(self._optimizer)
@@ -232,7 +243,7 @@ class Fit:
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._schedule.step()
-        return {name: loss.detach() for name, loss in losses.items()}, norm
+        return losses, norm
 
     def _measure(self, split: str) -> dict[str, float]:
         """The metrics of a split.
@@ -244,6 +255,7 @@ class Fit:
         with torch.inference_mode(), autocast(self.device, self.training.precision):
             outputs = self._task.outputs(split)
         try:
-            return self._task.metrics(outputs)
+            # of the first rank: a last bit may differ on a GPU, and all must come to the same decisions
+            return of_first_rank(self._task.metrics(outputs))
         except DivergedError as error:
             raise DivergedError(f"epoch {self.epoch}: {error}") from error

@@ -36,17 +36,22 @@ def restore_random_state(state: Any, checkpoint: Path) -> None:
         ArtefactError: the state is broken.
     """
     try:
-        torch.set_rng_state(state["torch"])
-        _restore_cuda(state["cuda"])
-        kind, keys, *rest = state["numpy"]
-        np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
-        version, numbers, gauss = state["python"]
-        random.setstate((version, tuple(numbers), gauss))
+        set_random_state(state)
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RuntimeError) as error:
         raise ArtefactError(
             f"{checkpoint}: its random states are not those of this version ({error}); use another checkpoint, or "
             "train again"
         ) from error
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Set every random generator to what `random_state` gave."""
+    torch.set_rng_state(state["torch"])
+    _restore_cuda(state["cuda"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
 
 
 def _restore_cuda(states: Sequence[Tensor]) -> None:

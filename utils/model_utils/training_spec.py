@@ -24,6 +24,7 @@ class TrainingSpec(Spec):
 
     epochs: int = Field(20, ge=1, le=100_000)
     batch_size: int = Field(32, ge=1, le=65_536)  # items, as the system's loader counts them
+    accumulate: int = Field(1, ge=1, le=65_536)  # parts that a batch is computed in, so that memory is that of one
     device: DeviceName = "auto"
     precision: Precision = "fp32"
     seed: int = Field(0, ge=0, lt=2**63)
