@@ -8,6 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.distributed as dist
+
 _PRELOADED = ["torch", "tests.training", "models.captioner", "models.classifiers", "tasks.runs"]
 _TIMEOUT_S = 240
 
@@ -22,35 +25,28 @@ def on_ranks(count: int, folder: Path, function: Callable[..., Any], *arguments:
     context = multiprocessing.get_context("forkserver")  # a fork of this process would have its threads' locks
     context.set_forkserver_preload(_PRELOADED)
     folder.mkdir(parents=True, exist_ok=True)
-    queue = context.SimpleQueue()
     jobs = [
-        context.Process(target=_run, args=(rank, count, folder / "meeting", queue, function, arguments), daemon=True)
+        context.Process(target=_run, args=(rank, count, folder, function, arguments), daemon=True)
         for rank in range(count)
     ]
     for job in jobs:
         job.start()
-    found = dict(queue.get() for _ in jobs)
     for job in jobs:
         job.join(_TIMEOUT_S)
-    for rank, (is_right, result) in found.items():
+    found = [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(count)]
+    for rank, (is_right, result) in enumerate(found):
         assert is_right, f"rank {rank}:\n{result}"
-    return [found[rank][1] for rank in range(count)]
+    return [result for _, result in found]
 
 
-def _run(rank: int, count: int, meeting: Path, queue: Any, function: Callable[..., Any], arguments: Any) -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
-    import torch
-    import torch.distributed as dist
-
+def _run(rank: int, count: int, folder: Path, function: Callable[..., Any], arguments: Any) -> None:
     torch.set_num_threads(1)
+    timeout = timedelta(seconds=_TIMEOUT_S)
+    dist.init_process_group("gloo", f"file://{folder}/meeting", timeout=timeout, world_size=count, rank=rank)
     try:
-        dist.init_process_group(
-            "gloo", f"file://{meeting}", timeout=timedelta(seconds=_TIMEOUT_S), world_size=count, rank=rank
-        )
-        queue.put((rank, (True, function(*arguments))))
-        dist.barrier()
+        torch.save((True, function(*arguments)), folder / f"{rank}.pt")
     except BaseException:  # noqa: BLE001 - shown by the test
-        queue.put((rank, (False, traceback.format_exc())))
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+        torch.save((False, traceback.format_exc()), folder / f"{rank}.pt")
+        os._exit(1)  # the others wait for this one, and fail
+    dist.barrier()
+    dist.destroy_process_group()

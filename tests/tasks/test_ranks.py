@@ -10,7 +10,8 @@ from tests.training import differences
 from tests.two_ranks import on_ranks
 from utils.cli_utils import UserError
 
-NO_DROPOUT = ("model.audio_encoder.dropout=0", "model.audio_encoder.fc_dropout=0")
+FROZEN = "model.audio_encoder.trainable=false"
+NO_DROPOUT = (FROZEN, "model.audio_encoder.dropout=0", "model.audio_encoder.fc_dropout=0")
 LEARNABLE = ("criterion.learnable_temperature=true", "criterion.same_clip=positive", "training.batch_size=8")
 
 
@@ -40,9 +41,9 @@ def jobs_of(confs, folder):
         **{f"contrast {s} {n}": ("contrast", (s, n)) for s in ("mask", "positive") for n in (1, 2)},
         **{f"train {name}": ("train", (conf[0], f"{folder}/{name}", None, *conf[1:])) for name, conf in confs.items()},
         # with dropout, so that the random states of both ranks count
-        "whole": ("train", (retrieval[0], f"{folder}/whole", None)),
-        "killed": ("train", (retrieval[0], f"{folder}/killed", 1)),
-        "resumed": ("train", (retrieval[0], f"{folder}/killed", None)),
+        "whole": ("train", (retrieval[0], f"{folder}/whole", None, FROZEN)),
+        "killed": ("train", (retrieval[0], f"{folder}/killed", 1, FROZEN)),
+        "resumed": ("train", (retrieval[0], f"{folder}/killed", None, FROZEN)),
     }
 
 
@@ -108,11 +109,6 @@ def test_two_ranks_train_as_one(confs, found, folder, system):
     measured = [name for name in one["rows"][0] if name.startswith(("train_loss", "val_", "mAP", "R@", "acc", "macro"))]
     for ours, theirs in zip(one["rows"], first["rows"], strict=True):
         assert {name: theirs[name] for name in measured} == pytest.approx({n: ours[n] for n in measured}, rel=1e-4)
-    assert (
-        [row["mAP@10"] for row in first["rows"]] == [row["mAP@10"] for row in second["rows"]]
-        if system == "retrieval"
-        else True
-    )
 
 
 def test_two_ranks_resumed_equal_two_that_were_never_killed(found):
@@ -122,14 +118,16 @@ def test_two_ranks_resumed_equal_two_that_were_never_killed(found):
         assert [row["train_loss"] for row in whole["rows"]][1:] == [row["train_loss"] for row in resumed["rows"]]
 
 
-def test_dropout_differs_between_ranks(confs, found):
-    """What both draw is not the same, or the ranks would halve the noise."""
-    assert found["whole"][0]["rows"][0]["train_loss"] == found["whole"][1]["rows"][0]["train_loss"]
+def test_ranks_draw_different_dropout(found, folder):
+    """Equal draws would halve the noise."""
+    checkpoint = folder / "two" / "killed" / "checkpoint_000001" / "checkpoint.pt"
+    one, two = torch.load(checkpoint, weights_only=True)["random_of_ranks"]
+    assert not torch.equal(one["torch"], two["torch"])
 
 
 def test_a_checkpoint_of_two_ranks_goes_on_with_one(confs, found, folder, capsys):
     conf = confs["retrieval"][0]
-    gone_on = ranks_jobs.train(conf, str(folder / "two" / "killed"), None, "training.epochs=3")
+    gone_on = ranks_jobs.train(conf, str(folder / "two" / "killed"), None, FROZEN, "training.epochs=3")
     assert [row["epoch"] for row in gone_on["rows"]] == [3]
     assert "was written by 2 workers, and 1 go on" in capsys.readouterr().out
 
