@@ -20,7 +20,7 @@ from utils.cli_utils.repairs import make
 from utils.data_utils import CaptionedFrames, TrainLoader
 from utils.data_utils.captioned_frames import FramesBatch
 from utils.data_utils.sampling import Ints
-from utils.model_utils import WEIGHT, DivergedError, Loader, to_device
+from utils.model_utils import WEIGHT, DivergedError, Loader, on_device
 from utils.model_utils.ranks import of_this_rank, share_out
 
 Batch = dict[str, Tensor]
@@ -104,7 +104,7 @@ class CaptioningTask:
         """The training batches."""
         training, split = self._run.training, self.data("train")
         sampler = split.sampler(training.batch_size, training.seed, training.sampling)
-        self._loader = TrainLoader(split, sampler, self._run.data.workers)
+        self._loader = TrainLoader(split, sampler, self._run.data.worker_processes)
         return {"train": self._loader}
 
     def losses(self, batch: Batch) -> Batch:
@@ -122,10 +122,10 @@ class CaptioningTask:
         loss, tokens = 0.0, 0
 
         def sums(batch: Batch) -> tuple[float, int]:
-            total, count = self._losses(to_device(batch, self._device))
+            total, count = self._losses(batch)
             return total.item(), int(count)
 
-        for total, count in share_out(data.pairs(self._run.training.batch_size), sums):
+        for total, count in share_out(on_device(data.pairs(self._run.training.batch_size), self._device), sums):
             loss += total
             tokens += count
         sample = self._sample(data) if self._is_due(split) else None

@@ -20,7 +20,7 @@ from utils.data_utils import Batch, TrainLoader, VectorFeatures, WaveNeeds, audi
 from utils.data_utils.clip_features import ClipFeatures
 from utils.metric_utils.classification.resampling import Answers
 from utils.metric_utils.classification.windows import average_windows, log_probabilities
-from utils.model_utils import DivergedError, Loader, to_device
+from utils.model_utils import DivergedError, Loader, on_device
 from utils.model_utils.ranks import share_out
 
 
@@ -88,7 +88,7 @@ class ClassificationTask:
         """The training batches."""
         training, split = self._run.training, self.data("train")
         sampler = split.training_batches(training.batch_size, training.seed)
-        return {"train": TrainLoader(split, sampler, self._run.data.workers)}
+        return {"train": TrainLoader(split, sampler, self._run.data.worker_processes)}
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The cross entropy, and the share of the batch whose class is right; of mixed clips that of the louder one."""
@@ -100,7 +100,9 @@ class ClassificationTask:
     def outputs(self, split: str) -> ClassificationOutputs:
         """The logits of every window of every recording, without overlap: each second counts once in the average."""
         data = self.data(split)
-        windows = classify_windows(self.classifier, data.audio, self._run.training.batch_size, self._run.data.workers)
+        windows = classify_windows(
+            self.classifier, data.audio, self._run.training.batch_size, self._run.data.worker_processes
+        )
         return ClassificationOutputs(windows, data.targets, data.fids)
 
     def metrics(self, outputs: ClassificationOutputs) -> dict[str, float]:
@@ -136,10 +138,9 @@ def classify_windows(classifier: Classifier, audio: ClipFeatures, batch_size: in
     logits, recording = [], []
 
     def classify(batch: Batch) -> tuple[Tensor, Tensor]:
-        windows = to_device({"audio": batch["audio"], "lengths": batch["lengths"]}, device)
-        return classifier(windows["audio"], windows["lengths"]).float().cpu(), batch["clip"]
+        return classifier(batch["audio"], batch["lengths"]).float(), batch["clip"]
 
-    for of_windows, rows in share_out(audio_loader(audio, batch_size, workers), classify):
+    for of_windows, rows in share_out(on_device(audio_loader(audio, batch_size, workers), device), classify):
         logits.append(of_windows)
         recording.append(rows)
-    return WindowLogits(torch.cat(logits).numpy(), torch.cat(recording).numpy())
+    return WindowLogits(torch.cat(logits).cpu().numpy(), torch.cat(recording).cpu().numpy())

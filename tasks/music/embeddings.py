@@ -12,7 +12,7 @@ from torch import Tensor
 from models.autoencoders import Autoencoder
 from utils.data_utils import Batch, ClipFeatures, VectorFeatures, audio_loader
 from utils.data_utils.sampling import Ints
-from utils.model_utils import to_device
+from utils.model_utils import on_device
 from utils.model_utils.ranks import share_out
 
 Array = NDArray[np.float32]
@@ -86,7 +86,6 @@ def encode_tracks(model: Autoencoder, audio: ClipFeatures, batch_size: int, work
     numbers = n_windows = 0
 
     def encode(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
-        batch = to_device(batch, device)
         lengths = batch["lengths"]
         output = model(batch["audio"], lengths)
         error, count = model.reconstruction_error(output, lengths)
@@ -94,7 +93,9 @@ def encode_tracks(model: Autoencoder, audio: ClipFeatures, batch_size: int, work
         errors = torch.stack([error.double(), mean_error.double(), output.kl.double().sum()])
         return batch["clip"], output.code, output.steps, errors, count
 
-    for clip, code, steps, errors, count in share_out(audio_loader(audio, batch_size, workers), encode):
+    for clip, code, steps, errors, count in share_out(
+        on_device(audio_loader(audio, batch_size, workers), device), encode
+    ):
         codes.add(*(one.to(device) for one in (clip, code, steps)))
         sums += errors.to(device)
         numbers += count

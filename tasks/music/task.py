@@ -80,7 +80,11 @@ class MusicTask:
     def loaders(self) -> Mapping[str, Loader]:
         """The training batches: every track once an epoch, as a random window."""
         training, split = self._run.training, self.data("train")
-        return {"train": TrainLoader(split, split.sampler(training.batch_size, training.seed), self._run.data.workers)}
+        return {
+            "train": TrainLoader(
+                split, split.sampler(training.batch_size, training.seed), self._run.data.worker_processes
+            )
+        }
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The squared error on the standardised input, a mean over its numbers, and with it the divergence."""
@@ -152,7 +156,9 @@ class MusicTask:
         return self._run.model.input == "features"
 
     def _encode(self, data: MusicClips) -> SplitCodes:
-        return encode_tracks(self.autoencoder, data.audio, self._run.training.batch_size, self._run.data.workers)
+        return encode_tracks(
+            self.autoencoder, data.audio, self._run.training.batch_size, self._run.data.worker_processes
+        )
 
     def _embeddings(self, codes: SplitCodes) -> Array:
         return embeddings_of(codes.codes, vectors=self._vectors)

@@ -205,7 +205,7 @@ class DualEncoderTask:
         """The training batches."""
         training, split = self._run.training, self.data("train")
         sampler = split.pair_sampler(training.batch_size, training.seed, training.sampling)
-        return {"train": TrainLoader(split, sampler, self._run.data.workers)}
+        return {"train": TrainLoader(split, sampler, self._run.data.worker_processes)}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """InfoNCE of the batch's pairs."""

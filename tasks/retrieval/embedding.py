@@ -30,7 +30,7 @@ from utils.data_utils import (
     VectorTexts,
     audio_loader,
 )
-from utils.model_utils import to_device
+from utils.model_utils import on_device, to_device
 from utils.model_utils.ranks import share_out
 from utils.pretrained_utils import model_revision
 
@@ -95,7 +95,7 @@ class DualEncoderEmbedder:
     def split(self, split: CaptionedClips) -> RetrievalOutputs:
         """Embed every clip (the mean over its windows) and every caption of a split once."""
         return RetrievalOutputs(
-            self.clips(split.audio, self._data.workers),
+            self.clips(split.audio, self._data.worker_processes),
             self._captions(split.texts),
             split.clip_of_caption,
             split.fids,
@@ -116,11 +116,11 @@ class DualEncoderEmbedder:
         windows = torch.zeros(clips, 1, device=self._device)
 
         def embed(batch: Batch) -> tuple[Tensor, Tensor]:
-            on_device = to_device(batch, self._device)
-            return batch["clip"], self.encoder.embed_audio(on_device["audio"], on_device["lengths"]).float()
+            return batch["clip"], self.encoder.embed_audio(batch["audio"], batch["lengths"]).float()
 
-        for clip, embeddings in share_out(audio_loader(audio, self._batch_size, workers), embed):
-            rows = clip.to(self._device, non_blocking=True)
+        batches = on_device(audio_loader(audio, self._batch_size, workers), self._device)
+        for clip, embeddings in share_out(batches, embed):
+            rows = clip.to(self._device)
             total.index_add_(0, rows, embeddings.to(self._device))
             windows.index_add_(0, rows, windows.new_ones(len(embeddings), 1))
         return self.encoder.normalise(total / windows).cpu().numpy()

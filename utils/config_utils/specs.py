@@ -53,7 +53,7 @@ def parse(mapping: Mapping[str, Any], spec: type[T] | Any, source: str) -> T:
     try:
         result: T = TypeAdapter(spec).validate_python(mapping)
     except ValidationError as error:
-        problems = error.errors()
+        problems = _folded(error.errors())
         lines = [_describe(problem, mapping, spec) for problem in problems[:_MAX_LINES]]
         if len(problems) > _MAX_LINES:
             lines.append(f"and {len(problems) - _MAX_LINES} more")
@@ -65,6 +65,20 @@ def parse(mapping: Mapping[str, Any], spec: type[T] | Any, source: str) -> T:
 def to_mapping(spec: Spec) -> dict[str, Any]:
     """Convert a Spec to plain values for YAML or JSON; `parse` is the inverse."""
     return spec.model_dump(mode="json")
+
+
+def _folded(problems: Iterable[Any]) -> list[Mapping[str, Any]]:
+    """One error where a key takes a number or a word such as `auto`: pydantic gives one of either."""
+    problems = list(problems)
+    words = {p["loc"][:-1]: p["ctx"]["expected"] for p in problems if str(p["loc"][-1:]).startswith('("literal[')}
+    folded: list[Mapping[str, Any]] = []
+    for problem in problems:
+        key = problem["loc"][:-1]
+        if key not in words:
+            folded.append(problem)
+        elif problem["type"] != "literal_error":
+            folded.append({**problem, "loc": key, "msg": f"{problem['msg']}, or {words[key]}"})
+    return folded
 
 
 def _describe(problem: Mapping[str, Any], mapping: Mapping[str, Any], spec: Any) -> str:

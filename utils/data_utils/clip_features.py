@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -168,6 +169,8 @@ class WaveFeatures:
         self._root = data.root
         self._clips = clips
         self._sample_rate_hz = rate_hz = needs.sample_rate_hz
+        # the cores of a trial; read here, as a thread that torch does not know would see those of the machine
+        self._threads = torch.get_num_threads() if data.workers == "auto" else 1
         self.lengths = np.array([max(1, round(clip.duration_s * rate_hz)) for clip in clips], np.int64)
         longest = round(data.max_duration_s * rate_hz)
         self.max_length = min(longest, needs.max_samples or longest)
@@ -175,15 +178,22 @@ class WaveFeatures:
     def batch(self, clips: Ints, starts: Ints, lengths: Ints) -> Tensor:
         """(B, S) float32."""
         windows = np.zeros((len(clips), lengths.max()), np.float32)
-        for row, clip, start, samples in zip(windows, clips, starts, lengths, strict=True):
-            wave = self._read(self._clips[clip], int(start), int(samples))
-            row[: len(wave)] = wave  # the resampler may round a sample away
+        if self._threads == 1:
+            for window in zip(windows, clips, starts, lengths, strict=True):
+                self._fill(*window)
+        else:
+            with ThreadPoolExecutor(self._threads) as threads:
+                list(threads.map(self._fill, windows, clips, starts, lengths))
         return torch.from_numpy(windows)
 
-    def _read(self, clip: Clip, start: int, samples: int) -> Array:
-        path = self._root / clip.path
+    def _fill(self, row: Array, number: int, start: int, samples: int) -> None:
+        wave = self._read(number, start, samples)
+        row[: len(wave)] = wave  # the resampler may round a sample away
+
+    def _read(self, number: int, start: int, samples: int) -> Array:
+        path = self._root / self._clips[number].path
         try:
-            return read_window(path, self._sample_rate_hz, start, samples)
+            return read_window(path, self._sample_rate_hz, int(start), int(samples))
         except AudioError as error:
             raise ArtefactError(
                 f"{path}: {error}; it could be decoded when the tables were made; repair it, or leave it out: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -87,10 +88,41 @@ class TrainLoader:
         return iter(self._loader)
 
 
-def audio_loader(audio: ClipFeatures, batch_size: int, workers: int = 0) -> DataLoader[Batch]:
-    """Batches of every window of the clips, longest first; of several ranks, those of this one: see `share_out`."""
-    batches = AudioBatches(audio, batch_size)
-    return _loader(batches, workers, range(rank(), len(batches), ranks()))
+class EvaluationLoader:
+    """Every window of clips in batches, longest first; of several ranks, those of this one: see `share_out`.
+
+    Args:
+        audio: the clips.
+        batch_size: of the longest windows; of shorter ones there are more in a batch.
+        workers: processes that load batches, from the first pass on; 0: this process.
+    """
+
+    def __init__(self, audio: ClipFeatures, batch_size: int, workers: int) -> None:
+        batches = AudioBatches(audio, batch_size)
+        self._loader = _loader(batches, workers, range(rank(), len(batches), ranks()))
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        # Processes draw a seed when they start, and none in later passes. A pass must leave the random numbers of
+        # training alike, whether it is the first one after a resume or not: each draws one.
+        with torch.random.fork_rng(devices=[]):
+            batches = iter(self._loader)
+        torch.empty((), dtype=torch.int64).random_()
+        return batches
+
+
+def audio_loader(audio: ClipFeatures, batch_size: int, workers: int = 0) -> EvaluationLoader:
+    """Batches of every window of the clips; with worker processes the loader of the pass before, if it was of these."""
+    if workers == 0:
+        return EvaluationLoader(audio, batch_size, workers)
+    return _lasting_loader(audio, batch_size, workers)  # type: ignore[arg-type]  # hashed by its identity
+
+
+@functools.lru_cache(maxsize=4)  # training and the splits that are measured after every epoch
+def _lasting_loader(audio: ClipFeatures, batch_size: int, workers: int) -> EvaluationLoader:
+    return EvaluationLoader(audio, batch_size, workers)
 
 
 def _loader(dataset: Dataset[Batch], workers: int, sampler: Any) -> DataLoader[Batch]:

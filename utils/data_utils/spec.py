@@ -92,7 +92,8 @@ class DataSpec(Spec):
     root: UserPath  # raw data, only read
     features: UserPath  # what stage 1 makes
     splits: SplitsSpec = SplitsSpec()
-    workers: int = Field(0, ge=0, le=256)  # processes that load batches; 0: the training process itself
+    # processes that load batches; auto: none, but where recordings are decoded as many threads as the trial has cores
+    workers: Literal["auto"] | Annotated[int, Field(ge=0, le=256)] = "auto"
 
     @field_validator("features")
     @classmethod
@@ -106,6 +107,15 @@ class DataSpec(Spec):
         if made in raw.parents:
             raise ValueError("holds data.root, which is only read; name a folder beside it")
         return features
+
+    @property
+    def worker_processes(self) -> int:
+        """How many processes load batches; 0: the training process itself.
+
+        It reads log-mels, frames and vectors faster than a GPU trains on them, and decoding leaves Python's lock to
+        others, so that threads do as well as processes; those cost memory, and /dev/shm, which containers cut short.
+        """
+        return 0 if self.workers == "auto" else self.workers
 
     @property
     def language_model(self) -> Path:

@@ -14,6 +14,7 @@ from utils.model_utils.divergence import DivergedError
 from utils.model_utils.frozen_weights import SavedWeights
 from utils.model_utils.loop import Fit, Report
 from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
+from utils.model_utils.prefetching import on_device
 from utils.model_utils.random_states import seed_everything
 from utils.model_utils.task_protocol import WEIGHT, Loader, Task
 from utils.model_utils.training_spec import Selection, TrainingSpec
@@ -38,6 +39,7 @@ __all__ = [
     "choose_device",
     "find_trial",
     "load_weights",
+    "on_device",
     "read_checkpoint",
     "read_facts",
     "read_history",

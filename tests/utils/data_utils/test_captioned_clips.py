@@ -108,7 +108,28 @@ def test_workers_make_the_same_batches(corpus):
         there.set_epoch(epoch)  # the workers stay from epoch to epoch
         same(here, there)
     assert len(here) == len(there) == 3
-    same(audio_loader(clips.audio, 2), audio_loader(clips.audio, 2, workers=2))
+    here, there = audio_loader(clips.audio, 2), audio_loader(clips.audio, 2, workers=2)
+    for _ in range(2):
+        same(here, there)
+
+
+def test_the_workers_of_evaluation_stay_and_leave_the_random_numbers_of_training_alike(corpus):
+    clips = corpus.opened()
+
+    def state_after_pass(workers):
+        assert sum(len(batch["clip"]) for batch in audio_loader(clips.audio, 2, workers)) == len(clips.windows().clips)
+        return torch.get_rng_state()
+
+    torch.manual_seed(4)
+    alone = [state_after_pass(0), state_after_pass(0)]
+    torch.manual_seed(4)
+    processes = []
+    for wanted in alone:
+        assert torch.equal(state_after_pass(1), wanted)
+        processes.append([worker.pid for worker in audio_loader(clips.audio, 2, 1)._loader._iterator._workers])
+    assert processes[0] == processes[1]
+    assert not torch.equal(*alone)
+    assert audio_loader(clips.audio, 3, 1) is not audio_loader(clips.audio, 2, 1)
 
 
 def test_training_sees_all_of_a_long_clip_but_no_more_than_a_window_at_a_time(corpus):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from utils.artefact_utils import Clip
 from utils.audio_utils import decoding, read_wave
@@ -13,7 +14,7 @@ RATE = 22_050
 
 
 @pytest.fixture
-def data(tmp_path):
+def recordings(tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "root").mkdir()
     for name, seconds in (("long.wav", 6), ("short.flac", 1)):
@@ -22,6 +23,13 @@ def data(tmp_path):
 
 
 CLIPS = [Clip("a", "long.wav", "long.wav", 6.0, RATE, 2, ""), Clip("b", "short.flac", "short.flac", 1.0, RATE, 2, "")]
+
+
+@pytest.fixture(params=["auto", 0])
+def data(recordings, request, monkeypatch):
+    """Decoded by three threads, or by this one alone."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    return recordings.model_copy(update={"workers": request.param})
 
 
 def test_a_batch_holds_slices_of_the_whole_waves(data, monkeypatch):

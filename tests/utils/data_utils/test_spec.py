@@ -94,6 +94,25 @@ def test_audio_embeddings_come_from_one_place(given, message):
     assert f"\n  {message}" in str(error.value)
 
 
+@pytest.mark.parametrize(("given", "processes"), [("auto", 0), (0, 0), (3, 3)])
+def test_worker_processes(given, processes):
+    assert data(workers=given).worker_processes == processes
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (-1, "greater than or equal to 0, or 'auto' (got -1)"),
+        (300, "less than or equal to 256, or 'auto' (got 300)"),
+        ("many", "a valid integer, unable to parse string as an integer, or 'auto' (got 'many')"),
+    ],
+)
+def test_workers_that_are_neither_a_number_nor_auto(given, message):
+    with pytest.raises(ConfigError) as error:
+        data(workers=given)
+    assert str(error.value).splitlines()[1:] == [f"  workers: Input should be {message}"]
+
+
 def test_each_kind_of_data_knows_its_own_keys():
     assert set(DataSpec.model_fields) == {"root", "features", "splits", "workers"}
     of_audio = set(AudioDataSpec.model_fields) - set(DataSpec.model_fields)
