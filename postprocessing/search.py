@@ -6,19 +6,22 @@
     python -m postprocessing.search "a dog barks twice" --split train        another split than data.splits.eval
     python -m postprocessing.search "a dog barks twice" --all-splits
     python -m postprocessing.search "a dog barks twice" --folder ~/sounds    any folder, and all below it
+    python -m postprocessing.search --index "a dog barks twice"              by an index, for many clips
 
 Several queries can be given at once. The clips of a split are embedded anew unless
 <split>_xmodal_scores.hdf5 of the same checkpoint holds their embeddings. Those of a folder are embedded once and cached
-in the trial's folder; a file is embedded again only where it, or the checkpoint, has changed.
+in the trial's folder; a file is embedded again only where it, or the checkpoint, has changed. An index is built once,
+in the trial's folder too, with the embeddings that it is of; it is mapped, not read.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import cast
 
 import numpy as np
 import torch
@@ -26,17 +29,19 @@ from numpy.typing import NDArray
 
 from tasks import TrainedRun, command, open_trained_run
 from tasks.encoders import encoder_of
+from tasks.retrieval.candidates import Candidates, clips_of_splits, sounds_below
+from tasks.retrieval.clip_index import ClipIndex, IndexChoice
 from tasks.retrieval.dual_encoder import DualEncoderRun, DualEncoderTask
-from tasks.retrieval.encoder import RetrievalEncoder
-from tasks.retrieval.scores import score_file, trained_dual_encoder
-from utils.artefact_utils import UnreadableError
-from utils.artefact_utils.retrieval import ScoreReader
-from utils.cli_utils import ArtefactError, UserError, positive, printable
+from tasks.retrieval.encoder import Hits, RetrievalEncoder
+from tasks.retrieval.scores import trained_dual_encoder
+from utils.cli_utils import UserError, positive, printable
 from utils.dataset_utils import AUDIO_SUFFIXES
+from utils.index_utils import INDEX_KINDS, IndexKind, VectorSearch
 from utils.report_utils import print_table
 
 SCRIPT = "postprocessing.search"
-_SHOWN = 10  # files that are printed where many cannot be embedded
+_AUTO = "auto"
+_SAMPLE_CAPTIONS = 256
 
 Array = NDArray[np.float32]
 
@@ -51,65 +56,108 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--top", type=positive, default=10, help="how many clips (default 10)")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="search the sound files below DIR, not a split")
     parser.add_argument("--all-splits", action="store_true", help="search the clips of all splits")
+    kinds = ", ".join(INDEX_KINDS)
+    parser.add_argument(
+        "--index", nargs="?", const=_AUTO, metavar="KIND", help=f"search by an index, built once: {_AUTO}, {kinds}"
+    )
+    parser.add_argument(
+        "--index-memory", type=_gigabytes, default=4, metavar="GB", help="that an index may take (default 4)"
+    )
+    parser.add_argument("--rebuild-index", action="store_true", help="build the index again")
     with open_trained_run(argv, parser, DualEncoderRun) as (trained, args):
         given = {"--folder": args.folder, "--all-splits": args.all_splits or None, "--split": args.split}
         if len(chosen := [option for option, value in given.items() if value is not None]) > 1:
             raise UserError(f"{' and '.join(chosen)}: each says where to search; give one of them")
-        texts, sounds = _texts_and_sounds(args.queries, args.audio)
-        _check_queries(texts, sounds, partial(trained.command_for, SCRIPT), each=args.each)
+        choice, texts = _index_choice(args)
+        texts, sounds = _texts_and_sounds([*texts, *args.queries], args.audio)
+        if texts or sounds or choice is None:  # an index can be built before there is a query
+            _check_queries(texts, sounds, partial(trained.command_for, SCRIPT), each=args.each)
         task = trained_dual_encoder(trained, measures=False)
         encoder = encoder_of(trained, task)
         queries = [encoder.encode_text(texts)] if texts else []
         queries += [encoder.encode_audio(sounds)] if sounds else []
         if args.folder is not None:
-            found = _folder(encoder, args.folder)
+            found = sounds_below(encoder, trained.trial.folder, args.folder)
         else:
             splits = trained.run.data.splits.names() if args.all_splits else [trained.split]
-            found = _clips_of_splits(task, [trained._replace(split=split) for split in splits])
-        hits = encoder.search(np.concatenate(queries), found.embeddings, args.top)
+            found = clips_of_splits(task, [trained._replace(split=split) for split in splits])
+        if choice is None:
+            hits = encoder.search(np.concatenate(queries), found.embeddings(), args.top)
+        else:
+            place = [] if args.folder is None else ["--folder", str(args.folder)]
+            place += ["--all-splits"] if args.all_splits else []
+            index = _open_index(task, trained, encoder, found, choice, place)
+            if not queries:
+                return
+            hits = Hits(*index.search(np.concatenate(queries), args.top))
         for name, columns, values in zip([*texts, *(path.name for path in sounds)], *hits, strict=True):
             rows = [[*found.rows[c], f"{value:.4f}"] for c, value in zip(columns, values, strict=True)]
             print_table(f'"{name}" in {found.title}', [*found.columns, "score"], rows, texts=len(found.columns))
 
 
-class _Candidates(NamedTuple):
-    """What is searched."""
-
-    title: str
-    columns: list[str]  # of text, that a row shows
-    rows: list[list[str]]  # C
-    embeddings: Array  # (C, E)
-
-
-def _folder(encoder: RetrievalEncoder, folder: Path) -> _Candidates:
-    """The sound files below a folder; those that cannot be embedded are printed.
+def _index_choice(args: argparse.Namespace) -> tuple[IndexChoice | None, list[str]]:
+    """Return what the options say of an index, None: search without one; and the text that stood after --index.
 
     Raises:
-        UserError: there is no sound file that can be embedded.
+        UserError: one of the options needs another, or what stands after --index is neither a kind nor plainly a text.
     """
-    found = encoder.encode_folder(folder, progress=True)
-    refused = [f"{file}: {reason}" for file, reason in found.refused.items()]
-    if not found.files:
-        raise UserError(f"{refused[0]}; no sound file below {folder} can be embedded; name another folder")
-    for line in refused[:_SHOWN]:
-        print(f"left out: {line}")
-    if len(refused) > _SHOWN:
-        print(f"left out: {len(refused) - _SHOWN} more files of {len(refused) + len(found.files)}")
-    rows = [[file.relative_to(folder).as_posix()] for file in found.files]
-    return _Candidates(f"{len(rows)} sound files below {folder}", ["file"], rows, found.embeddings)
+    if args.index is None:
+        if args.rebuild_index:
+            raise UserError("--rebuild-index: builds an index again; say --index too")
+        return None, []
+    choice = IndexChoice(None, 1e9 * args.index_memory, args.rebuild_index)
+    if args.index in INDEX_KINDS:
+        return choice._replace(kind=cast("IndexKind", args.index)), []
+    if args.index == _AUTO:
+        return choice, []
+    if len(args.index.split()) == 1:  # a kind that is misspelt must not become a query
+        raise UserError(
+            f"--index: found '{printable(args.index)}', expected one of {_AUTO}, {', '.join(INDEX_KINDS)}; put a text "
+            "of one word before it"
+        )
+    return choice, [args.index]
 
 
-def _clips_of_splits(task: DualEncoderTask, splits: Sequence[TrainedRun[DualEncoderRun]]) -> _Candidates:
-    """The clips of splits, each with one of its captions."""
-    rows: list[list[str]] = []
-    for trained in splits:
-        data = task.data(trained.split)
-        captions = {caption.fid: caption.raw_text for caption in reversed(data.captions)}  # the first one of each clip
-        place = f"{trained.split}/" if len(splits) > 1 else ""
-        rows += [[f"{place}{clip.fname}", captions.get(clip.fid, "")] for clip in data.clips]
-    names = ", ".join(f"'{trained.split}'" for trained in splits)
-    embeddings = np.concatenate([_clip_embeddings(task, trained) for trained in splits])
-    return _Candidates(f"{len(rows)} clips of {names}", ["clip", "one of its captions"], rows, embeddings)
+def _open_index(
+    task: DualEncoderTask,
+    trained: TrainedRun[DualEncoderRun],
+    encoder: RetrievalEncoder,
+    found: Candidates,
+    choice: IndexChoice,
+    place: Sequence[str],
+) -> VectorSearch:
+    """Open the index of what is searched; recall is measured with captions of the run's split.
+
+    Args:
+        task: of the run.
+        trained: the run.
+        encoder: of the run.
+        found: what is searched.
+        choice: of `_index_choice`.
+        place: the arguments that say where to search, but for --split.
+    """
+    kind = [] if choice.kind is None else [choice.kind]
+    again = trained.command_for(SCRIPT, *place, "--index", *kind, "--rebuild-index")
+    return ClipIndex(encoder, trained.trial.folder, found, partial(_sample, task, trained.split), again).open(choice)
+
+
+def _sample(task: DualEncoderTask, split: str) -> Array:
+    """(Q, E): embeddings of captions of a split, always the same ones."""
+    captions = len(task.data(split).captions)
+    rows = np.random.default_rng(0).choice(captions, min(captions, _SAMPLE_CAPTIONS), replace=False)
+    with torch.inference_mode():
+        return task.embedder.captions(task.data(split), np.sort(rows))
+
+
+def _gigabytes(text: str) -> float:
+    """An argparse type: a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of gigabytes above 0, got {text}")
+    return value
 
 
 def _texts_and_sounds(texts: Sequence[str], audio: Sequence[Sequence[str]]) -> tuple[list[str], list[Path]]:
@@ -160,21 +208,6 @@ def _is_file(text: str) -> bool:
         return Path(text).is_file()
     except (OSError, ValueError):  # too long for a name, or with a zero in it
         return False
-
-
-def _clip_embeddings(task: DualEncoderTask, trained: TrainedRun[DualEncoderRun]) -> Array:
-    """(C, E) float32, in the order of the split's clips."""
-    fids = task.data(trained.split).fids
-    try:
-        with ScoreReader(score_file(trained), trained.command_for("postprocessing.xmodal_scores")) as reader:
-            if reader.notes.get("checkpoint") == trained.checkpoint and reader.fids == fids:
-                return reader.embeddings("audio")
-    except UnreadableError:
-        raise
-    except ArtefactError:
-        print(f"{score_file(trained).name} is not there: embedding {len(fids)} clips")
-    with torch.inference_mode():
-        return task.outputs(trained.split).audio
 
 
 if __name__ == "__main__":

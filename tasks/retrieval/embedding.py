@@ -125,6 +125,11 @@ class DualEncoderEmbedder:
             windows.index_add_(0, rows, windows.new_ones(len(embeddings), 1))
         return self.encoder.normalise(total / windows).cpu().numpy()
 
+    def captions(self, split: CaptionedClips, rows: NDArray[np.int64]) -> Array:
+        """Embed some captions of a split as (Q, E) float32, of what the split holds of them."""
+        batch = to_device(split.texts.batch(torch.from_numpy(rows)), self._device)
+        return self.encoder.embed_text(*text_of(batch)).float().cpu().numpy()
+
     def vectors(self, vectors: Array) -> Array:
         """Embed (N, E_audio) vectors of clips as (N, E) float32; only where the encoder takes vectors."""
         return self.clips(VectorFeatures(vectors))

@@ -173,6 +173,10 @@ class RetrievalEncoder:
                 write_folder_embeddings(cache, done, made_with)
         return _of_folder(files, names, done, self.out_dim)
 
+    def weights_digest(self) -> str:
+        """Which weights make the embeddings: the name of the checkpoint or file, and a digest of its content."""
+        return self._weights.digest()
+
     def search(self, queries: str | Sequence[str] | Array, audio: Array, top: int = 10) -> Hits:
         """Find the best clips for every query.
 

@@ -220,3 +220,25 @@ class VectorFeatures:
         """(B, E) float32."""
         del starts, lengths
         return self.table.index_select(0, torch.from_numpy(clips))
+
+
+class ClipRange:
+    """Neighbouring clips among others, for work that goes on after a kill."""
+
+    def __init__(self, audio: ClipFeatures, start: int, stop: int) -> None:
+        """Take some clips.
+
+        Args:
+            audio: all of them.
+            start: the first row.
+            stop: the row after the last one.
+        """
+        self._audio = audio
+        self._start = start
+        self.lengths = audio.lengths[start:stop]
+        self.max_length = audio.max_length
+        self.width = audio.width
+
+    def batch(self, clips: Ints, starts: Ints, lengths: Ints) -> Tensor:
+        """As the batch of all clips."""
+        return self._audio.batch(clips + self._start, starts, lengths)
