@@ -50,14 +50,16 @@ def test_efforts_double_up_to_all_lists():
 
 
 def test_what_cannot_be_built_is_refused_in_one_line():
-    with pytest.raises(UserError, match="^--index pq: there are 255 clips, expected at least 256 to learn the codes"):
+    with pytest.raises(UserError, match=r"^--index pq: there are 255 clips, expected at least 256 to learn the codes"):
         plan_index("pq", 255, 300, 4e9)
     with pytest.raises(
         UserError,
         match=r"^--index-memory 4: an index of kind hnsw of 10000000 clips takes 15 GB; give that much, or take --ind",
     ):
         plan_index("hnsw", 10**7, 300, 4e9)
-    with pytest.raises(UserError, match=r"^--index-memory 0.001: an index of kind pq of 1000000 clips takes 0.02.* GB"):
+    with pytest.raises(
+        UserError, match=r"^--index-memory 0\.001: an index of kind pq of 1000000 clips takes 0.02.* GB"
+    ):
         plan_index(None, 10**6, 300, 1e6)
-    with pytest.raises(UserError, match="an index of kind flat of 100 clips takes 0.00012 GB; give that much"):
+    with pytest.raises(UserError, match=r"an index of kind flat of 100 clips takes 0.00012 GB; give that much"):
         plan_index(None, 100, 300, 1000)

@@ -51,9 +51,7 @@ def test_a_killed_writer_embeds_only_what_is_missing(tmp_path):
     assert child.exitcode == -9
     assert not path.exists()
     calls.restart()
-    write(
-        path, MADE_WITH | {"checkpoint": "c"}, calls.counted(lambda rows: rows + 1)
-    )  # other weights: nothing is taken
+    write(path, MADE_WITH | {"checkpoint": "c"}, calls.counted(lambda rows: rows + 1))  # of other weights
     assert calls.count == 3
     np.testing.assert_array_equal(read_mapped_embeddings(path, MADE_WITH | {"checkpoint": "c"}, ""), TABLE + 1)
 
@@ -88,5 +86,5 @@ def test_a_strange_file_is_refused_in_one_line(name, value, message, tmp_path):
     with pytest.raises(ArtefactError, match=message):
         read_mapped_embeddings(path, MADE_WITH, "remove it")
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(ArtefactError, match="x_embeddings.hdf5: not a complete HDF5 file"):
+    with pytest.raises(ArtefactError, match=r"x_embeddings\.hdf5: not a complete HDF5 file"):
         read_mapped_embeddings(path, MADE_WITH, "remove it")

@@ -69,14 +69,14 @@ def test_a_file_that_is_not_the_one_of_the_notes_is_refused_in_one_line(tmp_path
     for offset in (0, 10, len(content) - 1):
         path.write_bytes(content)
         corrupted(path, offset)
-        with pytest.raises(ArtefactError, match="is damaged, or another file than x_index.json is of; again"):
+        with pytest.raises(ArtefactError, match=r"is damaged, or another file than x_index\.json is of; again"):
             map_search_index(path, notes, "again")
     path.unlink()
-    with pytest.raises(ArtefactError, match="x_index.faiss: no such file; again"):
+    with pytest.raises(ArtefactError, match=r"x_index\.faiss: no such file; again"):
         map_search_index(path, notes, "again")
     _, others = write(other, vectors=VECTORS[:7])
     wrong = others.model_copy(update={"clips": 8})
-    with pytest.raises(ArtefactError, match="holds 7 vectors of width 16, expected 8 vectors of width 16; again"):
+    with pytest.raises(ArtefactError, match=r"holds 7 vectors of width 16, expected 8 vectors of width 16; again"):
         map_search_index(other, wrong, "again")
 
 
@@ -107,7 +107,7 @@ def test_a_full_disk_keeps_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(faiss, "write_index", lambda index, name: write_to(index, "/dev/full"))
     index = faiss.IndexFlatIP(400)
     index.add(np.zeros((10_000, 400), np.float32))
-    with pytest.raises(OSError, match="No space left on device") as error:
+    with pytest.raises(OSError, match=r"No space left on device") as error:
         write_search_index(path, index)
     assert error.value.errno == 28
     assert list(tmp_path.iterdir()) == []
