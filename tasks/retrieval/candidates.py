@@ -152,7 +152,7 @@ def _embedded(task: DualEncoderTask, trained: TrainedRun[DualEncoderRun], start:
     """
     data = task.data(trained.split)
     with torch.inference_mode():
-        found = task.embedder.clips(ClipRange(data.audio, start, stop), trained.run.data.workers)
+        found = task.embedder.clips(ClipRange(data.audio, start, stop), trained.run.data.worker_processes)
     if not np.isfinite(found).all():
         row = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
         value = float(found[row][~np.isfinite(found[row])][0])
