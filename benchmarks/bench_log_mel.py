@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks.log_mel_corpus import FRONT_END, jobs_of, write_clips
+from benchmarks.log_mel_corpus import FRONT_END, work_of, write_clips
 from benchmarks.timing import Result, alternate, report, seconds
-from utils.data_utils.clip_writing import write_part
+from utils.executors import unseen
 
 CLIPS = 20
 
@@ -55,12 +55,12 @@ def measure() -> Result:
 def _measure(folder: Path) -> Result:
     clips = write_clips(folder, CLIPS, CLIPS)
     files = [folder / clip.path for clip in clips]
-    parts, jobs = jobs_of(folder, clips, folder / "ours.hdf5")
+    work, chunks = work_of(folder, clips, folder / "ours.hdf5")
 
     def ours() -> None:
-        for job in jobs:
-            write_part(job)
-        parts.assemble([clip.fid for clip in clips], "benchmark")
+        for chunk in chunks:
+            work(chunk, unseen)
+        work.parts.assemble([clip.fid for clip in clips], "benchmark")
 
     times = alternate(
         {

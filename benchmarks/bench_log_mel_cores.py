@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.log_mel_corpus import jobs_of, write_clips
+from benchmarks.log_mel_corpus import work_of, write_clips
 from benchmarks.timing import Result, alternate, report, seconds
-from utils.data_utils.clip_writing import run_jobs
+from utils.executors import Processes, run_chunks
 
 CLIPS = 400
 
@@ -21,11 +21,11 @@ def measure() -> Result:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clips = write_clips(folder, 20, CLIPS)
-        _, jobs = jobs_of(folder, clips, folder / "ours.hdf5")
+        work, chunks = work_of(folder, clips, folder / "ours.hdf5")
         times = alternate(
             {
-                "one": seconds(lambda: run_jobs(jobs, "one process", 1, quiet=True)),
-                "two": seconds(lambda: run_jobs(jobs, "two processes", 2, quiet=True)),
+                "one": seconds(lambda: run_chunks(Processes(1), work, chunks, "one", quiet=True)),
+                "two": seconds(lambda: run_chunks(Processes(2), work, chunks, "two", quiet=True)),
             },
             repeats=3,
         )

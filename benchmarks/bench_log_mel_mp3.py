@@ -11,10 +11,10 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 from benchmarks.bench_log_mel import with_librosa
-from benchmarks.log_mel_corpus import DURATION_S, jobs_of
+from benchmarks.log_mel_corpus import DURATION_S, work_of
 from benchmarks.timing import Result, alternate, one_thread, report, seconds
 from utils.artefact_utils import Clip
-from utils.data_utils.clip_writing import write_part
+from utils.executors import unseen
 
 CLIPS = 16
 # FMA's clips are at 44.1 kHz; a few at 48 kHz are resampled.
@@ -27,12 +27,12 @@ def measure() -> Result:
         folder = Path(name)
         clips = write_mp3_clips(folder)
         files = [folder / clip.path for clip in clips]
-        parts, jobs = jobs_of(folder, clips, folder / "ours.hdf5")
+        work, chunks = work_of(folder, clips, folder / "ours.hdf5")
 
         def ours() -> None:
-            for job in jobs:
-                write_part(job)
-            parts.assemble([clip.fid for clip in clips], "benchmark")
+            for chunk in chunks:
+                work(chunk, unseen)
+            work.parts.assemble([clip.fid for clip in clips], "benchmark")
 
         times = alternate(
             {

@@ -15,7 +15,8 @@ from benchmarks.timing import Result, alternate, report, seconds
 from preprocessing.audio_features import feature_blocks
 from utils.artefact_utils import TrackFeatureParts
 from utils.audio_utils.track_features import load_librosa
-from utils.data_utils.clip_writing import ClipJob, groups_of, run_jobs
+from utils.data_utils.clip_writing import ClipWork, groups_of
+from utils.executors import Processes, run_chunks
 
 CLIPS = 24
 
@@ -27,11 +28,11 @@ def measure() -> Result:
         folder = Path(name)
         clips = write_clips(folder, 8, CLIPS)
         parts = TrackFeatureParts(folder / "features.hdf5")
-        jobs = [ClipJob(parts, group, partial(feature_blocks, folder)) for group in groups_of(clips, part_s=60.0)]
+        work, chunks = ClipWork(parts, partial(feature_blocks, folder)), groups_of(clips, part_s=60.0)
         times = alternate(
             {
-                "one": seconds(lambda: run_jobs(jobs, "one process", 1, quiet=True)),
-                "two": seconds(lambda: run_jobs(jobs, "two processes", 2, quiet=True)),
+                "one": seconds(lambda: run_chunks(Processes(1), work, chunks, "one", quiet=True)),
+                "two": seconds(lambda: run_chunks(Processes(2), work, chunks, "two", quiet=True)),
             },
             repeats=3,
         )

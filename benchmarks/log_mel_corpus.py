@@ -1,4 +1,4 @@
-"""Shared by the log-mel benchmarks: clips of noise on disk, and this project's jobs from file to features."""
+"""Shared by the log-mel benchmarks: clips of noise on disk, and this project's work from file to features."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import soundfile
 from preprocessing.audio_logmel import log_mel_blocks
 from utils.artefact_utils import Clip, LogMelParts, LogMelSettings
 from utils.audio_utils import FrontEnd, prepare
-from utils.data_utils.clip_writing import ClipJob, groups_of
+from utils.data_utils.clip_writing import ClipWork, groups_of
 
 SAMPLE_RATE_HZ = 44_100
 DURATION_S = 30.0
@@ -29,9 +29,9 @@ def write_clips(folder: Path, files: int, clips: int) -> list[Clip]:
     return [Clip(f"fid{n:06d}", name, name, DURATION_S, SAMPLE_RATE_HZ, 1, name) for n, name in enumerate(names)]
 
 
-def jobs_of(folder: Path, clips: list[Clip], output: Path) -> tuple[LogMelParts, list[ClipJob]]:
-    """The parts of a feature file and the jobs that write them."""
+def work_of(folder: Path, clips: list[Clip], output: Path) -> tuple[ClipWork, list[list[Clip]]]:
+    """What writes the temporary files of a feature file, and the clips of each."""
     parts = LogMelParts(output, LogMelSettings(FRONT_END.model_dump(mode="json", exclude={"name"})))
     prepare(FRONT_END)
     blocks = partial(log_mel_blocks, folder, FRONT_END, DURATION_S)
-    return parts, [ClipJob(parts, group, blocks) for group in groups_of(clips, PART_S)]
+    return ClipWork(parts, blocks), groups_of(clips, PART_S)

@@ -4,19 +4,23 @@
     python -m preprocessing.audio_embeddings --frames           <split>_audio_frames.hdf5, float16
     python -m preprocessing.audio_embeddings --pickle           also embeddings_<split>.pkl, with the texts' vectors
 
-If killed, it resumes when run again; the file is the same as that of an uninterrupted run.
+If killed, it resumes when run again; the file is the same as that of an uninterrupted run, and with --ray as without.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from models.frozen.audio import AUDIO_MODEL_KEY, FrozenAudioEncoder, load_frozen_audio
 from tasks import Commands, command, load_run
 from tasks.base import AudioRun
+from tasks.stage_1 import EncoderPlace, add_ray_option, encoder_place, files_of
 from utils.artefact_utils import (
     Clip,
     EmbeddingSettings,
@@ -33,6 +37,7 @@ from utils.cli_utils import UserError, existing_folder
 from utils.cli_utils.encoder_options import EncoderOptions, add_encoder_options
 from utils.cli_utils.repairs import make
 from utils.data_utils import AudioDataSpec, CaptionDataSpec, making
+from utils.data_utils.clip_writing import first_clips
 from utils.data_utils.decoding import Array, clip_batches, decoded_batches
 from utils.data_utils.embedding_files import (
     EmbeddedBatch,
@@ -41,8 +46,8 @@ from utils.data_utils.embedding_files import (
     size_text,
     write_embeddings,
 )
-from utils.model_utils import choose_device
-from utils.process_utils import all_cores
+from utils.executors import Held
+from utils.model_utils.devices import precision_on
 
 SCRIPT = "preprocessing.audio_embeddings"
 
@@ -68,20 +73,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         for split in splits:
             _pairs_of(paired, split)
     options = EncoderOptions.of(args)
-    encoder = _load(run, options)
-    if encoder.precision != (args.precision or data.audio_embeddings.precision):
-        print(f"on a {encoder.device.type} the encoder computes in {encoder.precision}")
-    width = encoder.frame_width if args.frames else encoder.width
-    print(f"{encoder.name}: {width} dimensions, {encoder.describe_input()}, on {encoder.device.type}")
-    made_by = commands.line(SCRIPT, *(["--frames"] if args.frames else []))
-    job = _job(data, encoder, args.frames, options, made_by)
-    with making(data, "audio embeddings"):
+    wanted = options.device or run.training.device, options.precision or data.audio_embeddings.precision
+    seen = [data.root, *(data.root / clip.path for clip in first_clips(splits)), *files_of(data.audio_embeddings.model)]
+    with making(data, "audio embeddings"), encoder_place(run, args.ray, seen, wanted, options.workers) as place:
+        made_by = commands.made_by(SCRIPT, *(["--frames"] if args.frames else []))
+        job = _job(data, place, options, frames=args.frames, made_by=made_by)
         check_embedding_disk(job, splits, data.features)
         for split, clips in splits.items():
-            write_embeddings(job, split, clips)
+            write_embeddings(job, split, clips, place.executor)
         if paired:
             for split in splits:
-                write_pickle(paired, split, job.settings, commands.line(SCRIPT, "--pickle"))
+                write_pickle(paired, split, job.settings, commands.made_by(SCRIPT, "--pickle"))
     print(f"next: {commands.line('main.py') if args.pickle else commands.following(run, SCRIPT)}")
 
 
@@ -98,32 +100,34 @@ def _captioned(data: AudioDataSpec) -> CaptionDataSpec:
     return data
 
 
-def _load(run: AudioRun, options: EncoderOptions) -> FrozenAudioEncoder:
-    """Load the encoder.
+def _job(
+    data: AudioDataSpec, place: EncoderPlace, options: EncoderOptions, *, frames: bool, made_by: str
+) -> EmbeddingJob:
+    """Load the encoder; returns what the splits are embedded with.
 
     Raises:
-        UserError: no such model or device.
+        UserError: no such model.
     """
-    data, wanted = run.data, run.data.audio_embeddings
+    wanted = data.audio_embeddings
     assert wanted is not None
-    precision = options.precision or wanted.precision
-    device = choose_device(options.device or run.training.device, precision)
-    return load_frozen_audio(str(wanted.model), wanted.layers, data.front_end, data.max_duration_s, device, precision)
-
-
-def _job(
-    data: AudioDataSpec, encoder: FrozenAudioEncoder, frames: bool, options: EncoderOptions, made_by: str
-) -> EmbeddingJob:
-    """What the splits are embedded with."""
-    assert data.audio_embeddings is not None
+    chosen = options.precision or wanted.precision
+    load = partial(
+        load_frozen_audio, str(wanted.model), wanted.layers, data.front_end, data.max_duration_s, precision=chosen
+    )
+    encoder = load(device=place.here)
+    precision = precision_on(place.device, chosen)
+    if precision != chosen:
+        print(f"on a {place.device.type} the encoder computes in {precision}")
+    width = encoder.frame_width if frames else encoder.width
+    print(f"{encoder.name}: {width} dimensions, {encoder.describe_input()}, on {place.device.type}")
     settings = EmbeddingSettings(
         kind="frames" if frames else "vectors",
         model=encoder.name,
         revision=encoder.revision,
-        layers=data.audio_embeddings.layers,
+        layers=wanted.layers,
         pooling=encoder.pooling(frames),
         input=encoder.describe_input(),
-        precision=encoder.precision,
+        precision=precision,
         dtype=options.dtype or ("float16" if frames else "float32"),
     )
 
@@ -135,7 +139,7 @@ def _job(
         settings=settings,
         path_of=data.audio_frames if frames else data.audio_vectors,
         failed_of=data.audio_failed,
-        embedded=lambda clips: _embedded(data, encoder, frames, options, clips),
+        embedded=_Embedder(data.root, place.held(load, encoder), frames, options.batch_size, place.workers),
         shape_of=shape_of,
         part_clips=options.part_clips,
         made_by=made_by,
@@ -146,26 +150,36 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--frames", action="store_true", help="the frames of each clip, not one vector")
     parser.add_argument("--pickle", action="store_true", help="also write embeddings_<split>.pkl, a list of dicts")
-    add_encoder_options(parser, "windows", "data.audio_embeddings", all_cores())
+    add_encoder_options(parser, "windows", "data.audio_embeddings")
+    add_ray_option(parser)
     return parser
 
 
-def _embedded(
-    data: AudioDataSpec, encoder: FrozenAudioEncoder, frames: bool, options: EncoderOptions, clips: Sequence[Clip]
-) -> Iterator[EmbeddedBatch]:
-    """Batches of clips, each with its embedding or the reason why it has none."""
+@dataclass(frozen=True)
+class _Embedder:
+    """Embeds clips, in any process."""
 
-    def decode(clip: Clip) -> Array:
-        wave = read_wave(data.root / clip.path, encoder.sample_rate_hz)
-        if reason := why_refused(wave, encoder.sample_rate_hz, encoder.min_samples):
-            raise AudioError(reason)
-        return wave
+    root: Path
+    encoder: Held[FrozenAudioEncoder]
+    frames: bool
+    batch_size: int
+    workers: int
 
-    budget_s = options.batch_size * encoder.max_samples / encoder.sample_rate_hz
-    for batch in decoded_batches(clip_batches(clips, options.batch_size, budget_s), decode, options.workers):
-        waves = [wave for _, wave in batch if not isinstance(wave, str)]
-        arrays = iter(encoder.embed(waves, frames, options.batch_size))
-        yield [(clip, wave if isinstance(wave, str) else next(arrays)) for clip, wave in batch]
+    def __call__(self, clips: Sequence[Clip]) -> Iterator[EmbeddedBatch]:
+        """Yield batches of clips, each with its embedding or the reason why it has none."""
+        encoder = self.encoder()
+
+        def decode(clip: Clip) -> Array:
+            wave = read_wave(self.root / clip.path, encoder.sample_rate_hz)
+            if reason := why_refused(wave, encoder.sample_rate_hz, encoder.min_samples):
+                raise AudioError(reason)
+            return wave
+
+        budget_s = self.batch_size * encoder.max_samples / encoder.sample_rate_hz
+        for batch in decoded_batches(clip_batches(clips, self.batch_size, budget_s), decode, self.workers):
+            waves = [wave for _, wave in batch if not isinstance(wave, str)]
+            arrays = iter(encoder.embed(waves, self.frames, self.batch_size))
+            yield [(clip, wave if isinstance(wave, str) else next(arrays)) for clip, wave in batch]
 
 
 def write_pickle(data: CaptionDataSpec, split: str, settings: EmbeddingSettings, made_by: str) -> None:

@@ -1,4 +1,4 @@
-"""Clips -> <split>_audio_features.hdf5: FMA's 518 hand-crafted features of each, on all cores.
+"""Clips -> <split>_audio_features.hdf5: FMA's 518 hand-crafted features of each, on all cores or a cluster.
 
     python -m preprocessing.audio_features --conf tasks/music_autoencoder.yaml
 
@@ -13,14 +13,15 @@ from functools import partial
 
 from tasks import Commands, command, load_run
 from tasks.base import AudioRun
+from tasks.stage_1 import add_ray_option, executor_for
 from utils.artefact_utils import Clip, TrackFeatureParts, read_clips
 from utils.audio_utils.track_features import LONGEST_S
 from utils.cli_utils import existing_folder, positive
 from utils.cli_utils.repairs import make
 from utils.data_utils import AudioDataSpec, making
 from utils.data_utils.clip_track_features import feature_blocks, write_features_of_clips
-from utils.data_utils.clip_writing import ClipArrays, Failure, refuse_failures
-from utils.process_utils import all_cores
+from utils.data_utils.clip_writing import ClipArrays, Failure, first_clips, refuse_failures
+from utils.executors import Executor
 
 SCRIPT = "preprocessing.audio_features"
 # Seconds of sound per temporary file, some seconds of work: a killed run loses at most this much per process.
@@ -31,24 +32,26 @@ _PART_S = 120.0
 def main(argv: Sequence[str] | None = None) -> None:
     """Write <split>_audio_features.hdf5 for each split of the run's data set."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
-    parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
+    parser.add_argument("--workers", type=positive, help="processes (default: all cores)")
+    add_ray_option(parser)
     run, args = load_run(argv, parser, AudioRun)
     commands = Commands.of(args, run.script_of)
     data = run.data
     existing_folder(data.root, "data.root", "correct it")
     splits = {s: read_clips(data.audio_info, s, make("tables")) for s in data.splits.names()}
-    with making(data, "track features"):
+    seen = [data.root, *(data.root / clip.path for clip in first_clips(splits))]
+    with making(data, "track features"), executor_for(run, args.ray, seen, args.workers) as executor:
         failures = [
             failure
             for split, clips in splits.items()
-            for failure in write_track_features(data, split, clips, args.workers, made_by=commands.line(SCRIPT))
+            for failure in write_track_features(data, split, clips, executor, made_by=commands.made_by(SCRIPT))
         ]
     refuse_failures(failures)
     print(f"next: {commands.following(run, SCRIPT)}")
 
 
 def write_track_features(
-    data: AudioDataSpec, split: str, clips: Sequence[Clip], workers: int, *, made_by: str
+    data: AudioDataSpec, split: str, clips: Sequence[Clip], executor: Executor, *, made_by: str
 ) -> list[Failure]:
     """Write the features of one split.
 
@@ -56,7 +59,7 @@ def write_track_features(
         data: the run's `data:` block.
         split: its name.
         clips: its clips, in the order of the file.
-        workers: processes.
+        executor: what runs the work.
         made_by: the command that makes the file again.
     Returns:
         The clips that could not be decoded.
@@ -73,7 +76,7 @@ def write_track_features(
         part_s=_PART_S,
         what="features",
     )
-    return write_features_of_clips(arrays, split, clips, workers, made_by=made_by)
+    return write_features_of_clips(arrays, split, clips, executor, made_by=made_by)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Clips -> <split>_audio_logmels.hdf5: one dataset (T, F) float32 a clip, on all cores.
+"""Clips -> <split>_audio_logmels.hdf5: one dataset (T, F) float32 a clip, on all cores or a cluster.
 
     python -m preprocessing.audio_logmel
 
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from tasks import Commands, command, load_run
 from tasks.base import AudioRun
+from tasks.stage_1 import add_ray_option, executor_for
 from utils.artefact_utils import Clip, LogMelParts, LogMelSettings, read_clips
 from utils.audio_utils import FrontEnd, LogMelStream, prepare, wave_blocks
 from utils.cli_utils import check_free_disk, existing_folder, positive
 from utils.cli_utils.repairs import make
 from utils.data_utils import AudioDataSpec, making
-from utils.data_utils.clip_writing import ClipArrays, Failure, refuse_failures, write_clip_arrays
-from utils.process_utils import all_cores
+from utils.data_utils.clip_writing import ClipArrays, Failure, first_clips, refuse_failures, write_clip_arrays
+from utils.executors import Executor
 
 SCRIPT = "preprocessing.audio_logmel"
 # Seconds of sound per temporary file: a killed run loses at most this much work per process.
@@ -35,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write <split>_audio_logmels.hdf5 for each split of the run's data set."""
     parser = argparse.ArgumentParser(prog=f"python -m {SCRIPT}", description=__doc__.splitlines()[0])
     parser.add_argument("--float16", action="store_true", help="half the disk; 3 digits instead of 7")
-    parser.add_argument("--workers", type=positive, default=all_cores(), help="processes (default: all cores)")
+    parser.add_argument("--workers", type=positive, help="processes (default: all cores)")
+    add_ray_option(parser)
     run, args = load_run(argv, parser, AudioRun)
     commands = Commands.of(args, run.script_of)
     data = run.data
@@ -43,18 +45,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = LogMelSettings(data.front_end_numbers(), "float16" if args.float16 else "float32")
     splits = {s: read_clips(data.audio_info, s, make("tables")) for s in data.splits.names()}
     print(f"front-end {data.front_end.describe()}")
-    with making(data, "log-mels"):
+    seen = [data.root, *(data.root / clip.path for clip in first_clips(splits))]
+    with making(data, "log-mels"), executor_for(run, args.ray, seen, args.workers) as executor:
         failures = [
             failure
             for split, clips in splits.items()
-            for failure in write_log_mels(data, split, clips, settings, args.workers, made_by=commands.line(SCRIPT))
+            for failure in write_log_mels(data, split, clips, settings, executor, made_by=commands.made_by(SCRIPT))
         ]
     refuse_failures(failures)
     print(f"next: {commands.following(run, SCRIPT)}")
 
 
 def write_log_mels(
-    data: AudioDataSpec, split: str, clips: Sequence[Clip], settings: LogMelSettings, workers: int, *, made_by: str
+    data: AudioDataSpec,
+    split: str,
+    clips: Sequence[Clip],
+    settings: LogMelSettings,
+    executor: Executor,
+    *,
+    made_by: str,
 ) -> list[Failure]:
     """Write the features of one split.
 
@@ -63,7 +72,7 @@ def write_log_mels(
         split: its name.
         clips: its clips, in the order of the file.
         settings: front-end and dtype.
-        workers: processes.
+        executor: what runs the work.
         made_by: the command that makes the file again.
     Returns:
         fid, name and reason of every clip that could not be decoded; then the features are not complete.
@@ -82,7 +91,7 @@ def write_log_mels(
         _check_disk(arrays.parts.path, clips, missing, settings, data.front_end)
         prepare(data.front_end)
 
-    return write_clip_arrays(arrays, split, clips, workers, made_by=made_by, prepare=ready)
+    return write_clip_arrays(arrays, split, clips, executor, made_by=made_by, prepare=ready)
 
 
 def log_mel_blocks(root: Path, front_end: FrontEnd, block_s: float, clip: Clip) -> Iterator[NDArray[np.float32]]:

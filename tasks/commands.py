@@ -53,6 +53,12 @@ class Commands(NamedTuple):
         """The command line that runs a script on the same run."""
         return command_line(script, *self.conf, *arguments)
 
+    def made_by(self, script: str, *arguments: str) -> str:
+        """The command line as a file notes it: without the settings of `ray:`, which change where it is made alone."""
+        settings = zip(self.conf[::2], self.conf[1::2], strict=True)
+        words = (word for name, value in settings if not value.startswith("ray.") for word in (name, value))
+        return command_line(script, *words, *arguments)
+
     def following(self, run: RunSpec, after: str) -> str:
         """The command line that a user of a run types next.
 

@@ -93,11 +93,19 @@ def _with_picklable_errors(function: Callable[P, R], /, *args: P.args, **kwargs:
     try:
         return function(*args, **kwargs)
     except Exception as error:
-        try:
-            ForkingPickler.loads(ForkingPickler.dumps(error))
-        except Exception:  # noqa: BLE001 - pickling calls the error's own methods, which may raise anything
-            raise WorkerError(f"{type(error).__name__}: {error}") from error
-        raise
+        sent = picklable(error)
+        if sent is error:
+            raise
+        raise sent from error
+
+
+def picklable(error: Exception) -> Exception:
+    """The error itself, or a WorkerError with its text where it cannot be sent to another process."""
+    try:
+        ForkingPickler.loads(ForkingPickler.dumps(error))
+    except Exception:  # noqa: BLE001 - pickling calls the error's own methods, which may raise anything
+        return WorkerError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def start_worker() -> None:

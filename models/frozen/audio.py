@@ -21,7 +21,7 @@ from utils.cli_utils import UserError
 from utils.data_utils import window_edges
 from utils.model_packages import sha256
 from utils.model_utils import autocast
-from utils.model_utils.devices import Precision
+from utils.model_utils.devices import Precision, precision_on
 from utils.pretrained_utils import model_revision
 
 AUDIO_MODEL_KEY = "data.audio_embeddings.model"
@@ -66,7 +66,7 @@ class FrozenAudioEncoder(FrozenEncoder[Array]):
         self._backbone = backbone.to(device)
         self.frame_width = backbone.width
         self.device = device
-        self.precision: Precision = precision if device.type != "cpu" else "fp32"
+        self.precision = precision_on(device, precision)
         self.sample_rate_hz = backbone.sample_rate_hz
         self.min_samples = backbone.min_samples
         longest = max(round(max_duration_s * backbone.sample_rate_hz), 2 * backbone.min_samples)

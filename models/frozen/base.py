@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,3 +59,24 @@ class FrozenEncoder(ABC, Generic[Item]):
             UserError: this network gives one vector an item, and no frames.
         """
         raise UserError(f"{self.name}: gives one vector an item and no frames; name another model")
+
+
+Encoder = TypeVar("Encoder", bound=FrozenEncoder[Any])
+
+
+def load_same(load: Callable[[], Encoder], revision: str) -> Encoder:
+    """Load an encoder in another process, maybe of another machine, which must find the same weights.
+
+    Args:
+        load: loads it.
+        revision: of the weights where the command was given.
+    Raises:
+        UserError: this machine has others under the same name.
+    """
+    encoder = load()
+    if encoder.revision != revision:
+        raise UserError(
+            f"{encoder.name}: the weights here ({encoder.revision}) are not those of the machine where the command was "
+            f"given ({revision}); copy them, or name a folder on a shared disk"
+        )
+    return encoder

@@ -17,7 +17,7 @@ from utils.artefact_utils.audio_embeddings import ImagePooling
 from utils.image_utils import Picture
 from utils.model_packages import split_package
 from utils.model_utils import autocast
-from utils.model_utils.devices import Precision
+from utils.model_utils.devices import Precision, precision_on
 
 IMAGE_MODEL_KEY = "data.image_embeddings.model"
 
@@ -47,7 +47,7 @@ class FrozenImageEncoder(FrozenEncoder[Picture]):
         self.patches = backbone.patches
         self.vector_pooling = backbone.vector_pooling
         self.device = device
-        self.precision: Precision = precision if device.type != "cpu" else "fp32"
+        self.precision = precision_on(device, precision)
 
     def describe_input(self) -> str:
         """Describe the network's input: its size, how a picture is brought to it, and how its numbers are scaled."""

@@ -12,7 +12,7 @@ from tests.test_start import SCRIPTS
 
 PAGE = sections(page("commands.md"))
 BY_ANCHOR = {anchor(section.title): section for section in PAGE}
-GROUPS = ["#every-command", "#a-trained-run", "#scores-of-another-system"]
+GROUPS = ["#every-command", "#a-trained-run", "#a-cluster", "#scores-of-another-system"]
 
 
 def name_of(script):

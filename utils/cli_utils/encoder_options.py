@@ -16,7 +16,7 @@ class EncoderOptions(NamedTuple):
 
     batch_size: int  # windows or pictures computed at once
     part_clips: int  # clips a part
-    workers: int  # threads that decode
+    workers: int | None  # threads that decode
     dtype: str | None  # of the arrays
     device: DeviceName | None
     precision: Precision | None
@@ -27,20 +27,19 @@ class EncoderOptions(NamedTuple):
         return cls(args.batch_size, args.checkpoint_every, args.workers, args.dtype, args.device, args.precision)
 
 
-def add_encoder_options(parser: argparse.ArgumentParser, batch_of: str, section: str, cores: int) -> None:
+def add_encoder_options(parser: argparse.ArgumentParser, batch_of: str, section: str) -> None:
     """Add the options.
 
     Args:
         parser: of the script.
         batch_of: what a batch holds, such as "windows".
         section: of the YAML that names the encoder.
-        cores: of the machine, the default number of threads.
     """
     parser.add_argument("--batch-size", type=positive, default=16, help=f"{batch_of} computed at once (default 16)")
     parser.add_argument(
         "--checkpoint-every", type=positive, default=256, metavar="N", help="clips a part (default 256)"
     )
-    parser.add_argument("--workers", type=positive, default=cores, help="threads that decode (default: cores)")
+    parser.add_argument("--workers", type=positive, help="threads that decode (default: all cores)")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--float32", dest="dtype", action="store_const", const="float32", help="default for vectors")
     size.add_argument("--float16", dest="dtype", action="store_const", const="float16", help="default for frames")

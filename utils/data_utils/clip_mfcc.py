@@ -14,6 +14,7 @@ from utils.data_utils.clip_track_features import feature_blocks, write_features_
 from utils.data_utils.clip_writing import ClipArrays, refuse_failures
 from utils.data_utils.products import making
 from utils.data_utils.spec import AudioDataSpec
+from utils.executors import Processes
 
 # Seconds of sound per temporary file: a killed run loses at most this much work per process.
 _PART_S = 600.0
@@ -47,6 +48,6 @@ def mfcc_of_clips(
     )
 
     with making(data, "MFCC"):
-        failures = write_features_of_clips(arrays, split, clips, workers, made_by=made_by)
+        failures = write_features_of_clips(arrays, split, clips, Processes(workers), made_by=made_by)
     refuse_failures(failures)
     return read_track_features(arrays.parts.path, clips, made_by, MFCC_COLUMNS)

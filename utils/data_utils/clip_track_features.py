@@ -21,6 +21,7 @@ from utils.audio_utils.track_features import (
 from utils.cli_utils import check_free_disk
 from utils.data_utils.clip_writing import ClipArrays, Failure, write_clip_arrays
 from utils.data_utils.windows import window_edges
+from utils.executors import Executor
 
 Array = NDArray[np.float32]
 
@@ -54,7 +55,7 @@ def feature_blocks(
 
 
 def write_features_of_clips(
-    arrays: ClipArrays, split: str, clips: Sequence[Clip], workers: int, *, made_by: str
+    arrays: ClipArrays, split: str, clips: Sequence[Clip], executor: Executor, *, made_by: str
 ) -> list[Failure]:
     """Write the features of one split; arguments, result and Raises as of `write_clip_arrays`.
 
@@ -67,7 +68,7 @@ def write_features_of_clips(
         check_free_disk(arrays.parts.path.parent, need, "data.features")
         load_librosa()  # it takes seconds, and the first time on a machine it compiles for more
 
-    return write_clip_arrays(arrays, split, clips, workers, made_by=made_by, prepare=prepare)
+    return write_clip_arrays(arrays, split, clips, executor, made_by=made_by, prepare=prepare)
 
 
 def features_of_file(path: Path) -> Array:

@@ -1,9 +1,8 @@
-"""Compute one array a clip of a split with several processes, in parts, so that a killed run can resume."""
+"""Compute one array a clip of a split with an executor, in parts, so that a killed run can resume."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +14,7 @@ from utils.artefact_utils.clip_arrays import ClipArrayParts
 from utils.cli_utils import UserError
 from utils.cli_utils.repairs import make
 from utils.data_utils.products import FAILED_COLUMNS, say_what_is_there
-from utils.process_utils import worker_pool
-from utils.report_utils import progress_bar
+from utils.executors import Advance, Executor, Failed, run_chunks
 
 # fid, name and reason of a clip that could not be decoded.
 Failure = tuple[str, str, str]
@@ -41,19 +39,25 @@ class ClipArrays(NamedTuple):
     what: str
 
 
-class ClipJob(NamedTuple):
-    """The clips of one temporary file, and how their arrays are computed."""
+class ClipWork(NamedTuple):
+    """Writes the temporary file of some clips."""
 
     parts: ClipArrayParts
-    clips: Sequence[Clip]
     blocks: Callable[[Clip], Iterator[NDArray[np.float32]]]
+
+    def __call__(self, chunk: Sequence[Clip], advance: Advance) -> list[Failed]:
+        """Write the arrays of these clips; returns those that could not be decoded."""
+        arrays = ((clip.fid, self.blocks(clip)) for clip in chunk)
+        failed = self.parts.write_part([clip.fid for clip in chunk], arrays)
+        advance(len(chunk))
+        return failed
 
 
 def write_clip_arrays(
     arrays: ClipArrays,
     split: str,
     clips: Sequence[Clip],
-    workers: int,
+    executor: Executor,
     *,
     made_by: str,
     prepare: Callable[[Sequence[Clip]], None],
@@ -64,7 +68,7 @@ def write_clip_arrays(
         arrays: what to write.
         split: its name.
         clips: its clips, in the order of the file.
-        workers: processes.
+        executor: what runs the work.
         made_by: the command that makes the file again.
         prepare: is called with the clips that are missing before any is computed, to check the disk and to load what
             forked processes inherit.
@@ -83,11 +87,10 @@ def write_clip_arrays(
     if len(missing) < len(clips):
         print(f"{split}: {len(clips) - len(missing)} of {len(clips)} clips are on disk already")
     prepare(missing)
-    jobs = [ClipJob(parts, group, arrays.blocks) for group in groups_of(missing, arrays.part_s)]
-    failed = run_jobs(jobs, f"{split}: {arrays.what}", workers)
-    if failed:
-        names = {clip.fid: clip.fname for clip in clips}
-        failures = [(fid, names[fid], reason) for fid, reason in failed]
+    work, chunks = ClipWork(parts, arrays.blocks), groups_of(missing, arrays.part_s)
+    reasons = dict(run_chunks(executor, work, chunks, f"{split}: {arrays.what}"))
+    if reasons:
+        failures = [(clip.fid, clip.fname, reasons[clip.fid]) for clip in clips if clip.fid in reasons]
         write_rows(arrays.failed, FAILED_COLUMNS, failures)
         print(f"{split}: {len(failures)} clips could not be decoded, see {arrays.failed}")
         return failures
@@ -109,28 +112,9 @@ def refuse_failures(failures: Sequence[Failure]) -> None:
         )
 
 
-def run_jobs(jobs: Sequence[ClipJob], label: str, workers: int, *, quiet: bool = False) -> list[tuple[str, str]]:
-    """Compute the arrays of all jobs with `workers` processes; returns fid and reason of the clips that failed."""
-    failed: list[tuple[str, str]] = []
-    clips = sum(len(job.clips) for job in jobs)
-    with progress_bar(clips, label, "clip", disable=quiet or not jobs) as bar:
-        if workers <= 1:
-            for job in jobs:
-                failed += write_part(job)
-                bar.update(len(job.clips))
-            return failed
-        with worker_pool(workers) as pool:
-            running = {pool.submit(write_part, job): len(job.clips) for job in jobs}
-            for future in as_completed(running):
-                failed += future.result()
-                bar.update(running[future])
-    return failed
-
-
-def write_part(job: ClipJob) -> list[tuple[str, str]]:
-    """Write the arrays of some clips; returns fid and reason of those that could not be decoded."""
-    clips = ((clip.fid, job.blocks(clip)) for clip in job.clips)
-    return job.parts.write_part([clip.fid for clip in job.clips], clips)
+def first_clips(splits: Mapping[str, Sequence[Clip]]) -> list[Clip]:
+    """A clip of each split, whose files show whether a machine sees the recordings."""
+    return [clips[0] for clips in splits.values() if clips]
 
 
 def groups_of(clips: Sequence[Clip], part_s: float) -> list[list[Clip]]:

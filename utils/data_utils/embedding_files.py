@@ -15,7 +15,7 @@ from utils.artefact_utils import Clip, EmbeddingParts, EmbeddingSettings, remove
 from utils.cli_utils import UserError, check_free_disk
 from utils.data_utils.decoding import Array
 from utils.data_utils.products import FAILED_COLUMNS, say_what_is_there
-from utils.report_utils import progress_bar
+from utils.executors import Advance, Executor, Failed, run_chunks
 
 # Each clip of a batch with its array, or with the reason why it has none.
 EmbeddedBatch: TypeAlias = list[tuple[Clip, Array | str]]
@@ -28,7 +28,7 @@ class EmbeddingJob(NamedTuple):
         settings: of the files.
         path_of: split -> its file.
         failed_of: split -> the list of its clips that have no embedding.
-        embedded: clips -> batches of them, in their order, with their arrays.
+        embedded: clips -> batches of them, in their order, with their arrays; goes to other processes.
         shape_of: clip -> shape of its array, for the disk estimate.
         part_clips: clips a part.
         made_by: the command that makes the files again.
@@ -81,13 +81,45 @@ def size_text(number: float) -> str:
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
 
 
-def write_embeddings(job: EmbeddingJob, split: str, clips: Sequence[Clip]) -> None:
+class EmbeddingWork(NamedTuple):
+    """Writes the temporary file of some clips."""
+
+    parts: EmbeddingParts
+    embedded: Callable[[Sequence[Clip]], Iterator[EmbeddedBatch]]
+    dtype: str
+
+    def __call__(self, chunk: Sequence[Clip], advance: Advance) -> list[Failed]:
+        """Write the embeddings of these clips; returns those that were refused."""
+        refused: list[Failed] = []
+        self.parts.write_part([clip.fid for clip in chunk], self._finite(chunk, refused, advance))
+        return refused
+
+    def _finite(
+        self, clips: Sequence[Clip], refused: list[Failed], advance: Advance
+    ) -> Iterator[tuple[str, Iterator[Array]]]:
+        """Yield fid and array of each clip that has one; note the reasons of the others."""
+        for batch in self.embedded(clips):
+            for clip, array in batch:
+                if isinstance(array, str):
+                    refused.append((clip.fid, array))
+                    continue
+                with np.errstate(over="ignore"):  # reported below
+                    written = array.astype(self.dtype)
+                if np.isfinite(written).all():
+                    yield clip.fid, iter([written])
+                else:
+                    refused.append((clip.fid, f"its embedding holds NaN or infinite values as {self.dtype}"))
+            advance(len(batch))
+
+
+def write_embeddings(job: EmbeddingJob, split: str, clips: Sequence[Clip], executor: Executor) -> None:
     """Write the embeddings of one split, and the list of the clips that have none.
 
     Args:
         job: encoder and settings.
         split: its name.
         clips: its clips, in the order of the file.
+        executor: what runs the work.
     Raises:
         UserError: every clip was refused.
     """
@@ -95,7 +127,7 @@ def write_embeddings(job: EmbeddingJob, split: str, clips: Sequence[Clip]) -> No
     failed_table = job.failed_of(split)
     remove_table(failed_table, FAILED_COLUMNS)
     say_what_is_there(parts, split)
-    reasons = _embed_missing(job, parts, split, clips)
+    reasons = _embed_missing(job, parts, split, clips, executor)
     names = {clip.fid: clip.fname for clip in clips}
     if reasons:
         write_rows(failed_table, FAILED_COLUMNS, [(f, names[f], r) for f, r in reasons.items()])
@@ -116,7 +148,9 @@ def write_embeddings(job: EmbeddingJob, split: str, clips: Sequence[Clip]) -> No
     print(f"{split}: {len(finished)} {job.noun}s, wrote {parts.path} ({size_text(parts.path.stat().st_size)})")
 
 
-def _embed_missing(job: EmbeddingJob, parts: EmbeddingParts, split: str, clips: Sequence[Clip]) -> dict[str, str]:
+def _embed_missing(
+    job: EmbeddingJob, parts: EmbeddingParts, split: str, clips: Sequence[Clip], executor: Executor
+) -> dict[str, str]:
     """Embed the clips that are not on disk, part by part.
 
     The clips are cut into parts before those on disk are skipped, so that a resumed run computes the same batches as an
@@ -131,29 +165,8 @@ def _embed_missing(job: EmbeddingJob, parts: EmbeddingParts, split: str, clips: 
     if 0 < missing < len(clips):
         print(f"{split}: {len(clips) - missing} of {len(clips)} {job.noun}s are on disk already")
     ordered = sorted((c for c in clips if c.fid not in known), key=lambda clip: -clip.duration_s)
-    reasons: dict[str, str] = {}
-    with progress_bar(missing, f"{split}: embeddings", job.noun, disable=not missing) as bar:
-        for start in range(0, len(ordered), job.part_clips):
-            chunk = [clip for clip in ordered[start : start + job.part_clips] if clip.fid not in finished]
-            if chunk:
-                arrays = _finite(job, chunk, reasons, bar.update)
-                parts.write_part([clip.fid for clip in chunk], arrays)
+    cut = (ordered[start : start + job.part_clips] for start in range(0, len(ordered), job.part_clips))
+    chunks = [left for chunk in cut if (left := [clip for clip in chunk if clip.fid not in finished])]
+    work = EmbeddingWork(parts, job.embedded, job.settings.dtype)
+    reasons = dict(run_chunks(executor, work, chunks, f"{split}: embeddings", noun=job.noun))
     return {clip.fid: reasons[clip.fid] for clip in clips if clip.fid in reasons}
-
-
-def _finite(
-    job: EmbeddingJob, clips: Sequence[Clip], reasons: dict[str, str], advance: Callable[[int], object]
-) -> Iterator[tuple[str, Iterator[Array]]]:
-    """Yield fid and array of each clip that has one; note the reasons of the others."""
-    for batch in job.embedded(clips):
-        for clip, array in batch:
-            if isinstance(array, str):
-                reasons[clip.fid] = array
-                continue
-            with np.errstate(over="ignore"):  # reported below
-                written = array.astype(job.settings.dtype)
-            if np.isfinite(written).all():
-                yield clip.fid, iter([written])
-            else:
-                reasons[clip.fid] = f"its embedding holds NaN or infinite values as {job.settings.dtype}"
-        advance(len(batch))

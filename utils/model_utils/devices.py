@@ -30,6 +30,11 @@ def choose_device(name: DeviceName, precision: Precision) -> torch.device:
     return device
 
 
+def precision_on(device: torch.device, precision: Precision) -> Precision:
+    """The precision in which a frozen encoder computes: as set on a GPU, and fp32 on a CPU."""
+    return precision if device.type != "cpu" else "fp32"
+
+
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[None]:
     """Mixed precision for the forward pass; nothing for fp32."""
     if precision == "fp32":

@@ -6,14 +6,16 @@ import contextlib
 import shlex
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from utils.cli_utils import UserError
 from utils.tune_utils.connection import environment, forget_token, init_ray, one_line
 from utils.tune_utils.spec import Machine, RaySpec, check_resources
 from utils.tune_utils.trial import enter
+
+Answer = TypeVar("Answer")
 
 _WORKER_START_S = 120.0
 _ANSWER_S = 5.0
@@ -81,27 +83,43 @@ def _refuses(host: str, port: int) -> bool:
     return False
 
 
-def join_cluster(spec: RaySpec, address: str, experiment: Path) -> None:
-    """Join a cluster, and make sure that trials can run on it.
+def join_cluster(address: str, *, quiet: bool = False) -> None:
+    """Join a cluster.
 
+    Args:
+        address: of it.
+        quiet: what workers print is not shown here.
     Raises:
-        UserError: it cannot be reached, has too little for one trial, or a machine cannot start trials.
+        UserError: it cannot be reached.
     """
     import ray
 
     try:
-        init_ray(address=address)
+        init_ray(quiet=quiet, address=address)
     except ray.exceptions.AuthenticationError as error:
         raise UserError(f"ray.address: {address}: {one_line(error)}") from error
     except (OSError, RuntimeError, ValueError) as error:
         raise _unreachable(address, error) from error
+
+
+def live_nodes() -> list[tuple[dict[str, Any], Machine]]:
+    """Return the nodes of the Ray that runs, as Ray describes them, and what each of them offers."""
+    import ray
+
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    machines = [Machine(node["Resources"].get("CPU", 0), node["Resources"].get("GPU", 0)) for node in nodes]
-    check_resources(spec, machines)
+    return [(node, Machine(node["Resources"].get("CPU", 0), node["Resources"].get("GPU", 0))) for node in nodes]
+
+
+def check_cluster(spec: RaySpec, experiment: Path) -> None:
+    """Make sure that trials can run on the cluster that was joined.
+
+    Raises:
+        UserError: it has too little for one trial, or a machine cannot start trials.
+    """
+    nodes = live_nodes()
+    check_resources(spec, [machine for _, machine in nodes])
     fitting = [
-        node
-        for node, machine in zip(nodes, machines, strict=True)
-        if machine.cpus >= spec.cpus_per_trial and machine.gpus >= spec.gpus_per_trial
+        node for node, machine in nodes if machine.cpus >= spec.cpus_per_trial and machine.gpus >= spec.gpus_per_trial
     ]
     _check_nodes(fitting, experiment)
 
@@ -112,33 +130,52 @@ def _check_nodes(nodes: list[dict[str, Any]], experiment: Path) -> None:
     Raises:
         UserError: one does not.
     """
+    for node, interpreter in ask_nodes(nodes, _look_around, Path.cwd(), experiment):
+        if shlex.quote(interpreter) != interpreter:
+            raise UserError(
+                f"ray.address: the Python of machine {node['NodeManagerAddress']} is {interpreter!r}: Ray "
+                "cannot start trials by a path with blanks or signs; start Ray there from another folder"
+            )
+
+
+def ask_nodes(
+    nodes: list[dict[str, Any]], function: Callable[..., Answer], *arguments: Any
+) -> list[tuple[dict[str, Any], Answer]]:
+    """Call a function on every one of these machines.
+
+    Args:
+        nodes: as Ray describes them.
+        function: picklable; a UserError that it raises says what is wrong with the machine, which it names.
+        arguments: of the function.
+    Returns:
+        Each node with what the function returned there.
+    Raises:
+        UserError: it did, or a machine starts no worker.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    looking: dict[Any, dict[str, Any]] = {}
+    calls: dict[Any, dict[str, Any]] = {}
     for node in nodes:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        start: Any = ray.remote(_look_around)
-        start = start.options(num_cpus=0, max_retries=0, scheduling_strategy=there)
-        looking[start.remote(Path.cwd(), experiment)] = node
-    done, waiting = ray.wait(list(looking), num_returns=len(looking), timeout=_WORKER_START_S)
-    for look in done:
+        call: Any = ray.remote(function)
+        call = call.options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+        calls[call.remote(*arguments)] = node
+    done, waiting = ray.wait(list(calls), num_returns=len(calls), timeout=_WORKER_START_S)
+    answers = []
+    for call in done:
         try:
-            interpreter = ray.get(look)
+            answers.append((calls[call], ray.get(call)))
         except ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None)
             raise UserError(f"ray.address: {one_line(cause or error)}") from error
-        if shlex.quote(interpreter) != interpreter:
-            raise UserError(
-                f"ray.address: the Python of machine {looking[look]['NodeManagerAddress']} is {interpreter!r}: Ray "
-                "cannot start trials by a path with blanks or signs; start Ray there from another folder"
-            )
-    for look in waiting:
+    for call in waiting:
         raise UserError(
-            f"ray.address: machine {looking[look]['NodeManagerAddress']} has started no worker for "
+            f"ray.address: machine {calls[call]['NodeManagerAddress']} has started no worker for "
             f"{_WORKER_START_S:.0f} s: its Python or Ray may be broken; its logs there: "
             "/tmp/ray/session_latest/logs"
         )
+    return answers
 
 
 def _look_around(directory: Path, experiment: Path) -> str:

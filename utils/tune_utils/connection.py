@@ -27,13 +27,18 @@ def environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ[key] = value
 
 
-def init_ray(**options: Any) -> None:
-    """Start or join Ray; workers find this project, wherever the command was given."""
+def init_ray(*, quiet: bool = False, **options: Any) -> None:
+    """Start or join Ray; workers find this project, wherever the command was given.
+
+    Args:
+        quiet: what workers print, and what Ray says of them, is not shown here.
+        options: of `ray.init`.
+    """
     import ray
     from ray.job_config import JobConfig
 
     ray.init(
-        log_to_driver=True,
+        log_to_driver=not quiet,
         logging_level=logging.ERROR,
         job_config=JobConfig(_py_driver_sys_path=[str(PROJECT)]),  # for clusters, which do not inherit PYTHONPATH
         **options,

@@ -16,7 +16,7 @@ from typing import Any
 from utils.cli_utils import UserError
 from utils.tune_utils.connection import environment, forget_token, init_ray, one_line
 
-_LOGS = "ray_logs"  # in runs/<experiment>/, of a Ray that did not start
+_LOGS = "ray_logs"  # in runs/<experiment>/ or data.features, of a Ray that did not start
 _OBJECT_STORE_BYTES = 128 * 2**20  # trials pass no large objects; Ray would take 30 % of the memory from /dev/shm
 
 
@@ -35,12 +35,13 @@ def local_environment(folder: Path) -> Iterator[None]:
         yield
 
 
-def start_local(folder: Path, experiment: Path) -> None:
+def start_local(folder: Path, logs_folder: Path, *, quiet: bool = False) -> None:
     """Start Ray.
 
     Args:
         folder: for its sockets and logs.
-        experiment: where the logs go if it does not start.
+        logs_folder: where the logs go if it does not start.
+        quiet: what workers print is not shown here.
     Raises:
         UserError: it cannot be started.
     """
@@ -49,9 +50,9 @@ def start_local(folder: Path, experiment: Path) -> None:
         # Ray Tune starts trials through a shell, which would split the path of the interpreter at a blank
         options["runtime_env"] = {"py_executable": quoted}
     try:
-        init_ray(address="local", _temp_dir=str(folder), **options)
+        init_ray(quiet=quiet, address="local", _temp_dir=str(folder), **options)
     except (OSError, RuntimeError, ValueError) as error:
-        logs = experiment / _LOGS
+        logs = logs_folder / _LOGS
         if (session := folder / "session_latest" / "logs").is_dir():
             shutil.copytree(session, logs, ignore_dangling_symlinks=True, dirs_exist_ok=True)
         raise UserError(

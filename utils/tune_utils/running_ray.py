@@ -1,4 +1,4 @@
-"""Ray while trials run: one of our own, or a cluster that runs already."""
+"""Ray while trials or stage 1 run: one of our own, or a cluster that runs already."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from utils.tune_utils.cluster import join_cluster, joined_environment
+from utils.tune_utils.cluster import check_cluster, join_cluster, joined_environment
 from utils.tune_utils.connection import PROJECT, environment
 from utils.tune_utils.local_ray import local_environment, start_local
 from utils.tune_utils.scratch import scratch_folder
@@ -45,18 +45,37 @@ def running_ray(spec: RaySpec, experiment: Path) -> Iterator[Path]:
     Raises:
         UserError: Ray cannot be started or reached, or has too little for one trial.
     """
+    with ray_session(spec.address, experiment) as scratch:
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # its warnings are about files that are not used
+        if spec.address is not None:
+            check_cluster(spec, experiment)
+        yield scratch
+
+
+@contextlib.contextmanager
+def ray_session(address: str | None, logs_folder: Path, *, quiet: bool = False) -> Iterator[Path]:
+    """Ray inside the block: one of our own, or the cluster of an address.
+
+    Args:
+        address: of the cluster; None: start one on this machine.
+        logs_folder: where the logs go if it does not start.
+        quiet: what workers print is not shown here.
+    Yields:
+        A folder for temporary files, which is removed at the end.
+    Raises:
+        UserError: Ray cannot be started or reached.
+    """
     with ray_settings(), scratch_folder() as scratch:
         import ray
 
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # its warnings are about files that are not used
         try:
-            if spec.address is None:
+            if address is None:
                 with local_environment(scratch):
-                    start_local(scratch, experiment)
+                    start_local(scratch, logs_folder, quiet=quiet)
                     yield scratch
             else:
-                with joined_environment(spec.address):
-                    join_cluster(spec, spec.address, experiment)
+                with joined_environment(address):
+                    join_cluster(address, quiet=quiet)
                     yield scratch
         finally:
             ray.shutdown()

@@ -41,7 +41,7 @@ def train_trial(config: dict[str, Any], start: TrialStart) -> None:
     import torch
 
     logging.getLogger("ray.train").setLevel(logging.WARNING)
-    _exit_quietly()
+    exit_quietly()
     enter(start.directory, start.folder)
     settings = json.loads(config["trial"]["settings"])
     folder = start.folder / config["trial"]["name"]
@@ -67,7 +67,7 @@ def train_trial(config: dict[str, Any], start: TrialStart) -> None:
         write_end(folder, TrialEnd("diverged", reported, str(error)))
 
 
-def _exit_quietly() -> None:
+def exit_quietly() -> None:
     """Ray ends a process by raising SystemExit wherever it is; in a destructor, Python would print a traceback."""
     show = sys.unraisablehook
 

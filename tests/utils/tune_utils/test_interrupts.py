@@ -12,7 +12,7 @@ from utils.tune_utils.draws import trials_of
 from utils.tune_utils.folder import write_record
 from utils.tune_utils.interrupts import SIGNALS, interrupts
 from utils.tune_utils.launch import launch
-from utils.tune_utils.trial import _exit_quietly
+from utils.tune_utils.trial import exit_quietly
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -71,7 +71,7 @@ def test_a_search_that_was_ended_is_not_finished(error, tmp_path, monkeypatch, c
 def test_the_end_of_a_process_prints_no_traceback(monkeypatch):
     shown = []
     monkeypatch.setattr(sys, "unraisablehook", shown.append)
-    _exit_quietly()
+    exit_quietly()
     for error in (SystemExit, ValueError):
         sys.unraisablehook(SimpleNamespace(exc_type=error))
     assert [seen.exc_type for seen in shown] == [ValueError]
