@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from models.frozen.audio import AUDIO_MODEL_KEY, FrozenAudioEncoder, load_frozen_audio
+from models.frozen.place import EncoderPlace
 from tasks import Commands, command, load_run
 from tasks.base import AudioRun
-from tasks.stage_1 import EncoderPlace, add_ray_option, encoder_place, files_of
+from tasks.stage_1 import add_ray_option, encoder_place, files_of
 from utils.artefact_utils import (
     Clip,
     EmbeddingSettings,

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from models.frozen.images import FrozenImageEncoder, load_frozen_image
+from models.frozen.place import EncoderPlace
 from tasks import Commands, command, load_run
 from tasks.base import ImageRun
-from tasks.stage_1 import EncoderPlace, add_ray_option, encoder_place, files_of
+from tasks.stage_1 import add_ray_option, encoder_place, files_of
 from utils.artefact_utils import Clip, EmbeddingSettings, read_clips
 from utils.cli_utils import existing_folder
 from utils.cli_utils.encoder_options import EncoderOptions, add_encoder_options

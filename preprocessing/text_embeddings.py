@@ -5,7 +5,7 @@
 The model is a sentence encoder or the text encoder of a CLIP, whichever the name means; preprocessing.sbert_embeddings
 and preprocessing.clip_embeddings do the same. The vectors of a CLIP are those of the shared space, after the
 projection, and not of length 1. Captions longer than the model's maximum are truncated, and counted.
-Run again, it embeds only what is missing; a kill loses at most one chunk of captions.
+Run again, it embeds only what is missing; a kill loses at most the chunks of captions at work.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from models.frozen.caption_vectors import write_caption_vectors
 from tasks import Commands, command, load_run
 from tasks.base import CaptionRun
+from tasks.stage_1 import add_ray_option, encoder_place, files_of
 from utils.artefact_utils import read_text_table
 from utils.cli_utils import positive
 from utils.cli_utils.repairs import make
 from utils.data_utils import making
-from utils.model_utils import choose_device
+from utils.model_utils.devices import DeviceName, Precision
 
 SCRIPT = "preprocessing.text_embeddings"
 CLIP = "openai/clip-vit-base-patch32"
@@ -43,14 +44,16 @@ def embed_captions(argv: Sequence[str] | None, script: str, description: str, *,
     """
     parser = argparse.ArgumentParser(prog=f"python -m {script}", description=description.splitlines()[0])
     parser.add_argument("--batch-size", type=positive, default=64, help="captions a batch (default 64)")
+    add_ray_option(parser)
     run, args = load_run(argv, parser, CaptionRun)
     commands = Commands.of(args, run.script_of)
-    data, device = run.data, choose_device(run.training.device, "fp32")
+    data = run.data
     captions = [c for split in data.splits.names() for c in read_text_table(data.text_table(split), make("tables"))]
     model = data.text_embeddings.model
-    with making(data, "caption vectors"):
-        made_by = commands.line(script)
-        notes = write_caption_vectors(data.text_vectors, captions, model, made_by, args.batch_size, device)
+    wanted: tuple[DeviceName, Precision] = (run.training.device, "fp32")
+    with making(data, "caption vectors"), encoder_place(run, args.ray, files_of(model), wanted, None) as place:
+        made_by = commands.made_by(script)
+        notes = write_caption_vectors(data.text_vectors, captions, model, made_by, args.batch_size, place)
     if expects_clip and notes.get("kind") != "CLIP":
         print(
             f"the captions' space is that of the sentence encoder {model}, not CLIP's; for CLIP, where a hub or a "

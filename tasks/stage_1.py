@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
-from models.frozen.base import Encoder, load_same
+from models.frozen.place import EncoderPlace, place_here
 from tasks.base import RunSpec
 from utils.cli_utils import UserError
-from utils.executors import Executor, Held, Processes
+from utils.executors import Executor, Processes
 from utils.model_utils import choose_device
 from utils.model_utils.devices import DeviceName, Precision
 from utils.process_utils import all_cores
@@ -52,31 +50,6 @@ def executor_for(run: RunSpec, ray: bool, seen: Sequence[Path], workers: int | N
         yield executor
 
 
-class EncoderPlace(NamedTuple):
-    """Where a frozen encoder computes.
-
-    Attributes:
-        executor: what runs it.
-        device: of each process that embeds.
-        here: the device on which this process loads the encoder, to describe it; where it is `device`, to embed too.
-        workers: threads that decode, in each process that embeds.
-    """
-
-    executor: Executor
-    device: torch.device
-    here: torch.device
-    workers: int
-
-    def held(self, load: Callable[..., Encoder], encoder: Encoder) -> Held[Encoder]:
-        """The encoder for the work of the executor.
-
-        Args:
-            load: picklable; loads it on a `device`.
-            encoder: as it was loaded `here`.
-        """
-        return Held(partial(load_same, partial(load, device=self.device), encoder.revision), encoder)
-
-
 @contextlib.contextmanager
 def encoder_place(
     run: RunSpec, ray: bool, seen: Sequence[Path], wanted: tuple[DeviceName, Precision], workers: int | None
@@ -93,8 +66,7 @@ def encoder_place(
         UserError: as of `executor_for`, or there is no such device.
     """
     if not _on_ray(run, ray):
-        device = choose_device(*wanted)
-        yield EncoderPlace(Processes(), device, device, workers or all_cores())
+        yield place_here(choose_device(*wanted), workers or all_cores())
         return
     with stage_1_cluster(run.ray.address, run.data.features, seen) as cluster:
         device = _device_of(cluster, *wanted)

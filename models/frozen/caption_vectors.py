@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from models.frozen.text import TEXT_MODEL_KEY, FrozenTextEncoder, encode_captions
+from models.frozen.caption_chunks import CaptionWork, chunks_of, name_of, remove_chunks
+from models.frozen.place import EncoderPlace, place_here
+from models.frozen.text import TEXT_MODEL_KEY, FrozenTextEncoder
 from models.frozen.text_loading import load_frozen_text
 from utils.artefact_utils import (
     Caption,
@@ -20,13 +22,12 @@ from utils.artefact_utils import (
     read_text_embeddings,
     text_embeddings_beside,
     write_text_embeddings,
-    write_unfinished,
 )
 from utils.cli_utils import ArtefactError, UserError
+from utils.executors import run_chunks
+from utils.model_utils import choose_device
 from utils.pretrained_utils import find_model, model_revision
-from utils.report_utils import progress_bar
 
-_CHUNK = 4096
 _COMPARED = 4  # captions whose adopted vectors are computed again
 _ALIKE = 0.999  # cosine; vectors in half precision reach 0.99999, those of another model stay far below
 
@@ -39,7 +40,7 @@ def write_caption_vectors(
     model: str,
     made_by: str,
     batch_size: int = 64,
-    device: torch.device | None = None,
+    place: EncoderPlace | None = None,
 ) -> dict[str, Any]:
     """Embed the captions that have no vector yet, and write all.
 
@@ -49,7 +50,7 @@ def write_caption_vectors(
         model: of `data.text_embeddings`.
         made_by: the command that makes the file again.
         batch_size: captions a batch.
-        device: where to compute; None: the GPU if there is one.
+        place: where to compute; None: in this process, on the GPU if there is one.
 
     Returns:
         The notes of the file: `model`, `revision`, `made_by`, `kind` (of the encoder), `max_tokens` and `truncated`
@@ -67,24 +68,31 @@ def write_caption_vectors(
     if path != plain and not is_there(path):
         megabytes = plain.stat().st_size / 1e6
         print(f"{plain} ({megabytes:.1f} MB) holds the vectors of another model; those of {model} go beside it")
-    held, held_notes = _held(path, notes)
-    held |= _held(unfinished, notes)[0]
-    missing = [caption for caption in captions if caption.tid not in held]
+    vectors, held_notes = _held(path, notes)
     wanted = {caption.tid for caption in captions}
-    if not missing and is_there(path) and not is_there(unfinished) and wanted == set(held):
+    if wanted == set(vectors) and is_there(path) and not unfinished.exists():
         print(f"{len(captions)} captions, reused {path}")
         _say_truncated(held_notes)
         return held_notes
-    if len(missing) < len(captions):
-        print(f"{len(captions) - len(missing)} of {len(captions)} captions are embedded already")
-    encoder = load_frozen_text(model, device=device)
+    # cut before the files of an interrupted run are looked for: it has cut them alike
+    chunks = chunks_of([caption for caption in captions if caption.tid not in vectors])
+    left = [chunk for chunk in chunks if not _added(vectors, unfinished / name_of(chunk), chunk, notes)]
+    if (missing := sum(map(len, left))) < len(captions):
+        print(f"{len(captions) - missing} of {len(captions)} captions are embedded already")
+    place = place or place_here(choose_device("auto", "fp32"))
+    load = partial(load_frozen_text, model)
+    encoder = load(device=place.here)
     truncated = encoder.truncated([caption.raw_text for caption in captions])
+    work = CaptionWork(unfinished, dict(notes), place.held(load, encoder), batch_size)
+    run_chunks(place.executor, work, left, "captions", noun="caption")
+    for chunk in left:
+        if not _added(vectors, unfinished / name_of(chunk), chunk, notes):
+            raise UserError(f"{unfinished / name_of(chunk)}: was written, and is not seen here yet; run again")
     notes |= {"kind": encoder.kind, "max_tokens": encoder.max_tokens, "truncated": truncated}
-    vectors = {tid: held[tid] for tid in wanted if tid in held}
-    _embed(encoder, missing, vectors, unfinished, notes, batch_size)
-    ordered = {caption.tid: np.ascontiguousarray(vectors[caption.tid]) for caption in captions}
+    # copied: arrays of several pickles have several equal dtypes, and would be pickled to other bytes
+    ordered = {caption.tid: np.array(vectors[caption.tid], np.float32) for caption in captions}
     write_text_embeddings(path, ordered, notes)
-    unfinished.unlink(missing_ok=True)
+    remove_chunks(unfinished)
     print(f"{len(ordered)} captions, wrote {path} ({encoder.width} dimensions, {model})")
     _say_truncated(notes)
     return notes
@@ -143,25 +151,13 @@ def _refuse_others(encoder: FrozenTextEncoder, captions: Sequence[Caption], foun
         )
 
 
-def _embed(
-    encoder: FrozenTextEncoder,
-    captions: Sequence[Caption],
-    vectors: Vectors,
-    unfinished: Path,
-    notes: dict[str, Any],
-    batch: int,
-) -> None:
-    """Add the vectors of these captions; write all so far to `unfinished` after each chunk but the last."""
-    chunks = encode_captions(encoder, [caption.raw_text for caption in captions], batch, _CHUNK)
-    done = 0
-    with progress_bar(len(captions), "captions", "caption") as bar:
-        for rows in chunks:
-            tids = [caption.tid for caption in captions[done : done + len(rows)]]
-            vectors.update(zip(tids, rows, strict=True))
-            done += len(rows)
-            bar.update(len(rows))
-            if done < len(captions):
-                write_unfinished(unfinished, vectors, notes)
+def _added(vectors: Vectors, path: Path, chunk: Sequence[Caption], wanted: dict[str, Any]) -> bool:
+    """Add the vectors of a chunk from its temporary file; False: it is not there, or not whole."""
+    found, _ = _held(path, wanted)
+    if found.keys() != {caption.tid for caption in chunk}:
+        return False
+    vectors.update(found)
+    return True
 
 
 def _held(path: Path, wanted: dict[str, Any]) -> tuple[Vectors, dict[str, Any]]:

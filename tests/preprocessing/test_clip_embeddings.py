@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.frozen import caption_vectors
+from models.frozen import caption_chunks, caption_vectors
 from preprocessing import clip_embeddings, clotho_dataset
 from tests import tiny, tiny_models
 from utils.artefact_utils import load_pickle, read_text_embeddings, read_text_table
@@ -107,17 +107,17 @@ def test_captions_over_77_tokens_are_cut_and_counted(data, capsys):
 
 
 def test_killed_in_the_middle_it_goes_on_from_the_last_chunk(data, monkeypatch, capsys):
-    monkeypatch.setattr(caption_vectors, "_CHUNK", 4)
-    encode_captions = caption_vectors.encode_captions
+    monkeypatch.setattr(caption_chunks, "CHUNK", 4)
+    encode_captions, begun = caption_chunks.encode_captions, []
 
     def killed(*arguments):
-        for number, rows in enumerate(encode_captions(*arguments)):
-            if number == 5:
-                os.kill(os.getpid(), signal.SIGKILL)
-            yield rows
+        begun.append(1)
+        if len(begun) == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return encode_captions(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(caption_vectors, "encode_captions", killed)
+        patch.setattr(caption_chunks, "encode_captions", killed)
         child = multiprocessing.get_context("fork").Process(target=data.run)
         child.start()
         child.join()

@@ -8,11 +8,12 @@ import pickle
 import re
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.frozen import caption_vectors
+from models.frozen import caption_chunks, caption_vectors
 from models.frozen.sentences import load_sentence_encoder
 from preprocessing import clotho_dataset, sbert_embeddings
 from tests import tiny
@@ -145,29 +146,34 @@ def test_captions_that_were_removed_leave_the_file(data, encoded):
 
 
 def test_killed_in_the_middle_it_goes_on_from_the_last_chunk(data, encoded, monkeypatch, capsys):
-    monkeypatch.setattr(caption_vectors, "_CHUNK", 4)
-    encode_captions = caption_vectors.encode_captions
+    monkeypatch.setattr(caption_chunks, "CHUNK", 4)
+    data.run()
+    wanted = data.path.read_bytes()
+    data.path.unlink()
+    encoded.clear()
+    encode_captions, begun = caption_chunks.encode_captions, []
 
     def killed(*arguments):
-        for number, rows in enumerate(encode_captions(*arguments)):
-            if number == 3:
-                os.kill(os.getpid(), signal.SIGKILL)
-            yield rows
+        begun.append(1)
+        if len(begun) == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return encode_captions(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(caption_vectors, "encode_captions", killed)
+        patch.setattr(caption_chunks, "encode_captions", killed)
         for _ in range(2):
             child = multiprocessing.get_context("fork").Process(target=data.run)
             child.start()
             child.join()
             assert child.exitcode == -signal.SIGKILL
             assert not data.path.exists()
-    assert len(load_pickle(data.unfinished, "")[0]) == 24  # 12 each time
+    assert sum(len(load_pickle(part, "")[0]) for part in data.unfinished.iterdir()) == 24  # 12 each time
     assert data.run() == 0
     assert "24 of 32 captions are embedded already" in capsys.readouterr().out
     assert len(encoded) == 2  # 8 captions were left
     assert_right(data)
     assert not data.unfinished.exists()
+    assert data.path.read_bytes() == wanted
 
 
 def test_another_model_of_the_same_name_or_another_name_is_not_mixed_in(data, encoded, capsys):
@@ -210,16 +216,16 @@ def stopped(*arguments):
 
 def test_two_models_that_are_both_killed_both_go_on(data, monkeypatch, capsys):
     other = shutil.copytree(data.folder / "encoder", data.folder / "other")
-    monkeypatch.setattr(caption_vectors, "_CHUNK", 20)
-    monkeypatch.setattr(caption_vectors, "write_text_embeddings", stopped)
-    for model in ("encoder", "other"):
-        with pytest.raises(Stopped):
-            data.run("--set", f"data.text_embeddings.model={data.folder / model}")
-    monkeypatch.undo()
+    monkeypatch.setattr(caption_chunks, "CHUNK", 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(caption_vectors, "write_text_embeddings", stopped)
+        for model in ("encoder", "other"):
+            with pytest.raises(Stopped):
+                data.run("--set", f"data.text_embeddings.model={data.folder / model}")
     for model in (other, data.folder / "encoder"):
         capsys.readouterr()
         assert data.run("--set", f"data.text_embeddings.model={model}") == 0
-        assert "20 of 32 captions are embedded already" in capsys.readouterr().out
+        assert "32 of 32 captions are embedded already" in capsys.readouterr().out
     assert not list(data.features.glob("*.unfinished"))
 
 
@@ -256,9 +262,15 @@ def test_a_hostile_file_is_not_run_but_made_again(data, capsys):
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", pickle.dumps([1, 2]), pickle.dumps({"t": "no vector"})])
-def test_broken_files_of_this_project_are_made_again(data, content, capsys):
+def test_broken_files_of_this_project_are_made_again(data, content, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(caption_vectors, "write_text_embeddings", stopped)
+        with pytest.raises(Stopped):
+            data.run()
+    (part,) = data.unfinished.iterdir()
+    part.write_bytes(content)
     data.path.write_bytes(content and content + b"." * (content == b"garbage") + pickle.dumps({"format_version": 1}, 5))
-    data.unfinished.write_bytes(content)
+    capsys.readouterr()
     assert data.run() == 0
     assert capsys.readouterr().out.count("not reused: ") == 2
     assert_right(data)
@@ -314,7 +326,11 @@ def test_tables_that_are_missing(data, capsys):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
 def test_a_disk_that_refuses_keeps_the_old_file(data, capsys, monkeypatch, number):
+    replace = Path.replace
+
     def refuse(self, target):
+        if target != data.path:
+            return replace(self, target)
         raise OSError(number, "refused", str(target))
 
     data.run()

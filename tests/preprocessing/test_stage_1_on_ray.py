@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.frozen import caption_chunks
 from preprocessing import audio_logmel
 from tasks import stage_1
 from tests import tiny
 from tests.preprocessing import embedding_corpus, image_corpus, logmel_corpus
 from tests.preprocessing.test_audio_features import Corpus as FeatureCorpus
+from tests.preprocessing.test_sbert_embeddings import Data
 from tests.ray_cluster import PlantedWork, two_nodes
 from utils.tune_utils import ActorShape, stage_1_cluster
 
@@ -99,6 +101,17 @@ def test_embeddings_of_clips(tmp_path, on_cluster):
     assert corpus.folder / "wav2vec2" in on_cluster[0][2]
 
 
+def test_vectors_of_captions(raw, monkeypatch, on_cluster):
+    monkeypatch.setattr(caption_chunks, "CHUNK", 7)  # several chunks
+    data = Data(raw)
+    assert data.run() == 0
+    wanted = data.path.read_bytes()
+    data.path.unlink()
+    assert data.run("--ray") == 0
+    assert data.path.read_bytes() == wanted
+    assert not data.unfinished.exists()
+
+
 def test_frames_of_pictures(tmp_path, monkeypatch, on_cluster):
     same_under_ray(image_corpus.Corpus(tmp_path, monkeypatch))
 
@@ -128,6 +141,7 @@ def test_a_node_that_dies_is_survived(nodes, joined, tmp_path):
 
 KILLED = """
 import os, signal, sys
+from models.frozen import caption_chunks
 from preprocessing import audio_logmel
 from utils import executors
 audio_logmel._PART_S = 0.6

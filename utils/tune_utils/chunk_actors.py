@@ -72,7 +72,7 @@ class ChunkActors(NamedTuple):
         import ray.data
 
         silence()
-        tries: Any = ray.remote(_Tries)
+        tries: Any = ray.remote(tries_class())
         tries = tries.options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
         threads = self.shape.threads or max(1, self.shape.cpus)
         start = _Start(_packed(work), Path.cwd(), threads, tries, self.most_tries, socket.gethostname())
@@ -145,16 +145,21 @@ class _ChunkActor:
         return sent
 
 
-class _Tries:
-    """Counts how often each chunk was begun; an actor without a processor."""
+def tries_class() -> type:
+    """A class whose one actor counts how often each chunk was begun.
 
-    def __init__(self) -> None:
-        self._begun: Counter[int] = Counter()
+    It is made in a function, so that Ray sends it whole: its process need not import this project, and torch with it.
+    """
 
-    def begin(self, number: int) -> int:
-        """Count a chunk that is begun; returns how often it was."""
-        self._begun[number] += 1
-        return self._begun[number]
+    class Tries:
+        def __init__(self) -> None:
+            self._begun: Counter[int] = Counter()
+
+        def begin(self, number: int) -> int:
+            self._begun[number] += 1
+            return self._begun[number]
+
+    return Tries
 
 
 def silence() -> None:

@@ -9,7 +9,7 @@ from tests.ray_cluster import PlantedWork
 from utils.cli_utils import UserError
 from utils.process_utils import WorkerError
 from utils.tune_utils import ActorShape
-from utils.tune_utils.chunk_actors import ChunkActors, _ChunkActor, _packed, _Start, _Tries, _unpacked
+from utils.tune_utils.chunk_actors import ChunkActors, _ChunkActor, _packed, _Start, _unpacked, tries_class
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def returned(monkeypatch, tmp_path):
 
     class Handle:
         def __init__(self):
-            self.begin = Begin(_Tries())
+            self.begin = Begin(tries_class()())
 
     monkeypatch.setattr(ray, "get", lambda answer: answer)
 
