@@ -207,7 +207,7 @@ def experiment_of(run: RunSpec, task: Task) -> Experiment:
     """What `utils.tune_utils.launch` needs of a run and of its task as `check_run` left it."""
     splits = [task.data(role) for role in ("train", "val")]
     digest = hashlib.blake2b("".join(split.digest() for split in splits).encode(), digest_size=16).hexdigest()
-    size = checkpoint_bytes(task.model(), run.optimizer)
+    size = checkpoint_bytes(task.model(), run.optimizer, averaged=run.training.ema is not None)
     return Experiment(
         run=_settings_to_draw_into(run),
         distributions=run.search,

@@ -126,11 +126,18 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
     return checked
 
 
-def checkpoint_bytes(model: nn.Module, optimizer: OptimizerSpec) -> int:
-    """How large a checkpoint of a run will be, but for a few kB: what is saved, and the moments of what learns."""
+def checkpoint_bytes(model: nn.Module, optimizer: OptimizerSpec, *, averaged: bool = False) -> int:
+    """How large a checkpoint of a run will be, but for a few kB: what is saved, and the moments of what learns.
+
+    Args:
+        model: of the run.
+        optimizer: the `optimizer:` block.
+        averaged: what learns is saved twice, with its averages.
+    """
     saved = weights_to_save(model, frozen_names(model))
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return sum(t.nbytes for t in saved.values()) + optimizer.moments * sum(p.nbytes for p in learning)
+    copies = optimizer.moments + averaged
+    return sum(t.nbytes for t in saved.values()) + copies * sum(p.nbytes for p in learning)
 
 
 class WholeCheckpoint(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 
 from utils.cli_utils import UserError
+from utils.model_utils.arithmetic import refusing_in_words, set_arithmetic
+from utils.model_utils.averaging import AveragedWeights, say_change, trained_weights
 from utils.model_utils.checkpoints import (
     STATE_FILE,
     fitting_weights,
@@ -23,7 +26,7 @@ from utils.model_utils.devices import autocast, choose_device
 from utils.model_utils.divergence import DivergedError, FiniteCheck
 from utils.model_utils.epoch_costs import EpochCosts
 from utils.model_utils.frozen_weights import FrozenNetwork, frozen_networks, weights_to_save
-from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec
+from utils.model_utils.optimisation import LRSchedulerSpec, OptimizerSpec, computed_here
 from utils.model_utils.parameter_groups import learning_rates
 from utils.model_utils.prefetching import on_device
 from utils.model_utils.random_states import seed_everything
@@ -65,11 +68,13 @@ class Fit:
         """
         self.training = training
         self.device = choose_device(training.device, training.precision)
+        set_arithmetic(self.device, training.matmul_precision, deterministic=training.deterministic)
         self._task = task
         self.model = task.model().to(self.device)
         self._loader = loader or task.loaders()["train"]
         self._learning = [p for p in self.model.parameters() if p.requires_grad]
-        self._optimizer = optimizer.build(self.model.named_parameters())
+        self._averages = None if training.ema is None else AveragedWeights(self.model, training.ema)
+        self._optimizer = optimizer.build(self.model.named_parameters(), fused=self.device.type == "cuda")
         self._plateau_watch = lr_scheduler.watch or training.select_on
         mode = training.mode_of(self._plateau_watch)
         self._schedule = lr_scheduler.build(self._optimizer, len(self._loader), training.epochs, mode)
@@ -111,10 +116,16 @@ class Fit:
         best = {"value": None, "epoch": 0}
         wanted = {"scheduler": schedule, "scaler": scaler, "epoch": 0, "best": None, "best_epoch": 0, "stop": best}
         check_sections(state, wanted, path)
+        state = computed_here(state, self._optimizer)
         weights = fitting_weights(self.model, self._frozen, weights_of(state, path), path)
+        trained, updates = trained_weights(self.model, state, weights, path)
         check_optimizer_state(self._optimizer, state.get("optimizer"), path)
         restore_ranks(state, self.training.seed, path)  # the last one to refuse; loading draws nothing
-        self.model.load_state_dict(weights, strict=False)  # frozen networks have theirs; the rest was compared by name
+        # frozen networks have theirs; the rest was compared by name
+        self.model.load_state_dict({**weights, **trained}, strict=False)
+        if self._averages is not None:
+            self._averages.load(weights, updates)
+        say_change(self.training.ema, state)
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["scheduler"])
         self._scaler.load_state_dict(state["scaler"])
@@ -144,7 +155,7 @@ class Fit:
 
     def state(self, config: dict[str, Any]) -> dict[str, Any]:
         """Everything that the next epoch depends on, as tensors and plain values."""
-        return {
+        state = {
             "model": weights_to_save(self.model, self._frozen),
             "frozen": {name: network._asdict() for name, network in self._frozen.items()},
             "optimizer": self._optimizer.state_dict(),
@@ -157,6 +168,7 @@ class Fit:
             "stop": self._stop.state_dict(),
             "config": config,
         }
+        return state if self._averages is None else self._averages.into(state)
 
     def run(self, report: Report, config: dict[str, Any]) -> None:
         """Train to the last epoch, or until the metric has stopped improving.
@@ -167,7 +179,8 @@ class Fit:
         """
         selection = Selection(self.training.select_on, self.training.mode)
         while self.epoch < self.training.epochs and not self._stalled():
-            metrics = self._one_epoch()
+            with refusing_in_words(self.device):
+                metrics = self._one_epoch()
             state = self.state(config)
             save = functools.partial(write_checkpoint, state=state, metrics=metrics, selection=selection)
             report(metrics, save)
@@ -243,6 +256,8 @@ class Fit:
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._schedule.step()
+        if self._averages is not None:
+            self._averages.update()
         return losses, norm
 
     def _measure(self, split: str) -> dict[str, float]:
@@ -252,10 +267,11 @@ class Fit:
             DivergedError: the task finds that what the model makes of it is not finite.
         """
         self.model.eval()
-        with torch.inference_mode(), autocast(self.device, self.training.precision):
-            outputs = self._task.outputs(split)
         try:
-            # of the first rank: a last bit may differ on a GPU, and all must come to the same decisions
-            return of_first_rank(self._task.metrics(outputs))
+            with contextlib.nullcontext() if self._averages is None else self._averages.in_use():
+                with torch.inference_mode(), autocast(self.device, self.training.precision):
+                    outputs = self._task.outputs(split)
+                # of the first rank: a last bit may differ on a GPU, and all must come to the same decisions
+                return of_first_rank(self._task.metrics(outputs))
         except DivergedError as error:
             raise DivergedError(f"epoch {self.epoch}: {error}") from error

@@ -24,9 +24,15 @@ class AdamSpec(Spec):
     weight_decay: float = Field(0.0, ge=0, le=10)
     groups: dict[str, GroupSpec] = Field(default_factory=dict)  # by the beginning of parameters' names
 
-    def build(self, parameters: NamedParameters) -> Optimizer:
-        """Build the optimizer of the trainable parameters; see `parameter_groups`."""
-        return Adam(parameter_groups(parameters, self.weight_decay, self.groups), lr=self.lr, betas=self.betas)
+    def build(self, parameters: NamedParameters, *, fused: bool = False) -> Optimizer:
+        """Build the optimizer of the trainable parameters; see `parameter_groups`.
+
+        Args:
+            parameters: all of the model by name.
+            fused: update all of them in one kernel, which a GPU gains by; a CPU would round otherwise.
+        """
+        groups = parameter_groups(parameters, self.weight_decay, self.groups)
+        return Adam(groups, lr=self.lr, betas=self.betas, fused=fused or None)
 
 
 class AdamWSpec(Spec):
@@ -40,9 +46,15 @@ class AdamWSpec(Spec):
     weight_decay: float = Field(1e-2, ge=0, le=10)
     groups: dict[str, GroupSpec] = Field(default_factory=dict)  # by the beginning of parameters' names
 
-    def build(self, parameters: NamedParameters) -> Optimizer:
-        """Build the optimizer of the trainable parameters; see `parameter_groups`."""
-        return AdamW(parameter_groups(parameters, self.weight_decay, self.groups), lr=self.lr, betas=self.betas)
+    def build(self, parameters: NamedParameters, *, fused: bool = False) -> Optimizer:
+        """Build the optimizer of the trainable parameters; see `parameter_groups`.
+
+        Args:
+            parameters: all of the model by name.
+            fused: update all of them in one kernel, which a GPU gains by; a CPU would round otherwise.
+        """
+        groups = parameter_groups(parameters, self.weight_decay, self.groups)
+        return AdamW(groups, lr=self.lr, betas=self.betas, fused=fused or None)
 
 
 class SGDSpec(Spec):
@@ -60,13 +72,36 @@ class SGDSpec(Spec):
         """Tensors of state for each parameter."""
         return 1 if self.momentum else 0
 
-    def build(self, parameters: NamedParameters) -> Optimizer:
-        """Build the optimizer of the trainable parameters; see `parameter_groups`."""
+    def build(self, parameters: NamedParameters, *, fused: bool = False) -> Optimizer:
+        """Build the optimizer of the trainable parameters; see `parameter_groups`.
+
+        Args:
+            parameters: all of the model by name.
+            fused: update all of them in one kernel, which a GPU gains by; a CPU would round otherwise.
+        """
         groups = parameter_groups(parameters, self.weight_decay, self.groups)
-        return SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
+        return SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=fused or None)
 
 
 OptimizerSpec = Annotated[AdamSpec | AdamWSpec | SGDSpec, Field(discriminator="name")]
+
+
+def computed_here(state: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
+    """The state of a run whose optimizer is fused where this one is: a checkpoint of a CPU goes on on a GPU.
+
+    Args:
+        state: of a checkpoint, whose `optimizer` may be anything.
+        optimizer: of this run.
+    """
+    saved = state.get("optimizer")
+    if not isinstance(saved, dict):
+        return state  # refused later
+    groups = saved.get("param_groups")
+    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+        return state
+    fused = optimizer.param_groups[0]["fused"]
+    groups = [{**group, "fused": fused} if "fused" in group else group for group in groups]
+    return {**state, "optimizer": {**saved, "param_groups": groups}}
 
 
 class Schedule:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from pydantic import Field, field_validator
 
 from utils.config_utils import Spec
+from utils.model_utils.arithmetic import MatmulPrecision
 from utils.model_utils.devices import DeviceName, Precision
 
 Mode = Literal["min", "max"]
@@ -27,6 +28,9 @@ class TrainingSpec(Spec):
     accumulate: int = Field(1, ge=1, le=65_536)  # parts that a batch is computed in, so that memory is that of one
     device: DeviceName = "auto"
     precision: Precision = "fp32"
+    matmul_precision: MatmulPrecision = "high"  # of products of float32 on a GPU
+    deterministic: bool = False  # on a GPU too, the same run twice is equal to the bit
+    ema: float | None = Field(None, gt=0, lt=1)  # decay of averaged weights, which are validated and kept
     seed: int = Field(0, ge=0, lt=2**63)
     clip_grad_norm: float | None = Field(1.0, gt=0)
     select_on: str  # one of higher_is_better

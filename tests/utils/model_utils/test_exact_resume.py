@@ -79,8 +79,9 @@ def test_the_state_depends_on_the_seed(prepared, tmp_path):
         ("training.early_stop_patience=9", "training.early_stop_watch=val_loss", "training.early_stop_threshold=0.01"),
         ("lr_scheduler={name: ReduceLROnPlateau, watch: val_loss, patience: 0, threshold: 5.0}",),
         ("optimizer={name: SGD, momentum: 0.0, weight_decay: 0.1}",),
+        ("training.ema=0.9",),
     ],
-    ids=["by clip", "bf16", "temperature", "worker process", "early stopping", "plateau", "decay without momentum"],
+    ids=["by clip", "bf16", "temperature", "worker process", "early stopping", "plateau", "without momentum", "ema"],
 )
 def test_resume_is_exact_whatever_else_is_set(settings, prepared, tmp_path):
     run = run_of(prepared, *SETTINGS, "training.epochs=3", *settings)

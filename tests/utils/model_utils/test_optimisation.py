@@ -1,3 +1,4 @@
+import copy
 import itertools
 
 import pytest
@@ -5,7 +6,8 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from utils.model_utils import LRSchedulerSpec, OptimizerSpec
-from utils.model_utils.optimisation import WarmupCosineSpec
+from utils.model_utils.optimisation import WarmupCosineSpec, computed_here
+from utils.model_utils.saved_state import check_optimizer_state
 
 
 def optimizer(**keys):
@@ -102,6 +104,29 @@ def test_optimizers_by_hand(keys, after):
         found.append(weight.item())
     assert found == pytest.approx(after, abs=1e-6)
     assert type(built).__name__ == keys["name"]
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "SGD"])
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_checkpoint_goes_on_where_the_optimizer_is_fused_or_not(name, fused, tmp_path):
+    """Those of a GPU are, those of a CPU are not."""
+
+    def built(is_fused):
+        weight = torch.nn.Parameter(torch.ones(2, 2))
+        return weight, optimizer(name=name, lr=0.1).build([("weight", weight)], fused=is_fused)
+
+    (there, saved), (here, own) = built(not fused), built(fused)
+    there.grad = torch.ones_like(there)
+    saved.step()
+    state = computed_here({"optimizer": copy.deepcopy(saved.state_dict())}, own)["optimizer"]
+    check_optimizer_state(own, state, tmp_path)
+    here.data.copy_(there)
+    own.load_state_dict(state)
+    assert [group["fused"] for group in own.param_groups] == [fused or None]
+    for weight, one in ((there, saved), (here, own)):
+        weight.grad = torch.ones_like(weight)
+        one.step()
+    torch.testing.assert_close(here, there)
 
 
 @pytest.mark.parametrize("keys", [{"name": "Adam", "lr": 0}, {"name": "SGD", "momentum": 1}, {"name": "LAMB"}])
