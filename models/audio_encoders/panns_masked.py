@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
+
+from utils.model_utils.ranks import ranks, sum_over_ranks
 
 
 def plain_form_needed() -> bool:
     """Whether batch statistics are those of several processes, so that they cannot be left to torch's own kernel."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return ranks() > 1
 
 
 def size_on_grid(size: int, step: int = 1) -> int:
@@ -58,7 +59,7 @@ class _OwnSums(torch.autograd.Function):
 
 
 def masked_moments(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute mean and variance of each channel over the clips' own frames.
+    """Compute mean and variance of each channel over the own frames of all clips, on all ranks.
 
     Args:
         values: (B, C, T, F), float32 or float64; padding may hold any finite number. Best near 0, on the scale of their
@@ -68,9 +69,10 @@ def masked_moments(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor
         Mean (C,), variance (C,) of the population, and () how many values of a channel were counted.
     """
     count = mask.sum().to(values.dtype) * values.shape[3]
-    total, squares = _OwnSums.apply(values, mask)  # both of one pass over memory
+    sums = torch.cat([*_OwnSums.apply(values, mask), count[None]])  # both of one pass over memory
+    total, squares, count = sum_over_ranks(sums).tensor_split([values.shape[1], -1])
     mean = total / count
-    return mean, (squares / count - mean.square()).clamp(min=0), count
+    return mean, (squares / count - mean.square()).clamp(min=0), count[0]
 
 
 def masked_batch_norm(norm: nn.BatchNorm2d, activations: Tensor, mask: Tensor) -> Tensor:
@@ -90,7 +92,7 @@ def masked_batch_norm(norm: nn.BatchNorm2d, activations: Tensor, mask: Tensor) -
     assert norm.num_batches_tracked is not None
     wide = activations.to(torch.promote_types(activations.dtype, torch.float32))
     # A value that occurs; the running mean would be read again in a compiled backward pass, after it was updated.
-    shift = wide[0, :, 0, 0].detach()
+    shift = sum_over_ranks(wide[0, :, 0, 0].detach()) / ranks()
     shifted = wide - shift[:, None, None]
     mean, variance, count = masked_moments(shifted, mask)
     with torch.no_grad():
