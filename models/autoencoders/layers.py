@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,11 @@ class MirroredLayers(nn.Module, ABC):
     width: int
     hidden_width: int
     frames_per_step: int = 1
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile encoder and decoder in place, with the arguments of `torch.compile`: they have no `forward`."""
+        for name in ("encode", "decode"):
+            setattr(self, name, torch.compile(getattr(self, name), *args, **kwargs))
 
     @abstractmethod
     def counts(self, lengths: Count) -> Count:

@@ -22,6 +22,7 @@ from utils.model_utils.checkpoints import (
     weights_of,
     write_checkpoint,
 )
+from utils.model_utils.compiling import Compiled
 from utils.model_utils.devices import autocast, choose_device
 from utils.model_utils.divergence import DivergedError, FiniteCheck
 from utils.model_utils.epoch_costs import EpochCosts
@@ -71,6 +72,7 @@ class Fit:
         set_arithmetic(self.device, training.matmul_precision, deterministic=training.deterministic)
         self._task = task
         self.model = task.model().to(self.device)
+        self._compiled = Compiled(self.model, self.device, training.compile)
         self._loader = loader or task.loaders()["train"]
         self._learning = [p for p in self.model.parameters() if p.requires_grad]
         self._averages = None if training.ema is None else AveragedWeights(self.model, training.ema)
@@ -210,6 +212,8 @@ class Fit:
         metrics["best"] = value if self.best.value is None else self.best.value
         metrics["peak_memory_gb"] = self._costs.peak_memory_gb()
         metrics["epoch_s"] = time.perf_counter() - started
+        if news := self._compiled.news():
+            print(news, flush=True)
         return metrics
 
     def train_epoch(self) -> dict[str, float]:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from utils.config_utils import Spec
 from utils.model_utils.arithmetic import MatmulPrecision
+from utils.model_utils.compiling import Compile
 from utils.model_utils.devices import DeviceName, Precision
 
 Mode = Literal["min", "max"]
@@ -31,6 +32,7 @@ class TrainingSpec(Spec):
     matmul_precision: MatmulPrecision = "high"  # of products of float32 on a GPU
     deterministic: bool = False  # on a GPU too, the same run twice is equal to the bit
     ema: float | None = Field(None, gt=0, lt=1)  # decay of averaged weights, which are validated and kept
+    compile: Compile = "auto"  # torch.compile; auto: on a GPU, networks of 10 million parameters and more
     seed: int = Field(0, ge=0, lt=2**63)
     clip_grad_norm: float | None = Field(1.0, gt=0)
     select_on: str  # one of higher_is_better
