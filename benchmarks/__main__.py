@@ -36,6 +36,7 @@ _ORDER = [
     "bench_large_retrieval",
     "bench_caption_metrics",
     "bench_recommend",
+    "bench_search_index",
     "bench_epoch",
     "bench_projection",
     "bench_projection_loading",

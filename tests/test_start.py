@@ -14,7 +14,18 @@ FILES = [path for folder in ("preprocessing", "postprocessing") for path in sort
 CORPORA = [f"preprocessing.synthetic_{kind}.__main__" for kind in ("corpus", "pictures", "music")]
 SCRIPTS = ["main", *CORPORA, *(f"{path.parent.name}.{path.stem}" for path in FILES)]
 # Each takes a tenth of a second to several seconds; --help has three, of which torch and pydantic need two.
-HEAVY = ["pandas", "scipy", "librosa", "sklearn", "ray", "transformers", "sentence_transformers", "matplotlib", "rich"]
+HEAVY = [
+    "pandas",
+    "scipy",
+    "librosa",
+    "sklearn",
+    "ray",
+    "transformers",
+    "sentence_transformers",
+    "matplotlib",
+    "rich",
+    "faiss",
+]
 
 PROBE = f"""
 import importlib, sys

@@ -1,6 +1,7 @@
 """search --index, as its users see it."""
 
 import json
+import re
 import shlex
 import shutil
 
@@ -57,9 +58,10 @@ def test_an_index_without_a_query_and_of_a_folder(trained, capsys):
     assert built.code == 0
     assert "│" not in built.out
     exact = run(search.main, capsys, trained, "a dog barks", "--folder", str(folder))
-    found = run(search.main, capsys, trained, "a dog barks", "--folder", str(folder), "--index")
+    same = folder / ".." / "validation"
+    found = run(search.main, capsys, trained, "a dog barks", "--folder", str(same), "--index")
     assert "wrote" not in found.out
-    assert found.out[found.out.index('\n"') :] == exact.out[exact.out.index('\n"') :]
+    assert re.findall("│ .* │", found.out) == re.findall("│ .* │", exact.out)
     shutil.copy(folder / "validation 0.wav", folder / "another.wav")
     message = error_of(run(search.main, capsys, trained, "a dog barks", "--folder", str(folder), "--index"))
     assert "_index.faiss: the clips have changed since it was built (4 clips then, 5 now); build the index a" in message

@@ -75,6 +75,7 @@ def _empty(plan: IndexPlan, seed: int) -> Any:
     else:
         index = faiss.IndexIVFPQ(quantiser, width, plan.lists, plan.code_bytes, 8, product)
         index.pq.cp.seed = seed
+        index.pq.cp.min_points_per_centroid = 1
     index.cp.seed = seed
     index.cp.min_points_per_centroid = 1  # few clips make few lists; the recall is measured
     index.cp.max_points_per_centroid = 2**20  # the sample is drawn here

@@ -83,7 +83,7 @@ class Tuned(NamedTuple):
 
 
 def tuned(search: VectorSearch, queries: Array, exact: Indices) -> Tuned:
-    """Double the effort until enough of the exact best are found, or more effort finds no more; leaves it set.
+    """Double the effort until enough of the exact best are found; leaves it set.
 
     Args:
         search: over the index.
@@ -94,7 +94,7 @@ def tuned(search: VectorSearch, queries: Array, exact: Indices) -> Tuned:
     for effort in search.plan.efforts:
         search.effort = effort
         found = recall_of_lists(search.search(queries, exact.shape[1])[0], exact)
-        if found < recall + _GAIN:  # codes that are too coarse: all lists would be scanned in vain
+        if search.plan.kind == "pq" and found < recall + _GAIN:  # the codes are too coarse for more lists to help
             break
         reached, recall = effort, found
         if recall >= RECALL_TARGET:

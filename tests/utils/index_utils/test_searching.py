@@ -85,10 +85,11 @@ def test_a_few_clips_are_all_found():
         np.testing.assert_array_equal(rows, exact(QUERIES, VECTORS[:3], 3)[0])
 
 
-def test_effort_stops_growing_where_it_finds_no_more():
-    search = built("ivf")
+def test_lists_are_scanned_until_enough_is_found_but_not_where_the_codes_are_too_coarse():
     other = np.random.default_rng(0).integers(0, CLIPS, (64, 10))  # lists that no search gives
-    assert tuned(search, QUERIES, other).effort == search.plan.efforts[0]
+    scanned, compressed = built("ivf"), built("pq")
+    assert tuned(scanned, QUERIES, other).effort == scanned.plan.lists
+    assert tuned(compressed, QUERIES, other).effort == compressed.plan.efforts[0]
 
 
 def test_a_flat_index_agrees_with_the_search_in_blocks():
