@@ -38,6 +38,7 @@ _ORDER = [
     "bench_recommend",
     "bench_search_index",
     "bench_epoch",
+    "bench_accumulate",
     "bench_projection",
     "bench_projection_loading",
     "bench_captioner_step",

@@ -21,17 +21,22 @@ def run_of(conf: str, settings: tuple[str, ...]) -> RunSpec:
     return parse_run(override(read_settings(Path(conf)), settings), conf)
 
 
-def fit_of(conf: str, settings: tuple[str, ...]) -> Fit:
+def fit_of(conf: str, settings: tuple[str, ...], *, exact: bool = False) -> Fit:
+    """The training; `exact`: in double precision where batch normalisation divides by deviations of few values."""
     run = run_of(conf, settings)
-    return Fit(run.build(), run.training, run.optimizer, run.lr_scheduler)
+    task = run.build()
+    if exact and any(isinstance(module, torch.nn.BatchNorm2d) for module in task.model().modules()):
+        task.model().double()
+    return Fit(task, run.training, run.optimizer, run.lr_scheduler)
 
 
 def first_step(conf: str, *settings: str) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Losses and gradients of the first batch, and no step of the optimizer."""
-    fit = fit_of(conf, settings)
+    fit = fit_of(conf, settings, exact=True)
+    dtype = next(fit.model.parameters()).dtype
     fit.model.train()
     fit._loader.set_epoch(1)
-    batches = iter(fit._loader)
+    batches = ({k: v.to(dtype) if v.is_floating_point() else v for k, v in one.items()} for one in fit._loader)
     losses = fit._gradients([next(batches) for _ in range(fit.training.accumulate)])
     gradients = {name: p.grad for name, p in fit.model.named_parameters() if p.grad is not None}
     buffers = {name: b for name, b in fit.model.named_buffers() if "running" in name}

@@ -86,7 +86,7 @@ class GradientStep:
             # Which parameters a step uses may change: layer drop, or embeddings that only masking needs. Buffers are
             # the same on all ranks, since what updates them is computed over all.
             self._losses = DistributedDataParallel(
-                self._losses, find_unused_parameters=True, broadcast_buffers=False, gradient_as_bucket_view=True
+                self._losses, find_unused_parameters=True, forward_sync_buffers=False, gradient_as_bucket_view=True
             )
 
     def __call__(self, parts: Sequence[Batch]) -> Losses:
