@@ -146,8 +146,8 @@ def test_a_checkpoint_of_two_ranks_goes_on_with_one(confs, found, folder, capsys
     assert "was written by 2 workers, and 1 go on" in capsys.readouterr().out
 
 
-def test_a_batch_with_fewer_items_than_parts_is_refused(confs):
-    with pytest.raises(UserError, match=r"training.accumulate: a batch of \d items cannot be shared out to 9 parts"):
+def test_a_batch_with_fewer_clips_than_parts_is_refused(confs):
+    with pytest.raises(UserError, match=r"training.accumulate: a batch of \d clips cannot be shared out to 9 parts"):
         ranks_jobs.first_step(*confs["captioning"], "training.accumulate=9")
 
 

@@ -45,6 +45,10 @@ class PairBatch(NamedTuple):
 class _EpochSampler:
     """What all draws share: each epoch has random numbers of its own."""
 
+    def clips_of(self, batch: ClipBatch | PairBatch) -> Ints:
+        """Which clip, or window of one, each item of a batch is: (B,), equal for items that are embedded together."""
+        return np.arange(len(batch[0]))
+
     def __init__(self, batch_size: int, seed: int) -> None:
         self._batch_size = batch_size
         self._seed = seed
@@ -165,6 +169,10 @@ class PairSampler(_RandomWindowSampler, Sampler[PairBatch]):
             captions = self._sorted(groups[rows])
             yield PairBatch(captions, starts[self._clip_of_caption[captions]])
 
+    def clips_of(self, batch: ClipBatch | PairBatch) -> Ints:
+        """Which clip each pair has: (B,)."""
+        return self._clip_of_caption[batch[0]]
+
     def _sorted(self, groups: Ints) -> Ints:
         """The captions of a batch, each once, in the order of the table."""
         return np.sort(groups[:, 0]) if self._sampling.by == "caption" else np.unique(groups)
@@ -183,7 +191,8 @@ class PairSampler(_RandomWindowSampler, Sampler[PairBatch]):
 class DealtSampler(Sampler[ClipBatch | PairBatch]):
     """The batches of another sampler, each dealt to the ranks that train together, and cut in parts.
 
-    Which items meet in a batch does not depend on how many ranks and parts there are.
+    Which items meet in a batch does not depend on how many ranks and parts there are. All pairs of a clip stay
+    together: it is embedded once, and counts once in batch statistics, as in a whole batch.
     """
 
     def __init__(self, whole: ClipSampler | WindowSampler | PairSampler) -> None:
@@ -194,14 +203,15 @@ class DealtSampler(Sampler[ClipBatch | PairBatch]):
         """Choose a share; see `TrainLoader.deal`.
 
         Raises:
-            UserError: a batch has too few items.
+            UserError: a batch has too few clips.
         """
-        smallest = min(len(batch[0]) for batch in self._whole)
+        smallest = min(len(np.unique(self._whole.clips_of(batch))) for batch in self._whole)
         if smallest < ranks * parts:
             key = "training.accumulate" if ranks == 1 else "ray.workers_per_trial"
-            wanted = f"{ranks} workers" if parts == 1 else f"{ranks * parts} parts ({ranks} workers of {parts})"
+            wanted = f"{ranks} workers" if parts == 1 else f"{ranks * parts} parts ({parts} on each of {ranks} workers)"
+            wanted = f"{parts} parts" if ranks == 1 else wanted
             raise UserError(
-                f"{key}: a batch of {smallest} items cannot be shared out to {wanted}; lower it, or raise "
+                f"{key}: a batch of {smallest} clips cannot be shared out to {wanted}; lower it, or raise "
                 "training.batch_size"
             )
         self._share, self._shares, self._parts = rank, ranks, parts
@@ -210,7 +220,12 @@ class DealtSampler(Sampler[ClipBatch | PairBatch]):
         return len(self._whole)
 
     def __iter__(self) -> Iterator[ClipBatch | PairBatch]:
+        if self._shares * self._parts == 1:
+            yield from self._whole
+            return
+        first = self._share * self._parts
         for batch in self._whole:
-            pieces = np.array_split(np.arange(len(batch[0])), self._shares * self._parts)
-            for rows in pieces[self._share * self._parts : (self._share + 1) * self._parts]:
-                yield type(batch)(*(array[rows] for array in batch))
+            clips, clip = np.unique(self._whole.clips_of(batch), return_inverse=True)
+            piece = (np.arange(len(clips)) * self._shares * self._parts // len(clips))[clip]
+            for number in range(first, first + self._parts):
+                yield type(batch)(*(array[piece == number] for array in batch))
