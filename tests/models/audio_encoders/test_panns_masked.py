@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 
 from models.audio_encoders.cnn6 import CNN6Encoder
 from models.audio_encoders.panns_masked import frame_mask, masked_batch_norm, masked_moments, size_on_grid
@@ -80,7 +81,7 @@ def test_training_does_not_feel_extra_padding(masked):
 def test_batches_of_similar_size_are_one_graph():
     """Frames are padded to a multiple of the stride, here 16, and clips to an even number."""
     torch.compiler.reset()
-    counter = torch._dynamo.testing.CompileCounter()
+    counter = CompileCounter()
     encoder = _encoder(CNN6Encoder, dropout=0.0, fc_dropout=0.0)
     encoder.compile(backend=counter, fullgraph=True)
     for lengths in ([70, 33], [80, 1], [65], [66, 66]):

@@ -1,11 +1,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoFeatureExtractor, AutoModel
 
 from models.backbones import load_backbone
+from models.pooling import inside
 from tests import tiny_models
 from tests.models.backbones.test_backbones import KEY, clips, padded
 from utils.cli_utils import UserError
@@ -112,9 +114,43 @@ def test_spec_augment_masks_frames_in_training_alone_and_none_of_short_batches(t
     assert not (seen[-1] == backbone.network.masked_spec_embed).all(-1).any()
 
 
-def test_group_normalised_convolutions_run_once_for_each_length(tmp_path: Path):
+@pytest.mark.parametrize("kind", WRITERS)
+def test_group_normalised_convolutions_of_a_batch_are_those_of_each_clip(kind: str, tmp_path: Path):
+    backbone = load_backbone(str(WRITERS[kind](tmp_path / kind)), KEY).double()
+    batch, lengths = padded(clips(16_000))
+    weight = backbone.network.feature_extractor.conv_layers[0].conv.weight
+    together = backbone._convolved(batch.double(), lengths)
+    alone = [backbone.network.feature_extractor(wave[None].double())[0].T for wave in clips(16_000)]
+    for found, expected in zip(together, alone, strict=True):
+        torch.testing.assert_close(found[: len(expected)], expected, atol=1e-10, rtol=1e-10)
+    (one,) = torch.autograd.grad(
+        sum(found[: len(expected)].square().sum() for found, expected in zip(together, alone, strict=True)), weight
+    )
+    (other,) = torch.autograd.grad(sum(expected.square().sum() for expected in alone), weight)
+    torch.testing.assert_close(one, other, atol=1e-8, rtol=1e-8)
+
+
+def test_group_normalised_convolutions_run_once(tmp_path: Path):
     backbone = load_backbone(str(tiny_models.write_wav2vec2(tmp_path / "model")), KEY)
     shapes = []
-    backbone.feature_encoder.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))
-    backbone.frames(*padded(clips(16_000)))  # two of the four clips are equally long
-    assert sorted(shapes) == [(1, 1499), (1, 4960), (2, 16_000)]
+    first = backbone.network.feature_extractor.conv_layers[0].conv
+    first.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))
+    backbone.frames(*padded(clips(16_000)))
+    assert shapes == [(4, 1, 16_000)]
+
+
+def test_spec_augment_masks_what_the_network_itself_would(tmp_path: Path):
+    settings = {"mask_time_prob": 0.5, "hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
+    folder = tiny_models.write_wav2vec2(tmp_path / "model", layerdrop=0.0, mask_feature_prob=0.3, **settings)
+    backbone = load_backbone(str(folder), KEY).train()
+    waves, lengths = padded(clips(16_000))
+    with torch.no_grad():
+        np.random.seed(3)  # noqa: NPY002 - transformers draws from it
+        found, counts = backbone.frames(waves, lengths)
+        backbone._masked_frames = lambda own: None
+        network = backbone.network
+        drawn = network._mask_hidden_states
+        network._mask_hidden_states = lambda hidden, _: drawn(hidden, attention_mask=inside(counts, hidden.shape[1]))
+        np.random.seed(3)  # noqa: NPY002 - transformers draws from it
+        expected, _ = backbone.frames(waves, lengths)
+    assert torch.equal(found, expected)
