@@ -20,6 +20,7 @@ from utils.artefact_utils import (
     is_there,
     place_of_text_embeddings,
     read_text_embeddings,
+    see_anew,
     text_embeddings_beside,
     write_text_embeddings,
 )
@@ -85,6 +86,7 @@ def write_caption_vectors(
     truncated = encoder.truncated([caption.raw_text for caption in captions])
     work = CaptionWork(unfinished, dict(notes), place.held(load, encoder), batch_size)
     run_chunks(place.executor, work, left, "captions", noun="caption")
+    see_anew(unfinished)
     for chunk in left:
         if not _added(vectors, unfinished / name_of(chunk), chunk, notes):
             raise UserError(f"{unfinished / name_of(chunk)}: was written, and is not seen here yet; run again")

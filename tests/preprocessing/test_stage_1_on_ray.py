@@ -141,7 +141,6 @@ def test_a_node_that_dies_is_survived(nodes, joined, tmp_path):
 
 KILLED = """
 import os, signal, sys
-from models.frozen import caption_chunks
 from preprocessing import audio_logmel
 from utils import executors
 audio_logmel._PART_S = 0.6

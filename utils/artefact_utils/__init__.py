@@ -1,6 +1,6 @@
 """Writer and reader of every file that passes between stages; docs/data_formats.md describes each."""
 
-from utils.artefact_utils.atomic import remove_leftovers, replacing, write_json
+from utils.artefact_utils.atomic import remove_leftovers, replacing, see_anew, write_json
 from utils.artefact_utils.audio_embeddings import (
     EmbeddingParts,
     EmbeddingSettings,
@@ -94,6 +94,7 @@ __all__ = [
     "remove_leftovers",
     "remove_table",
     "replacing",
+    "see_anew",
     "text_embeddings_beside",
     "write_audio_info",
     "write_captions",

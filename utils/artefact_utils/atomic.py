@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,8 @@ def replacing(path: Path, known: Known | None = None) -> Iterator[Path]:
     if known is not None:
         refuse_foreign(path, known)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    # of a process of one machine: on another one that writes the same file, a process may have the same number
+    beside = path.with_name(f".{path.name}.partial-{socket.gethostname()}-{os.getpid()}")
     try:
         yield beside
         with beside.open("rb") as stream:  # the name must not reach the disk before the bytes do
@@ -37,6 +40,15 @@ def replacing(path: Path, known: Known | None = None) -> Iterator[Path]:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def see_anew(folder: Path) -> None:
+    """Make a network disk show what other machines have written into a folder.
+
+    It may show an older list for a minute, unless this machine itself changes the folder.
+    """
+    with contextlib.suppress(OSError), tempfile.NamedTemporaryFile(prefix=".seen-", dir=folder):  # a name, and gone
+        pass
 
 
 def remove_leftovers(path: Path) -> None:

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.artefact_utils.atomic import remove_leftovers
+from utils.artefact_utils.atomic import remove_leftovers, see_anew
 from utils.artefact_utils.beside import all_beside, beside, mark_of
 from utils.artefact_utils.files import UnreadableError, is_there
 from utils.artefact_utils.hdf5 import attributes_in, open_hdf5, reading, replacing_hdf5
@@ -102,6 +102,8 @@ class ClipArrayParts:
     def finished(self) -> dict[str, Path]:
         """Each clip whose array is on disk -> the file that holds it."""
         places: dict[str, Path] = {}
+        if self._folder.is_dir():
+            see_anew(self._folder)
         for path in [self.path, *sorted(self._folder.glob("part-*.hdf5"))]:
             places.update(dict.fromkeys(self._fids(path), path))
         return places
@@ -155,8 +157,12 @@ class ClipArrayParts:
             fids: clips that are `finished`.
             command: what makes the file again.
             notes: further attributes; they are no settings.
+        Raises:
+            ArtefactError: a part that another machine has written is not seen here.
         """
         places = self.finished()
+        if unseen := sum(fid not in places for fid in fids):
+            raise ArtefactError(f"{self._folder}: what was written of {unseen} clips is not seen here yet; run again")
         remove_leftovers(self.path)
         attributes = {"format_version": FORMAT_VERSION, **self._attributes, "made_by": command, **(notes or {})}
         with replacing_hdf5(self.path) as (file, disk), _OpenFiles() as opened:

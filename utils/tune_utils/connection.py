@@ -37,12 +37,26 @@ def init_ray(*, quiet: bool = False, **options: Any) -> None:
     import ray
     from ray.job_config import JobConfig
 
-    ray.init(
-        log_to_driver=not quiet,
-        logging_level=logging.ERROR,
-        job_config=JobConfig(_py_driver_sys_path=[str(PROJECT)]),  # for clusters, which do not inherit PYTHONPATH
-        **options,
-    )
+    with _unheard() if quiet else contextlib.nullcontext():
+        ray.init(
+            log_to_driver=not quiet,
+            logging_level=logging.ERROR,
+            job_config=JobConfig(_py_driver_sys_path=[str(PROJECT)]),  # for clusters, which do not inherit PYTHONPATH
+            **options,
+        )
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Drop what is written to stderr below Python: Ray says there that it was asked to say nothing."""
+    heard, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(heard, 2)
+        os.close(heard)
+        os.close(nowhere)
 
 
 def forget_token() -> None:

@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import socket
 import tracemalloc
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_a_disk_that_is_full_at_any_byte_is_an_oserror(tmp_path, monkeypatch, ro
     with pytest.raises(OSError, match="refused") as error:
         write_everything(path)
     assert error.value.errno == errno.ENOSPC
-    assert error.value.filename == str(tmp_path / f".x.hdf5.partial-{os.getpid()}")
+    assert error.value.filename == str(tmp_path / f".x.hdf5.partial-{socket.gethostname()}-{os.getpid()}")
     assert path.read_bytes() == old
     assert names(tmp_path) == ["x.hdf5"]
     gc.collect()
