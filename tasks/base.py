@@ -90,6 +90,25 @@ class RunSpec(Spec):
                 raise ValueError(f"{key}: unknown metric '{metric}'; choices: {choices}, or null: training.select_on")
         return self
 
+    @model_validator(mode="after")
+    def _trials_can_be_drawn(self) -> Self:
+        if self.ray.search_alg == "optuna":
+            grids = [key for key, distribution in self.search.items() if distribution.grid is not None]
+            if grids:
+                raise ValueError(f"search.{grids[0]}: a grid, which ray.search_alg: optuna does not take; use choice")
+        return self
+
+    @model_validator(mode="after")
+    def _ranks_have_items(self) -> Self:
+        ranks, parts, items = self.ray.workers_per_trial, self.training.accumulate, self.training.batch_size
+        if ranks > 1 and ranks * parts > items:
+            cut = "" if parts == 1 else f", each in training.accumulate: {parts} parts"
+            raise ValueError(
+                f"training.batch_size: {items} items cannot be shared out to ray.workers_per_trial: {ranks} ranks"
+                f"{cut}; raise the one or lower the other"
+            )
+        return self
+
     @property
     def watched_metrics(self) -> dict[str, str]:
         """Key of the YAML -> the validation metric that it names; keys that name none are left out."""
@@ -105,6 +124,11 @@ class RunSpec(Spec):
     def folder(self) -> Path:
         """runs/<experiment>."""
         return self.output_root / self.experiment
+
+    @property
+    def reads_recordings(self) -> bool:
+        """Whether training reads the files of data.root themselves, and not only what stage 1 has made of them."""
+        return False
 
     def build(self, split: str = "train") -> Task:
         """Build the task with freshly seeded weights.

@@ -8,7 +8,7 @@ import copy
 import functools
 import hashlib
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -27,7 +27,7 @@ from utils.config_utils import override, parse, read_settings, set_key, to_mappi
 from utils.model_utils import Fit, checkpoint_bytes, choose_device
 from utils.process_utils import all_cores
 from utils.report_utils import print_table
-from utils.tune_utils import Experiment, Machine, check_resources, trial_device
+from utils.tune_utils import Experiment, Machine, check_resources, trial_device, with_gpus
 
 DEFAULT_CONF = Path("conf.yaml")
 # If these differed between trials, they would be in different folders, or could not be compared.
@@ -128,10 +128,14 @@ def check_run(run: RunSpec, *, thorough: bool) -> Task:
     """
     check_search(run)
     if run.ray.address is None:
-        choose_device(trial_device(run.training.device, run.ray), run.training.precision)
-        check_resources(run.ray, [Machine(all_cores(), torch.cuda.device_count())])
+        here = [Machine(all_cores(), torch.cuda.device_count())]
+        spec = with_gpus(run.ray, run.training.device, here)
+        choose_device(trial_device(run.training.device, spec), run.training.precision)
+        check_resources(spec, here)
         if run.training.device == "auto" and run.ray.gpus_per_trial == 0 and torch.cuda.is_available():
-            print("ray.gpus_per_trial is 0: trials compute on the CPU; for the GPU here: --set ray.gpus_per_trial=1")
+            print("ray.gpus_per_trial is 0: trials compute on the CPU; for the GPU here: --set ray.gpus_per_trial=auto")
+        if thorough and run.ray.gpus_per_trial == "auto":
+            print(f"ray.gpus_per_trial: auto is {spec.gpus:g} on this machine, which has {here[0].gpus:g} GPUs")
     if run.training.device == "cuda" and run.ray.gpus_per_trial == 0:
         raise ConfigError("ray.gpus_per_trial: 0, but training.device is cuda; give a trial a GPU, or use auto")
     task = run.build()
@@ -219,7 +223,26 @@ def experiment_of(run: RunSpec, task: Task) -> Experiment:
         revisions=splits[0].revisions,
         checkpoint_bytes=size,
         chance=run.chance(splits[1]),
+        paths=_paths_of_training(run),
     )
+
+
+def _paths_of_training(run: RunSpec) -> list[Path]:
+    """The files and folders of the settings that a trial reads, wherever it runs; those that exist."""
+    settings = to_mapping(run)
+    read = [value for key, value in settings["data"].items() if key == "features" or key.endswith("_embeddings")]
+    read += [settings.get("model"), settings["data"]["root"] if run.reads_recordings else None]
+    found = [Path(text).expanduser() for text in _texts(read)]
+    return list(dict.fromkeys(path.absolute() for path in found if path.exists()))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a section of settings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def fit_of(mapping: dict[str, Any]) -> Fit:

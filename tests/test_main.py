@@ -126,7 +126,7 @@ def test_a_gpu_that_trials_do_not_use_is_mentioned(gpus, said, prepared, monkeyp
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     check_run(run_of(prepared, "training.device=auto", f"ray.gpus_per_trial={gpus}"), thorough=False)
-    line = "ray.gpus_per_trial is 0: trials compute on the CPU; for the GPU here: --set ray.gpus_per_trial=1"
+    line = "ray.gpus_per_trial is 0: trials compute on the CPU; for the GPU here: --set ray.gpus_per_trial=auto"
     assert (line in capsys.readouterr().out) is said
 
 

@@ -51,6 +51,11 @@ class ClassificationRun(LabelledRun, EncoderRun):
         "scores": "postprocessing.classification_report",
     }
 
+    @property
+    def reads_recordings(self) -> bool:
+        """Whether its encoder takes waves."""
+        return self.audio_input() == "wave"
+
     def build(self, split: str = "train") -> ClassificationTask:
         """The task, with freshly seeded weights; `split` is opened at once, the others when they are needed."""
         from tasks.classification.task import ClassificationTask

@@ -60,6 +60,11 @@ class MusicRun(TrackRun):
             return given  # refused below
         return given | {"model": keys_of_chosen(given["model"], AutoencoderSpec)}
 
+    @property
+    def reads_recordings(self) -> bool:
+        """Whether its autoencoder takes waves."""
+        return self.model.input == "wave"
+
     def build(self, split: str = "train") -> MusicTask:
         """The task, with freshly seeded weights; `split` is opened at once, the others when they are needed."""
         from tasks.music.task import MusicTask

@@ -93,6 +93,34 @@ def test_a_bad_search_is_refused_before_anything_starts(search, message, prepare
         check_search(run)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["ray.workers_per_trial=5"],
+            "size: 4 items cannot be shared out to ray.workers_per_trial: 5 ranks; raise",
+        ),
+        (["ray.workers_per_trial=2", "training.accumulate=3"], "2 ranks, each in training.accumulate: 3 parts; raise"),
+        (["ray.search_alg=optuna", "search={optimizer.lr: {grid: [1]}}"], "search.optimizer.lr: a grid, which ray.sea"),
+    ],
+)
+def test_keys_of_ray_that_do_not_fit_the_rest_are_refused(settings, message, prepared):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        run_of(prepared, *settings)
+
+
+def test_a_batch_that_is_searched_must_be_large_enough_for_the_ranks(prepared):
+    run = run_of(prepared, "ray.workers_per_trial=3", "search={training.batch_size: {choice: [4, 2]}}")
+    with pytest.raises(ConfigError, match=r"search\.training\.batch_size = 2: .*\s+.*2 items cannot be shared out to"):
+        check_search(run)
+
+
+def test_what_trials_read_is_known_for_the_nodes_of_a_cluster(prepared):
+    """Not data.root: these trials read the log-mels alone."""
+    run = run_of(prepared)
+    assert experiment_of(run, run.build()).paths == [run.data.features, prepared / "encoder"]
+
+
 def test_a_good_search_is_accepted(prepared):
     search = (
         "{model.out_dim: {qrandint: [8, 64, 8]}, optimizer.lr: {loguniform: [1.0e-5, 10]}, "

@@ -12,13 +12,15 @@ from utils.artefact_utils import write_json
 from utils.config_utils import value_at
 from utils.model_utils.epoch_costs import costs_in_words
 from utils.model_utils.trials import PARAMS_FILE, TrialEnd, read_end, read_rows, write_end
-from utils.tune_utils.draws import EPOCHS, Draw, epochs_of, settings_of
+from utils.tune_utils.draws import EPOCHS, Draw, epochs_of, epochs_of_trials, settings_of
 from utils.tune_utils.early_stopping import EarlyStopping
 from utils.tune_utils.interrupts import Interrupts
 from utils.tune_utils.overview import ERROR_FILE, how_ended, reason_of
+from utils.tune_utils.placement import AbandonedGroups
 from utils.tune_utils.results import Results
 from utils.tune_utils.spec import Experiment
 from utils.tune_utils.time_left import TimeLeft, in_words
+from utils.tune_utils.trial import FAILED
 
 
 class Recorder:
@@ -45,11 +47,13 @@ class Recorder:
         self._stopping = stopping
         done = {name: max(read_rows(experiment.folder / name), default=0) for name in trials}
         ended = {name for name in trials if read_end(experiment.folder / name) is not None}
+        epochs = epochs_of_trials(experiment, trials)
         self._time_left = TimeLeft(
-            {name: 0 if name in ended else epochs_of(experiment, trials[name]) - done[name] for name in trials}
+            {name: 0 if name in ended else most - done.get(name, 0) for name, most in epochs.items()}
         )
         self._has_chance = True  # printed once, with the first epoch of any trial
         self._events: dict[str, Any] = {}
+        self._errors: dict[str, str] = {}
 
     def start(self, name: str) -> None:
         """A trial starts, or goes on."""
@@ -111,7 +115,10 @@ class Recorder:
         return f", {'at most' if may_stop else 'about'} {in_words(seconds)} left"
 
     def end(self, name: str) -> None:
-        """Write the files of a trial that has trained all its epochs, was stopped early, or has diverged."""
+        """Write the files of a trial that has trained all its epochs, was stopped early, has diverged or failed."""
+        if name in self._errors:
+            self.fail(name, self._errors.pop(name))
+            return
         folder = self._experiment.folder / name
         if read_end(folder) is None:
             settings = settings_of(self._experiment, self._trials[name])
@@ -120,6 +127,14 @@ class Recorder:
         if end is not None and end.reason != "finished":
             print(f"{name}: {how_ended(end)} after epoch {end.epoch}", flush=True)
         self.close(name)
+
+    def note_error(self, name: str, traceback: str) -> None:
+        """A trial is about to end, with an error."""
+        self._errors[name] = traceback
+
+    def recover(self, name: str, reason: str) -> None:
+        """A trial was lost, and starts again from its last checkpoint."""
+        print(f"{name}: lost ({reason}); goes on from its last checkpoint", flush=True)
 
     def fail(self, name: str, traceback: str) -> None:
         """Write the traceback of a trial that failed, such as for lack of memory; it is not marked as ended."""
@@ -164,8 +179,14 @@ def ray_callback(recorder: Recorder, interrupts: Interrupts) -> Any:
     """Ray Tune's view of a recorder."""
     from ray import tune
 
+    groups = AbandonedGroups()
+
     def name_of(trial: Any) -> str:
         return str(trial.config["trial"]["name"])
+
+    def error_of(trial: Any) -> str:
+        path = Path(trial.error_file or "")
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     class Callback(tune.Callback):
         def setup(self, *_: Any, **__: Any) -> None:
@@ -179,7 +200,10 @@ def ray_callback(recorder: Recorder, interrupts: Interrupts) -> Any:
         def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **_: Any) -> None:
             del iteration, trials
             with recorder.noting_trouble():
-                recorder.report(name_of(trial), result["metrics"])
+                if FAILED in result:
+                    recorder.note_error(name_of(trial), result[FAILED])
+                else:
+                    recorder.report(name_of(trial), result["metrics"])
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
             del iteration, trials
@@ -188,9 +212,15 @@ def ray_callback(recorder: Recorder, interrupts: Interrupts) -> Any:
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
             del iteration, trials
-            error = Path(trial.error_file or "")
             with recorder.noting_trouble():
-                recorder.fail(name_of(trial), error.read_text(encoding="utf-8") if error.is_file() else "")
+                recorder.fail(name_of(trial), error_of(trial))
+
+        def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+            del iteration, trials
+            recorder.recover(name_of(trial), reason_of(error_of(trial)))
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            groups.remove()
 
     return Callback()
 

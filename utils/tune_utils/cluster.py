@@ -6,14 +6,15 @@ import contextlib
 import shlex
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from utils.cli_utils import UserError
 from utils.tune_utils.connection import environment, forget_token, init_ray, one_line
-from utils.tune_utils.spec import Machine, RaySpec, check_resources
-from utils.tune_utils.trial import enter
+from utils.tune_utils.rank import enter
+from utils.tune_utils.resources import Machine, fits
+from utils.tune_utils.spec import RaySpec
 
 Answer = TypeVar("Answer")
 
@@ -110,27 +111,35 @@ def live_nodes() -> list[tuple[dict[str, Any], Machine]]:
     return [(node, Machine(node["Resources"].get("CPU", 0), node["Resources"].get("GPU", 0))) for node in nodes]
 
 
-def check_cluster(spec: RaySpec, experiment: Path) -> None:
-    """Make sure that trials can run on the cluster that was joined.
+def check_nodes(spec: RaySpec, experiment: Path, paths: Sequence[Path]) -> None:
+    """Make sure that trials can run on every machine that has room for a rank.
 
+    Args:
+        spec: with a number of GPUs.
+        experiment: runs/<experiment>, absolute.
+        paths: what else trials read.
     Raises:
-        UserError: it has too little for one trial, or a machine cannot start trials.
+        UserError: a machine cannot start trials, or does not see what they need.
     """
-    nodes = live_nodes()
-    check_resources(spec, [machine for _, machine in nodes])
-    fitting = [
-        node for node, machine in nodes if machine.cpus >= spec.cpus_per_trial and machine.gpus >= spec.gpus_per_trial
-    ]
-    _check_nodes(fitting, experiment)
+    several = spec.workers_per_trial > 1  # then the process of the trial is on the head node
+    _check_nodes(
+        [
+            node
+            for node, machine in live_nodes()
+            if fits(spec, machine) or (several and "node:__internal_head__" in node["Resources"])
+        ],
+        experiment,
+        paths,
+    )
 
 
-def _check_nodes(nodes: list[dict[str, Any]], experiment: Path) -> None:
+def _check_nodes(nodes: list[dict[str, Any]], experiment: Path, paths: Sequence[Path] = ()) -> None:
     """Start a worker on every machine that trials may run on: it must start, see our folders, and start trials.
 
     Raises:
         UserError: one does not.
     """
-    for node, interpreter in ask_nodes(nodes, _look_around, Path.cwd(), experiment):
+    for node, interpreter in ask_nodes(nodes, _look_around, Path.cwd(), experiment, paths):
         if shlex.quote(interpreter) != interpreter:
             raise UserError(
                 f"ray.address: the Python of machine {node['NodeManagerAddress']} is {interpreter!r}: Ray "
@@ -178,9 +187,9 @@ def ask_nodes(
     return answers
 
 
-def _look_around(directory: Path, experiment: Path) -> str:
+def _look_around(directory: Path, experiment: Path, paths: Sequence[Path]) -> str:
     """The interpreter of a machine that sees our folders."""
-    enter(directory, experiment)
+    enter(directory, experiment, paths)
     return sys.executable
 
 

@@ -28,18 +28,59 @@ Draw = dict[str, Any]  # dotted key -> value
 def trials_of(experiment: Experiment) -> dict[str, Draw]:
     """Name -> draw of every trial, as they were when the experiment began; drawn and written down if it begins now.
 
+    With `ray.search_alg: optuna` those that were drawn so far.
+
     Raises:
         UserError: the record of the trials is broken, or two keys of `search:` overlap.
     """
     path = experiment.folder / TRIALS_FILE
     if path.is_file():
         return _read_trials(path, experiment)
-    trials = {f"trial_{number:05d}": draw for number, draw in enumerate(_draw(experiment))}
+    _refuse_overlap(experiment)
+    if experiment.ray.search_alg == "optuna":
+        return {}
+    trials = {_name(number): draw for number, draw in enumerate(_draw(experiment))}
     for name in trials:  # an experiment of an earlier version has no such record, but its trials have their settings
         if (experiment.folder / name / PARAMS_FILE).is_file():
             trials[name] = _draw_of_params(experiment.folder / name / PARAMS_FILE, trials[name])
-    write_json(path, {"format_version": _FORMAT_VERSION, "trials": trials})
+    _write_trials(experiment, trials)
     return trials
+
+
+def add_trial(experiment: Experiment, trials: dict[str, Draw], draw: Draw) -> str:
+    """Add a trial to those that were drawn so far, and write it down.
+
+    Returns:
+        Its name.
+    """
+    alike = sum({**earlier, _SEED: None} == {**draw, _SEED: None} for earlier in trials.values())
+    name = _name(len(trials))
+    trials[name] = draw if alike == 0 else draw | _other_seed(experiment, draw, alike)
+    _write_trials(experiment, trials)
+    return name
+
+
+def are_drawn(experiment: Experiment, trials: Mapping[str, Draw]) -> bool:
+    """Whether there are as many trials as there are to be."""
+    return experiment.ray.search_alg != "optuna" or len(trials) >= experiment.ray.num_samples
+
+
+def epochs_of_trials(experiment: Experiment, trials: Mapping[str, Draw]) -> dict[str, int]:
+    """Name -> `training.epochs` of every trial, also of those that are not drawn yet: as many as they may take."""
+    epochs = {name: epochs_of(experiment, draw) for name, draw in trials.items()}
+    if not are_drawn(experiment, trials):
+        searched = experiment.distributions.get(EPOCHS)
+        most = experiment.training.epochs if searched is None else int(max(searched.extremes()))
+        epochs |= {_name(number): most for number in range(len(trials), experiment.ray.num_samples)}
+    return epochs
+
+
+def _name(number: int) -> str:
+    return f"trial_{number:05d}"
+
+
+def _write_trials(experiment: Experiment, trials: Mapping[str, Draw]) -> None:
+    write_json(experiment.folder / TRIALS_FILE, {"format_version": _FORMAT_VERSION, "trials": dict(trials)})
 
 
 def settings_of(experiment: Experiment, draw: Draw) -> dict[str, Any]:
@@ -62,9 +103,6 @@ def _draw(experiment: Experiment) -> Iterator[Draw]:
 
     space: dict[str, Any] = {}
     keys = sorted(experiment.distributions, key=lambda key: _position(experiment.run, key))
-    for one, other in itertools.permutations(keys, 2):
-        if other.startswith(f"{one}."):
-            raise ConfigError(f"search: {one} holds {other}, which is searched as well; search one of them")
     for key in keys:
         set_key(space, key, ray_domain(experiment.distributions[key]))
     rng = np.random.default_rng(experiment.training.seed % 2**32)
@@ -75,6 +113,12 @@ def _draw(experiment: Experiment) -> Iterator[Draw]:
             text = json.dumps(draw, sort_keys=True)
             repetition = again[text] = again.get(text, -1) + 1
             yield draw if repetition == 0 else draw | _other_seed(experiment, draw, repetition)
+
+
+def _refuse_overlap(experiment: Experiment) -> None:
+    for one, other in itertools.permutations(experiment.distributions, 2):
+        if other.startswith(f"{one}."):
+            raise ConfigError(f"search: {one} holds {other}, which is searched as well; search one of them")
 
 
 def _other_seed(experiment: Experiment, draw: Draw, repetition: int) -> Draw:
@@ -156,7 +200,7 @@ def _read_record(path: Path) -> dict[str, Draw]:
         raise ArtefactError(f"{path}: not the record of the trials; {_repair()}") from error
     if version != _FORMAT_VERSION:
         raise ArtefactError(f"{path}: format version {version}, this program reads {_FORMAT_VERSION}; {_repair()}")
-    if list(trials) != [f"trial_{n:05d}" for n in range(len(trials))] or not trials:
+    if list(trials) != [_name(number) for number in range(len(trials))] or not trials:
         raise ArtefactError(f"{path}: its trials are not trial_00000 and so on; {_repair()}")
     return trials
 

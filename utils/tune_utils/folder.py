@@ -20,7 +20,7 @@ from utils.cli_utils import UserError
 from utils.cli_utils.repairs import make
 from utils.config_utils import read_json, value_at
 from utils.model_utils.trials import read_end
-from utils.tune_utils.draws import EPOCHS, TRIALS_FILE, Draw, epochs_of, trials_of
+from utils.tune_utils.draws import EPOCHS, TRIALS_FILE, Draw, are_drawn, epochs_of, trials_of
 from utils.tune_utils.spec import Experiment
 
 EXPERIMENT_FILE = "experiment.json"
@@ -34,6 +34,8 @@ MOVABLE_KEYS = (
     "data.root",
     "data.features",
     "data.workers",
+    "ray.workers_per_trial",
+    "ray.max_failures",
     "ray.cpus_per_trial",
     "ray.gpus_per_trial",
     "ray.max_concurrent",
@@ -103,7 +105,8 @@ def _all_ended(experiment: Experiment, *, longer: bool) -> bool:
     """Whether each trial that was drawn has ended; a finished experiment may have lost one, or may take more epochs."""
     if not longer and not (experiment.folder / TRIALS_FILE).is_file():
         return True
-    return all(is_over(experiment, name, draw) for name, draw in trials_of(experiment).items())
+    trials = trials_of(experiment)
+    return are_drawn(experiment, trials) and all(is_over(experiment, name, draw) for name, draw in trials.items())
 
 
 def is_over(experiment: Experiment, name: str, draw: Draw) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from utils.tune_utils.cluster import check_cluster, join_cluster, joined_environment
+from utils.cli_utils import UserError
+from utils.model_utils.devices import DeviceName
+from utils.tune_utils.cluster import check_nodes, join_cluster, joined_environment, live_nodes
 from utils.tune_utils.connection import PROJECT, environment
 from utils.tune_utils.local_ray import local_environment, start_local
+from utils.tune_utils.resources import Machine, check_resources, with_gpus
 from utils.tune_utils.scratch import scratch_folder
 from utils.tune_utils.spec import RaySpec
 
@@ -24,6 +28,7 @@ _RAY_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",  # its summary would repeat ours
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own rows reach the disk as they come
     "TORCH_CPP_LOG_LEVEL": "ERROR",  # ranks would warn of parameters that every step uses
+    "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # ranks that wait for one that has failed cannot leave the group
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Ray's own state of the experiment is not used
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
@@ -34,23 +39,38 @@ def ray_settings() -> contextlib.AbstractContextManager[None]:
     return environment(_RAY_SETTINGS | {"PYTHONPATH": _import_path()})
 
 
+class Started(NamedTuple):
+    """A Ray that runs, and what it has for trials."""
+
+    scratch: Path  # for temporary files of the search, removed at the end
+    spec: RaySpec  # with a number in place of `gpus_per_trial: auto`
+    machines: list[Machine]
+
+
 @contextlib.contextmanager
-def running_ray(spec: RaySpec, experiment: Path) -> Iterator[Path]:
+def running_ray(
+    spec: RaySpec, experiment: Path, device: DeviceName = "auto", paths: Sequence[Path] = ()
+) -> Iterator[Started]:
     """Ray inside the block: one of our own, or the cluster that `ray.address` names.
 
     Args:
         spec: the `ray:` block.
         experiment: runs/<experiment>, absolute; every machine must see it.
-    Yields:
-        A folder for temporary files of the search, which is removed at the end.
+        device: `training.device`.
+        paths: what else trials read, absolute.
     Raises:
-        UserError: Ray cannot be started or reached, or has too little for one trial.
+        UserError: Ray cannot be started or reached, has too little for one trial, or a machine cannot run trials.
     """
     with ray_session(spec.address, experiment) as scratch:
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # its warnings are about files that are not used
+        machines = [machine for _, machine in live_nodes()]
+        spec = with_gpus(spec, device, machines)
+        check_resources(spec, machines)
+        if device == "cuda" and spec.gpus == 0:
+            raise UserError("training.device: cuda, but ray.gpus_per_trial: auto finds no GPU on any machine; use auto")
         if spec.address is not None:
-            check_cluster(spec, experiment)
-        yield scratch
+            check_nodes(spec, experiment, paths)
+        yield Started(scratch, spec, machines)
 
 
 @contextlib.contextmanager

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from utils.cli_utils import UserError
 from utils.config_utils import Spec
 from utils.model_utils import TrainingSpec
-from utils.model_utils.devices import DeviceName
 
 _RANGES = {"uniform": 2, "loguniform": 2, "randint": 2, "quniform": 3, "qloguniform": 3, "qrandint": 3}
 _LISTS = ("grid", "choice")
@@ -78,23 +76,35 @@ class RaySpec(Spec):
     """The `ray:` block: how many trials, which are stopped early, and where they run."""
 
     num_samples: int = Field(1, ge=1, le=100_000)
+    search_alg: Literal["random", "optuna"] = "random"  # optuna: each trial from what earlier ones have reported
     scheduler: Literal["asha", "fifo"] = "asha"
     grace_epochs: int = Field(2, ge=1)  # asha stops no trial before
     reduction_factor: int = Field(3, ge=2)  # asha goes on with one trial in so many
     stopper: PlateauStopperSpec | None = None
-    cpus_per_trial: int = Field(1, ge=1)
-    gpus_per_trial: float = Field(0, ge=0)
+    workers_per_trial: int = Field(1, ge=1, le=4096)  # ranks: processes that share out each batch of a trial
+    cpus_per_trial: int = Field(1, ge=1)  # of each rank
+    gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"  # of each rank; auto: see `with_gpus`
+    max_failures: int = Field(2, ge=0)  # how often a trial goes on whose process, rank or machine was lost
     max_concurrent: int | None = Field(None, ge=1)
     address: str | None = None  # of a running cluster; null starts one for this run alone
     keep_checkpoints: int = Field(2, ge=1)
 
     @model_validator(mode="after")
     def _whole_gpus(self) -> RaySpec:
-        if self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial):
+        gpus = self.gpus
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"gpus_per_trial: {gpus:g} GPUs; Ray shares out parts of one, or whole ones")
+        if self.workers_per_trial > 1 and gpus not in (0, 1):
             raise ValueError(
-                f"gpus_per_trial: {self.gpus_per_trial:g} GPUs; Ray shares out parts of one, or whole ones"
+                f"gpus_per_trial: {gpus:g}, but a rank of workers_per_trial: {self.workers_per_trial} computes on one "
+                "GPU of its own; use auto, 1 or 0"
             )
         return self
+
+    @property
+    def gpus(self) -> float:
+        """GPUs of a rank as a number; 0 for an `auto` that `with_gpus` has not seen."""
+        return 0.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial
 
 
 class Experiment(NamedTuple):
@@ -109,38 +119,5 @@ class Experiment(NamedTuple):
     trained_on: Collection[str] = ()  # what each recording is that is trained on, and in no other split
     revisions: Mapping[str, str] = {}  # audio, text -> which state of a frozen encoder made the vectors
     checkpoint_bytes: int = 0  # of one checkpoint
+    paths: Sequence[Path] = ()  # absolute; what trials read, besides the folder of the experiment
     chance: Mapping[str, float] = {}  # metric of validation -> its value for random outputs, where that is known
-
-
-class Machine(NamedTuple):
-    """What one machine offers to trials."""
-
-    cpus: float
-    gpus: float
-
-
-def check_resources(spec: RaySpec, machines: Sequence[Machine]) -> None:
-    """Make sure that one trial fits on one of the machines; Ray itself would wait for ever.
-
-    Raises:
-        UserError: it does not.
-    """
-    where = "" if len(machines) == 1 else f" on any one of {len(machines)} machines"
-    for key, wanted, there in (
-        ("cpus", spec.cpus_per_trial, max((m.cpus for m in machines), default=0)),
-        ("gpus", spec.gpus_per_trial, max((m.gpus for m in machines), default=0)),
-    ):
-        if wanted > there:
-            raise UserError(
-                f"ray.{key}_per_trial: {wanted:g}, but there are {there:g}{where}; lower it, or join a cluster"
-            )
-    if not any(m.cpus >= spec.cpus_per_trial and m.gpus >= spec.gpus_per_trial for m in machines):
-        raise UserError(
-            f"ray.cpus_per_trial: {spec.cpus_per_trial:g} and ray.gpus_per_trial: {spec.gpus_per_trial:g}, but no one "
-            f"of {len(machines)} machines has both; lower one of them, or join a cluster"
-        )
-
-
-def trial_device(device: DeviceName, spec: RaySpec) -> DeviceName:
-    """Return the device of a trial: `auto` is the CPU if `gpus_per_trial` is 0, since Ray no longer hides the GPUs."""
-    return "cpu" if device == "auto" and spec.gpus_per_trial == 0 else device

@@ -15,8 +15,8 @@ from utils.cli_utils import UserError
 from utils.tune_utils.chunk_actors import ActorShape, ChunkActors
 from utils.tune_utils.cluster import ask_nodes, live_nodes
 from utils.tune_utils.connection import environment
+from utils.tune_utils.resources import Machine
 from utils.tune_utils.running_ray import ray_session
-from utils.tune_utils.spec import Machine
 
 # Ray's own processes and threads warn of what Ray Data itself does.
 _QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal"}

@@ -19,8 +19,9 @@ class TimeLeft:
         self._seconds: dict[str, list[float]] = {}
 
     def start(self, trial: str) -> None:
-        """Record that a trial has started."""
-        self._running.append(trial)
+        """Record that a trial has started, or started again."""
+        if trial not in self._running:
+            self._running.append(trial)
 
     def report(self, trial: str, epoch_s: float) -> None:
         """Record an epoch of a trial, which took `epoch_s` seconds."""

@@ -64,6 +64,7 @@ def test_workers_find_the_project_and_the_environment_is_as_before(started, monk
     import ray
 
     monkeypatch.setattr(ray, "init", lambda **keys: seen.update(keys, path=os.environ["PYTHONPATH"]))
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 1}}])
     monkeypatch.setenv("PYTHONPATH", "/mine")
     start()
     assert seen["path"] == f"{ROOT}{os.pathsep}/mine"

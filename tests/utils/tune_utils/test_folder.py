@@ -72,7 +72,7 @@ def test_what_is_not_learnt_may_change(key, search, capsys):
 def test_every_key_of_ray_that_decides_about_trials_is_refused(search):
     """So that a new one is looked at."""
     allowed = {key.partition(".")[2] for key in MOVABLE_KEYS if key.startswith("ray.")}
-    others = {"num_samples", "scheduler", "grace_epochs", "reduction_factor", "stopper"}
+    others = {"num_samples", "search_alg", "scheduler", "grace_epochs", "reduction_factor", "stopper"}
     assert allowed | others == set(type(search.ray).model_fields)
 
 

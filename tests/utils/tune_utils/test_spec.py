@@ -1,8 +1,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from utils.cli_utils import UserError
-from utils.tune_utils import Distribution, Machine, RaySpec, check_resources, trial_device
+from utils.tune_utils import Distribution, RaySpec
 
 
 def distribution(**keys):
@@ -61,45 +60,3 @@ def test_extremes_of_a_range_hold_a_number_with_a_fraction(name):
 def test_ray_settings_out_of_range_are_refused(keys):
     with pytest.raises(ValidationError):
         TypeAdapter(RaySpec).validate_python(keys)
-
-
-def ray(**keys):
-    return TypeAdapter(RaySpec).validate_python(keys)
-
-
-@pytest.mark.parametrize("gpus", [0, 0.25, 1, 2])
-def test_parts_of_one_gpu_and_whole_ones_are_taken(gpus):
-    assert ray(gpus_per_trial=gpus).gpus_per_trial == gpus
-
-
-@pytest.mark.parametrize(
-    ("keys", "machines", "message"),
-    [
-        ({"cpus_per_trial": 5}, [(4, 0)], "ray.cpus_per_trial: 5, but there are 4; lower it, or join a cluster"),
-        # three machines have 12 processors together, and none has 5
-        ({"cpus_per_trial": 5}, [(4, 0)] * 3, "ray.cpus_per_trial: 5, but there are 4 on any one of 3 machines"),
-        ({"gpus_per_trial": 2}, [(4, 1), (4, 1)], "ray.gpus_per_trial: 2, but there are 1 on any one of 2 machines"),
-        (
-            {"cpus_per_trial": 8, "gpus_per_trial": 1},
-            [(8, 0), (4, 1)],
-            "ray.cpus_per_trial: 8 and ray.gpus_per_trial: 1, but no one of 2 machines has both",
-        ),
-        ({}, [], "ray.cpus_per_trial: 1, but there are 0"),
-    ],
-)
-def test_a_trial_has_to_fit_on_one_machine(keys, machines, message):
-    with pytest.raises(UserError) as caught:
-        check_resources(ray(**keys), [Machine(*machine) for machine in machines])
-    assert message in str(caught.value)
-
-
-def test_a_trial_that_fits_on_one_machine_is_taken():
-    check_resources(ray(cpus_per_trial=4, gpus_per_trial=0.5), [Machine(2, 1), Machine(8, 1)])
-
-
-@pytest.mark.parametrize(
-    ("device", "gpus", "expected"),
-    [("auto", 0, "cpu"), ("auto", 0.5, "auto"), ("auto", 1, "auto"), ("cuda", 1, "cuda"), ("cpu", 1, "cpu")],
-)
-def test_auto_is_the_cpu_for_a_trial_without_a_gpu(device, gpus, expected):
-    assert trial_device(device, ray(gpus_per_trial=gpus)) == expected

@@ -10,7 +10,8 @@ from utils.cli_utils import UserError
 from utils.model_utils import Selection, read_checkpoint, read_facts, write_checkpoint
 from utils.model_utils.trials import checkpoint_folders, read_end
 from utils.tune_utils import RaySpec
-from utils.tune_utils.trial import KeepCheckpoints, TrialStart, enter, train_trial
+from utils.tune_utils.rank import KeepCheckpoints, TrialStart, enter
+from utils.tune_utils.trial import train_trial
 
 
 def save(epoch, value):
