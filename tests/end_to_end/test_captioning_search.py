@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from main import main
 from postprocessing import caption_metrics
 from tests.end_to_end.test_captioning import run
 from tests.tasks.captioning.conftest import _corpora, pictures  # noqa: F401 - fixtures
@@ -27,7 +28,7 @@ def rows_of(folder):
 
 def test_a_search_over_adapters_is_compared_in_one_table(pictures, capsys):  # noqa: F811
     settings = ["training.epochs=2", "training.sample_clips=0", "ray.cpus_per_trial=1", SEARCH]
-    printed = run(pictures, "main.py", settings=settings)
+    printed = run(pictures, main, capsys, settings=settings)
     given = ["--conf", pictures.conf, *(part for setting in settings for part in ("--set", setting))]
     assert re.search(r"-m postprocessing\.caption_metrics .*--trials$", printed.splitlines()[-1])
     caption_metrics.main([*given, "--trials"])

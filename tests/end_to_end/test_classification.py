@@ -11,13 +11,13 @@ from preprocessing import small_wav2vec2, youtube_dataset
 from preprocessing.synthetic_corpus.single_kinds import write_single_kinds
 from tests import tiny
 
-KINDS = ("bell", "dog", "rain", "siren")
+KINDS = ("bell", "rain", "siren")
 
 
 @pytest.fixture
 def conf(tmp_path):
-    """conf.yaml beside a corpus of four kinds: the block of a small wav2vec2 of tasks/classification.yaml, smaller."""
-    write_single_kinds(tmp_path / "kinds", dict.fromkeys(KINDS, 16), seed=0, workers=1)
+    """conf.yaml beside a corpus of three kinds: the block of a small wav2vec2 of tasks/classification.yaml, smaller."""
+    write_single_kinds(tmp_path / "kinds", dict.fromkeys(KINDS, 12), seed=0, workers=1)
     settings = yaml.safe_load((tiny.ROOT / "tasks" / "classification.yaml").read_text(encoding="utf-8"))
     settings["output_root"] = str(tmp_path / "runs")
     settings["data"] |= {"root": str(tmp_path / "kinds"), "features": str(tmp_path / "features"), "max_duration_s": 2}
@@ -38,12 +38,12 @@ def test_kinds_are_told_apart_from_sounds_to_a_report(conf, capsys):
     youtube_dataset.main([*run, "--workers", "1"])
     small_wav2vec2.main([*run, "--hidden-size", "32", "--layers", "1"])
     main.main(run)
-    assert "categories: the names of the 4 folders of kinds" in capsys.readouterr().out
+    assert "categories: the names of the 3 folders of kinds" in capsys.readouterr().out
 
     classification_report.main(run)
     folder = conf.parent / "runs" / "demo-classification"
     systems = json.loads((folder / "evaluation_classification_metrics.json").read_text())["systems"]
-    assert systems["majority"]["accuracy"] == 0.25
+    assert systems["majority"]["accuracy"] == pytest.approx(1 / 3)
     assert systems["demo-classification"]["accuracy"] >= 0.55
     assert systems["demo-classification"]["macro_f1"] >= 0.5
     # the restored network answers as the trained one did when it was chosen

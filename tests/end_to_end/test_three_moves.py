@@ -2,12 +2,13 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from main import main
 from postprocessing import export, search, xmodal_retrieval, xmodal_scores
@@ -43,28 +44,26 @@ def test_three_moves(raw, capfd):
 
     run = run_of(raw, *SETTINGS)
     trial = run.folder / "trial_00000"
-    command = [sys.executable, "main.py", *conf]
-    kill_after(trial, command, 3)
-    # Ray's record of the trial may be older than what stands on disk: only the youngest checkpoint is left to it
-    for folder in checkpoint_folders(trial)[:-1]:
-        shutil.rmtree(folder)
-    kill_after(trial, [*command, "--resume"], 3)
+    kill_after(trial, [sys.executable, "main.py", *conf], 3)
     assert json.loads((run.folder / "experiment.json").read_text())["finished"] is False
-    _, *later = [folder for folder in checkpoint_folders(trial) if (folder / "checkpoint.json").is_file()]
+    oldest, *later = [folder for folder in checkpoint_folders(trial) if (folder / "checkpoint.json").is_file()]
     assert read_facts(later[-1]).epoch < EPOCHS
 
-    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-    assert refused.returncode == 2
-    assert "holds an unfinished experiment; go on with --resume" in refused.stderr
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as refused:
+        main(conf)
+    assert refused.value.code == 2
+    assert "holds an unfinished experiment; go on with --resume" in capfd.readouterr().err
 
-    # all but the oldest are truncated as well: the trial repeats epochs and still goes through all of them
+    # all but the oldest are truncated: the trial repeats epochs and still goes through all of them
     for folder in later:
         state = folder / "checkpoint.pt"
         state.write_bytes(state.read_bytes()[:1000])
-    done = subprocess.run([*command, "--resume"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    assert f"best trial: {trial}, epoch" in done.stdout
+    assert not main([*conf, "--resume"])
+    out, err = capfd.readouterr()
+    assert "Traceback" not in out + err
+    assert f"resumed after epoch {read_facts(oldest).epoch}" in out
+    assert f"best trial: {trial}, epoch" in out
 
     fit = fit_of(run)
     fit.run(lambda metrics, save: None, {})
