@@ -15,12 +15,19 @@ import yaml
 from tasks import parse_run
 from tasks.runs import read_run
 from tests import tiny
+from tests.one_ray import one_ray
 from utils.config_utils import read_settings
 
 ROOT = Path(__file__).parents[1]
 MUSIC, KINDS = "tasks/music_autoencoder.yaml", "tasks/classification.yaml"
 PACKAGES = ["preprocessing", "models", "tasks", "utils", "postprocessing", "benchmarks", "example"]
 SOURCES = [ROOT / "main.py", *(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))]
+
+
+@pytest.fixture(scope="module")
+def _ray(tmp_path_factory):
+    with one_ray(tmp_path_factory.mktemp("ray")):
+        yield
 
 
 def readme_commands() -> list[list[str]]:
@@ -49,6 +56,7 @@ def test_the_readme_shows_the_three_moves():
     assert {"main.py", "postprocessing.xmodal_scores", "postprocessing.xmodal_retrieval"} <= set(names)
 
 
+@pytest.mark.usefixtures("_ray")
 def test_the_three_moves_of_the_readme_run_in_order(tmp_path, capsys):
     tiny.write_sentence_encoder(tmp_path / "encoder")
     conf = tiny.write_conf(tmp_path)
@@ -89,6 +97,7 @@ def run_in_order(yaml_file: str, conf: Path, more: Mapping[str, Sequence[str]], 
             assert re.search(rf"{re.escape(script)} --conf \S+$", printed.splitlines()[-1]), command
 
 
+@pytest.mark.usefixtures("_ray")
 def test_the_three_moves_of_music_run_in_order(tmp_path, capsys):
     settings = read_settings(ROOT / MUSIC)
     settings["data"] |= {"root": str(tmp_path / "music"), "features": str(tmp_path / "features")}
@@ -105,6 +114,7 @@ def test_the_three_moves_of_music_run_in_order(tmp_path, capsys):
     assert "MLPAutoencoder" in (tmp_path / "runs" / "recommendation_experiments.md").read_text()
 
 
+@pytest.mark.usefixtures("_ray")
 def test_the_three_moves_of_classification_run_in_order(tmp_path, capsys):
     settings = read_settings(ROOT / KINDS)
     settings["data"] |= {"root": str(tmp_path / "kinds"), "features": str(tmp_path / "features")}
