@@ -83,6 +83,7 @@ class PANNsEncoder(PartlyFrozen):
         self.trunk_dropout = nn.Dropout(fc_dropout)
         self.head_dropout = nn.Dropout(fc_dropout)
         self._blocks = tuple(blocks)
+        self.first_frozen = False
         self._compiled: Callable[[Tensor, Tensor], Tensor] | None = None
         convert_conv2d_weight_memory_format(self, torch.channels_last)  # convolutions are a quarter faster on a CPU
 
@@ -94,14 +95,19 @@ class PANNsEncoder(PartlyFrozen):
         """Embed clips in the shared space.
 
         Args:
-            features: (B, T, F) float32 log-mel; padding is ignored.
+            features: (B, T, F) float32 log-mel; padding is ignored. Or what `frozen_output` has made of it.
             lengths: (B,) int64, frames of each clip, 1 to T; best on the CPU, since reading them from a GPU waits.
         Returns:
             (B, out_dim), not normalised.
         Raises:
             ValueError: shapes that do not fit, or a length outside 1 to T.
         """
-        return self.fc_out(self.head_dropout(self.embed(features, lengths)))
+        is_output = self.first_frozen and features.dim() == 2
+        return self.fc_out(self.head_dropout(features if is_output else self.embed(features, lengths)))
+
+    def frozen_output(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, None]:
+        """Compute what the last layer takes, (B, embed_dim); arguments as in `forward`."""
+        return self.embed(features, lengths), None
 
     def embed(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Compute PANNs' embedding, the penultimate layer; arguments as in `forward`.
@@ -178,6 +184,7 @@ class PANNsEncoder(PartlyFrozen):
             freeze_blocks: with `trainable`: the first so many blocks, and `bn0` before them.
             source: the file that the weights come from; None: they are random.
         """
+        self.first_frozen = not trainable
         trunk = (self.bn0, *self._blocks, self.fc1, self.trunk_dropout)
         first = trunk[: 1 + freeze_blocks] if freeze_blocks else ()
         self.freeze_modules(*(first if trainable else trunk), source=source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Self
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -44,7 +45,7 @@ class Wav2Vec2Encoder(PartlyFrozen):
         self, backbone: WaveformBackbone, out_dim: int, pooling: Pooling = "mean", weighted_layers: bool = False
     ) -> None:
         super().__init__()
-        self.backbone, self.out_dim = backbone, out_dim
+        self.backbone, self.out_dim, self.first_frozen = backbone, out_dim, False
         self.layer_weights = LayerWeights(len(backbone.layers) + 1) if weighted_layers else None
         self.pool: AttentionPooling | StatisticsPooling | None = None
         width = backbone.width if weighted_layers else backbone.vector_width
@@ -60,13 +61,15 @@ class Wav2Vec2Encoder(PartlyFrozen):
         """Embed clips in the shared space.
 
         Args:
-            waves: (B, S) float32, -1 to 1; padding is ignored.
+            waves: (B, S) float32, -1 to 1; padding is ignored. Or what `frozen_output` has made of them.
             lengths: (B,) int64, samples of each clip; best on the CPU, since reading them from a GPU waits for it.
         Returns:
             (B, out_dim), not normalised.
         Raises:
             ValueError: shapes that do not fit, or a clip that is too short or too long for the network.
         """
+        if self.first_frozen and waves.dim() > 2:
+            return self.fc_out(self._pooled_output(waves, lengths))
         return self.fc_out(self._pooled(waves, lengths))
 
     def _pooled(self, waves: Tensor, lengths: Tensor) -> Tensor:
@@ -79,6 +82,31 @@ class Wav2Vec2Encoder(PartlyFrozen):
             frames, counts = self.backbone.frames(waves, lengths)
         return masked_mean(frames, counts) if self.pool is None else self.pool(frames, counts)
 
+    def frozen_output(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Run the backbone, and what follows it without learning; arguments as in `forward`.
+
+        Returns:
+            (B, T, D), or (B, T, n + 1, D) of all layers, undefined in the padding, and (B,) counts, where the pooling
+            needs frames; else (B, 1, ...): pooled, and None.
+        """
+        if self.layer_weights is None:
+            if isinstance(self.pool, AttentionPooling):
+                return self.backbone.frames(waves, lengths)
+            return self._pooled(waves, lengths)[:, None], None
+        layers, counts = self.backbone.layer_frames(waves, lengths)
+        if self.pool is not None:
+            return torch.stack(layers, 2), counts
+        # the weighted mean of means is the mean of weighted frames, and a thousandth of the memory
+        return torch.stack([masked_mean(frames, counts) for frames in layers], 1)[:, None], None
+
+    def _pooled_output(self, output: Tensor, lengths: Tensor) -> Tensor:
+        """Return what `_pooled` does, of the backbone's output."""
+        frames = output if self.layer_weights is None else self.layer_weights(output.unbind(2))
+        if self.pool is None or (self.layer_weights is None and isinstance(self.pool, StatisticsPooling)):
+            return frames[:, 0]
+        counts = torch.tensor([self.backbone.frame_count(length) for length in lengths.tolist()])
+        return self.pool(frames, counts)
+
     def freeze_layers(self, trainable: bool, freeze_feature_encoder: bool = False, source: str | None = None) -> None:
         """Freeze layers permanently: parameters, running statistics and dropout.
 
@@ -88,6 +116,7 @@ class Wav2Vec2Encoder(PartlyFrozen):
             source: the model that the weights come from.
         """
         if not trainable:
+            self.first_frozen = True
             self.freeze_modules(self.backbone, source=source)
         elif freeze_feature_encoder and self.backbone.feature_encoder is not None:
             self.freeze_modules(self.backbone.feature_encoder, source=source)

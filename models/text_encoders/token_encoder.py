@@ -21,11 +21,12 @@ class TokenEncoder(PartlyFrozen, ABC):
 
     def __init__(self, network: nn.Module, width: int, out_dim: int, frozen_source: str | None) -> None:
         super().__init__()
-        self.network, self.out_dim = network, out_dim
+        self.network, self.width, self.out_dim = network, width, out_dim
         self.fc_out = nn.Linear(width, out_dim)
         nn.init.xavier_uniform_(self.fc_out.weight)
         nn.init.zeros_(self.fc_out.bias)
         self.train()
+        self.first_frozen = frozen_source is not None
         if frozen_source is not None:
             self.freeze_modules(network, source=frozen_source)
 
@@ -37,13 +38,13 @@ class TokenEncoder(PartlyFrozen, ABC):
             (B, E of the network).
         """
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """Embed captions in the shared space.
 
         Args:
-            ids: (B, L) int64 tokens, padded on the right.
-            mask: (B, L) padding mask: 1 or True at a caption's own tokens.
+            ids: (B, L) int64 tokens, padded on the right; or what `embed` has made of them.
+            mask: (B, L) padding mask: 1 or True at a caption's own tokens; None: `ids` are embeddings.
         Returns:
             (B, out_dim), not normalised.
         """
-        return self.fc_out(self.embed(ids, mask))
+        return self.fc_out(ids if mask is None else self.embed(ids, mask))

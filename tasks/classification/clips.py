@@ -15,6 +15,7 @@ from utils.cli_utils.repairs import make
 from utils.data_utils import AudioClips, AudioInput, Batch, WaveFeatures, WaveNeeds
 from utils.data_utils.labelled_spec import LabelledDataSpec
 from utils.data_utils.sampling import ClipSampler, WindowSampler
+from utils.data_utils.windows import Windows
 
 # Formats that libsndfile reads from any sample on; see `utils.audio_utils.read_window`.
 _READ_BY_OFFSET = frozenset((".wav", ".flac", ".aif", ".aiff", ".au", ".caf", ".rf64", ".w64"))
@@ -93,6 +94,11 @@ class ClassifiedClips(AudioClips):
         if self.window_overlap is None:
             return self.sampler(batch_size, seed)
         return self.window_sampler(batch_size, seed, self.window_overlap)
+
+    def recurring_windows(self) -> list[Windows]:
+        """Those of evaluation, and of training where they overlap: all come in every epoch."""
+        again = super().recurring_windows()
+        return again if self.window_overlap is None else [*again, self.overlapping_windows(self.window_overlap)]
 
     def counts(self) -> NDArray[np.int64]:
         """Count the (K,) recordings of each class."""

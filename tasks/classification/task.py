@@ -18,6 +18,7 @@ from tasks.classification.clips import ClassifiedClips, classes_of_training
 from tasks.classification.run import ClassificationRun
 from utils.data_utils import Batch, TrainLoader, VectorFeatures, WaveNeeds, audio_loader
 from utils.data_utils.clip_features import ClipFeatures
+from utils.data_utils.run_once import RunOnce
 from utils.metric_utils.classification.resampling import Answers
 from utils.metric_utils.classification.windows import average_windows, log_probabilities
 from utils.model_utils import DivergedError, Loader, on_device
@@ -64,6 +65,9 @@ class ClassificationTask:
         self.criterion: CrossEntropy = run.criterion.build(torch.from_numpy(counts))
         self._network = nn.ModuleDict({"classifier": self.classifier, "criterion": self.criterion})
         encoder = self.classifier.audio_encoder
+        # mixup changes the inputs of frozen layers in every epoch
+        self._once = RunOnce(encoder, run.training, run.data.worker_processes)
+        self._runs_once = trains and not run.criterion.mixup
         if trains and isinstance(encoder, Projection) and isinstance(opened.audio, VectorFeatures):
             encoder.fit(opened.audio.table)
 
@@ -86,9 +90,13 @@ class ClassificationTask:
 
     def loaders(self) -> Mapping[str, Loader]:
         """The training batches."""
-        training, split = self._run.training, self.data("train")
+        training, split = self._run.training, self._taken(self.data("train"))
         sampler = split.training_batches(training.batch_size, training.seed)
-        return {"train": TrainLoader(split, sampler, self._run.data.worker_processes)}
+        return {"train": TrainLoader(split, sampler, self._once.workers(split))}
+
+    def _taken(self, split: ClassifiedClips) -> ClassifiedClips:
+        """The split, in training with what frozen layers make of it."""
+        return self._once.split(split) if self._runs_once else split
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The cross entropy, and the share of the batch whose class is right; of mixed clips that of the louder one."""
@@ -99,10 +107,8 @@ class ClassificationTask:
 
     def outputs(self, split: str) -> ClassificationOutputs:
         """The logits of every window of every recording, without overlap: each second counts once in the average."""
-        data = self.data(split)
-        windows = classify_windows(
-            self.classifier, data.audio, self._run.training.batch_size, self._run.data.worker_processes
-        )
+        data = self._taken(self.data(split))
+        windows = classify_windows(self.classifier, data.audio, self._run.training.batch_size, self._once.workers(data))
         return ClassificationOutputs(windows, data.targets, data.fids)
 
     def metrics(self, outputs: ClassificationOutputs) -> dict[str, float]:

@@ -33,6 +33,7 @@ from utils.data_utils import (
     WaveNeeds,
     describe_tables,
 )
+from utils.data_utils.run_once import RunOnce
 from utils.metric_utils.chance import chance_metrics
 from utils.metric_utils.ranking import ranks_of_relevant, tie_order
 from utils.metric_utils.retrieval import AUDIO_TO_TEXT, retrieval_metrics
@@ -183,6 +184,9 @@ class DualEncoderTask:
             self.dual_encoder, run.data, self._inputs, self._splits, run.training.batch_size
         )
         encoder = self.dual_encoder.audio_encoder
+        text_encoder = self.dual_encoder.text_encoder
+        self._once = RunOnce(encoder, run.training, run.data.worker_processes, text_encoder)
+        self._trains = opened.name == run.data.splits.train
         if opened.name == run.data.splits.train and isinstance(encoder, Projection):
             assert isinstance(opened.audio, VectorFeatures)
             encoder.fit(opened.audio.table)
@@ -203,9 +207,13 @@ class DualEncoderTask:
 
     def loaders(self) -> Mapping[str, Loader]:
         """The training batches."""
-        training, split = self._run.training, self.data("train")
+        training, split = self._run.training, self._taken(self.data("train"))
         sampler = split.pair_sampler(training.batch_size, training.seed, training.sampling)
-        return {"train": TrainLoader(split, sampler, self._run.data.worker_processes)}
+        return {"train": TrainLoader(split, sampler, self._once.workers(split))}
+
+    def _taken(self, split: CaptionedClips) -> CaptionedClips:
+        """The split, in training with what frozen layers make of it."""
+        return self._once.split(split) if self._trains else split
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """InfoNCE of the batch's pairs."""
@@ -222,7 +230,7 @@ class DualEncoderTask:
 
     def outputs(self, split: str) -> RetrievalOutputs:
         """Every clip (the mean over its windows) and every caption, embedded once."""
-        return self.embedder.split(self.data(split))
+        return self.embedder.split(self._taken(self.data(split)))
 
     def scores(self, outputs: RetrievalOutputs) -> EmbeddingScores:
         """Captions as queries, clips as candidates."""

@@ -30,6 +30,7 @@ from utils.data_utils import (
     VectorTexts,
     audio_loader,
 )
+from utils.data_utils.run_once import RunOnceClips
 from utils.model_utils import on_device, to_device
 from utils.model_utils.ranks import share_out
 from utils.pretrained_utils import model_revision
@@ -95,7 +96,7 @@ class DualEncoderEmbedder:
     def split(self, split: CaptionedClips) -> RetrievalOutputs:
         """Embed every clip (the mean over its windows) and every caption of a split once."""
         return RetrievalOutputs(
-            self.clips(split.audio, self._data.worker_processes),
+            self.clips(split.audio, 0 if isinstance(split.audio, RunOnceClips) else self._data.worker_processes),
             self._captions(split.texts),
             split.clip_of_caption,
             split.fids,

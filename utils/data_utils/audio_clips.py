@@ -228,6 +228,10 @@ class AudioClips(Dataset[Batch]):
         """Every clip in windows as `window_edges` cuts them."""
         return windows_of(self.audio)
 
+    def recurring_windows(self) -> list[Windows]:
+        """Those of evaluation, which come in every epoch; a clip of a single window has the same one in training."""
+        return [self.windows()]
+
     def check(self) -> None:
         """Read every clip once.
 
