@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo demo-clap demo-captioning demo-captioning-images demo-music demo-classification test check bench clean help
+.PHONY: demo demo-clap demo-captioning demo-captioning-images demo-music demo-classification test check bench bench-gpu clean help
 
 help:
 	@echo "make demo   the three moves on the embedded corpus, a few minutes on 2 cores"
@@ -13,7 +13,7 @@ help:
 	@echo "make demo-music  similar tracks by autoencoders and by hand-crafted features; 4 minutes"
 	@echo "make demo-classification  categories of recordings: a CNN, wav2vec2 and a head over aiSFX beside baselines; 5 minutes"
 	@echo "make test   all tests;  make check   ruff, mypy, import-linter"
-	@echo "make bench  speed and memory, each beside a plain reference"
+	@echo "make bench  speed and memory, each beside a plain reference;  make bench-gpu  the same of training on a GPU, 8 minutes"
 
 .venv/made:
 	@echo "making .venv with $(PYTHON)"
@@ -146,6 +146,9 @@ check: .venv/dev
 
 bench: .venv/dev
 	$(PY) -m benchmarks
+
+bench-gpu: .venv/dev
+	$(PY) -m benchmarks.gpu
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
