@@ -1,4 +1,4 @@
-"""What each kind of index costs and finds, a row a kind: the table of docs/scaling.md.
+"""What each kind of index costs and finds, a row a kind: the table of docs/results.md.
 
     OMP_NUM_THREADS=1 python -m benchmarks.search_index_sizes --clips 1000000 --width 300 --folder /tmp/index
 
