@@ -17,4 +17,4 @@ def test_an_actor_on_the_gpu_writes_the_bytes_of_the_command_alone(tmp_path, cap
     corpus.remove()
     assert corpus.run("--ray", *options) == 0
     assert corpus.bytes() == wanted
-    assert "processes of 1 GPU each" in capsys.readouterr().out
+    assert "of 1 GPU\n" in capsys.readouterr().out

@@ -48,7 +48,7 @@ def test_with_ray_clips_get_a_process_a_core(run, machines, capsys):
     machines((4, 0), (8, 1))
     with stage_1.executor_for(run, True, [], None) as executor:
         assert (executor.actors, executor.shape) == (12, ActorShape(1))
-    assert capsys.readouterr().out == "Ray on this machine: up to 12 processes of 1 processor each\n"
+    assert capsys.readouterr().out == "Ray on this machine: up to 12 processes of 1 processor\n"
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda"])

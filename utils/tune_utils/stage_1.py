@@ -70,10 +70,10 @@ class Stage1Cluster(NamedTuple):
 
     def describe(self, executor: ChunkActors) -> str:
         """What runs where, for people."""
-        where = "this machine" if self.local else f"{len(self.machines)} machines"
-        shape = executor.shape
+        machines, actors, shape = len(self.machines), executor.actors, executor.shape
+        where = "this machine" if self.local else f"{machines} machine{'s' if machines > 1 else ''}"
         what = f"{shape.gpus} GPU" if shape.gpus else f"{shape.cpus} processor{'s' if shape.cpus > 1 else ''}"
-        return f"Ray on {where}: up to {executor.actors} processes of {what} each"
+        return f"Ray on {where}: up to {actors} process{'es' if actors > 1 else ''} of {what}"
 
 
 def _held(machine: Machine, shape: ActorShape) -> int:

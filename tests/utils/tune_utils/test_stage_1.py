@@ -27,7 +27,7 @@ def test_actors_are_as_many_as_the_machines_hold(shape, most, actors):
 def test_an_encoder_has_a_gpu_and_its_share_of_the_processors():
     assert CLUSTER.executor_of_encoders(2, gpus=True) == (6, ActorShape(8, 1), 3)
     assert CLUSTER.describe(CLUSTER.executor_of_encoders(2, gpus=True)) == (
-        "Ray on 3 machines: up to 6 processes of 1 GPU each"
+        "Ray on 3 machines: up to 6 processes of 1 GPU"
     )
 
 
