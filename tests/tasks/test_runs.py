@@ -136,6 +136,7 @@ def test_check_run_prints_sizes(prepared, capsys):
     check_run(run_of(prepared), thorough=True)
     out = capsys.readouterr().out
     assert "retrieval: 0.01 M parameters" in out
+    assert "ray.gpus_per_trial: auto is 0 on this machine" in out  # training.device is cpu
     for split, clips, captions in (("development", 8, 16), ("validation", 4, 8), ("evaluation", 4, 8)):
         assert re.search(rf"{split} +│ +{clips} +│ +{captions} +│", out)
     assert not (prepared / "runs").exists()

@@ -4,8 +4,10 @@ import errno
 import io
 import itertools
 import json
+import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,8 +44,22 @@ def fit_that_notes_threads(mapping):
     if mapping["optimizer"]["lr"] == DIVERGES:
         diverge_in_the_second_epoch(fit._task)
     folder = Path(mapping["output_root"])
+    if mapping["optimizer"]["lr"] == RATES[1]:
+        lose_the_process_once(fit._task, folder / "killed")
     (folder / f"threads-{mapping['optimizer']['lr']}").write_text(str(torch.get_num_threads()))
     return fit
+
+
+def lose_the_process_once(task, killed):
+    metrics, epochs = task.metrics, itertools.count(1)
+
+    def killed_in_the_second_epoch(outputs):
+        if next(epochs) == 2 and not killed.exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return metrics(outputs)
+
+    task.metrics = killed_in_the_second_epoch
 
 
 def diverge_in_the_second_epoch(task):
@@ -68,7 +84,7 @@ class Launched(NamedTuple):
 
 @pytest.fixture(scope="module")
 def launched(request, tmp_path_factory):
-    """Two trials of four epochs, two processors each, and one that diverges in the second epoch."""
+    """Two trials of four epochs, two processors each, one of which is killed once; one diverges in the second epoch."""
     made = request.getfixturevalue("_made")
     root = tmp_path_factory.mktemp("launched")
     settings = [
@@ -130,7 +146,11 @@ def test_what_is_printed(launched):
     lines = launched.out.splitlines()
     assert "trial_00000: starts, optimizer.lr 1e-05" in lines
     assert "trial_00001: starts, optimizer.lr 0.01" in lines
-    assert sum(line.startswith("trial_00000: epoch ") for line in lines) == 4
+    for name in ("trial_00000", "trial_00001"):
+        assert sum(line.startswith(f"{name}: epoch ") for line in lines) == 4
+    (lost,) = [line for line in lines if ": lost (" in line]
+    assert lost.startswith("trial_00001: lost (")
+    assert lost.endswith("); goes on from its last checkpoint")
     value = best.checkpoint.metrics["mAP@10"]
     assert lines[-2].startswith('trial_00002: diverged with {"optimizer.lr": 0.02}, left out: epoch 2')
     assert lines[-1] == f"best trial: {best.folder}, epoch {best.checkpoint.epoch}, mAP@10 {value:.4f} (validation)"
