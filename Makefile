@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo demo-clap demo-captioning demo-captioning-images demo-music demo-classification test check bench bench-gpu clean help
+.PHONY: demo demo-clap demo-captioning demo-captioning-images demo-music demo-classification test check bench bench-gpu bench-scale clean help
 
 help:
 	@echo "make demo   the three moves on the embedded corpus, a few minutes on 2 cores"
@@ -14,6 +14,7 @@ help:
 	@echo "make demo-classification  categories of recordings: a CNN, wav2vec2 and a head over aiSFX beside baselines; 5 minutes"
 	@echo "make test   all tests;  make check   ruff, mypy, import-linter"
 	@echo "make bench  speed and memory, each beside a plain reference;  make bench-gpu  the same of training on a GPU, 8 minutes"
+	@echo "make bench-scale  what a clip costs in a corpus of 10^4 to 10^6, docs/scaling.md; about half an hour, 4 GB in /tmp"
 
 .venv/made:
 	@echo "making .venv with $(PYTHON)"
@@ -149,6 +150,10 @@ bench: .venv/dev
 
 bench-gpu: .venv/dev
 	$(PY) -m benchmarks.gpu
+
+bench-scale: .venv/dev
+	$(PY) -m benchmarks.scale_corpus
+	$(PY) -m benchmarks.scaling_table --write
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

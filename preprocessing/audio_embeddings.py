@@ -29,6 +29,7 @@ from utils.artefact_utils import (
     place_of_pairs,
     read_audio_embeddings,
     read_clips,
+    read_clips_of,
     read_text_embeddings,
     read_text_table,
     write_pairs,
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"--set '{AUDIO_MODEL_KEY.rpartition('.')[0]}={{model: facebook/wav2vec2-base}}'"
         )
     existing_folder(data.root, "data.root", "correct it")
-    splits = {split: read_clips(data.audio_info, split, make("tables")) for split in data.splits.names()}
+    splits = read_clips_of(data.audio_info, data.splits.names(), make("tables"))
     paired = _captioned(data) if args.pickle else None
     if paired:  # before hours of computing
         for split in splits:

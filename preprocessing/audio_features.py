@@ -14,7 +14,7 @@ from functools import partial
 from tasks import Commands, command, load_run
 from tasks.base import AudioRun
 from tasks.stage_1 import add_ray_option, executor_for
-from utils.artefact_utils import Clip, TrackFeatureParts, read_clips
+from utils.artefact_utils import Clip, TrackFeatureParts, read_clips_of
 from utils.audio_utils.track_features import LONGEST_S
 from utils.cli_utils import existing_folder, positive
 from utils.cli_utils.repairs import make
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     commands = Commands.of(args, run.script_of)
     data = run.data
     existing_folder(data.root, "data.root", "correct it")
-    splits = {s: read_clips(data.audio_info, s, make("tables")) for s in data.splits.names()}
+    splits = read_clips_of(data.audio_info, data.splits.names(), make("tables"))
     seen = [data.root, *(data.root / clip.path for clip in first_clips(splits))]
     with making(data, "track features"), executor_for(run, args.ray, seen, args.workers) as executor:
         failures = [

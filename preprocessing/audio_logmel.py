@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tasks import Commands, command, load_run
 from tasks.base import AudioRun
 from tasks.stage_1 import add_ray_option, executor_for
-from utils.artefact_utils import Clip, LogMelParts, LogMelSettings, read_clips
+from utils.artefact_utils import Clip, LogMelParts, LogMelSettings, read_clips_of
 from utils.audio_utils import FrontEnd, LogMelStream, prepare, wave_blocks
 from utils.cli_utils import check_free_disk, existing_folder, positive
 from utils.cli_utils.repairs import make
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = run.data
     existing_folder(data.root, "data.root", "correct it")
     settings = LogMelSettings(data.front_end_numbers(), "float16" if args.float16 else "float32")
-    splits = {s: read_clips(data.audio_info, s, make("tables")) for s in data.splits.names()}
+    splits = read_clips_of(data.audio_info, data.splits.names(), make("tables"))
     print(f"front-end {data.front_end.describe()}")
     seen = [data.root, *(data.root / clip.path for clip in first_clips(splits))]
     with making(data, "log-mels"), executor_for(run, args.ray, seen, args.workers) as executor:

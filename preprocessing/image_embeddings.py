@@ -18,7 +18,7 @@ from models.frozen.place import EncoderPlace
 from tasks import Commands, command, load_run
 from tasks.base import ImageRun
 from tasks.stage_1 import add_ray_option, encoder_place, files_of
-from utils.artefact_utils import Clip, EmbeddingSettings, read_clips
+from utils.artefact_utils import Clip, EmbeddingSettings, read_clips_of
 from utils.cli_utils import existing_folder
 from utils.cli_utils.encoder_options import EncoderOptions, add_encoder_options
 from utils.cli_utils.repairs import make
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     commands, options = Commands.of(args, run.script_of), EncoderOptions.of(args)
     data, wanted = run.data, run.data.image_embeddings
     existing_folder(data.root, "data.root", "correct it")
-    splits = {split: read_clips(data.clip_info, split, make("tables")) for split in data.splits.names()}
+    splits = read_clips_of(data.clip_info, data.splits.names(), make("tables"))
     device = options.device or run.training.device
     seen = [data.root, *(data.picture(clip.path) for clip in first_clips(splits)), *files_of(wanted.model)]
     with (

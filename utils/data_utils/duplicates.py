@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from utils.artefact_utils import Clip, read_clips
+from utils.artefact_utils import Clip, read_clips_of
 from utils.cli_utils import ArtefactError
 from utils.cli_utils.repairs import make
 from utils.data_utils.spec import AudioDataSpec
@@ -78,7 +78,7 @@ def duplicates_of_others(data: AudioDataSpec, clips: Sequence[Clip]) -> dict[str
         ArtefactError: an earlier version wrote the tables, without digests of the recordings.
     """
     others = [split for split in data.splits.names() if split != data.splits.train]
-    held_out = {split: read_clips(data.audio_info, split, make("tables")) for split in others}
+    held_out = read_clips_of(data.audio_info, others, make("tables")) if others else {}
     if others and not any(clip.sound for rows in [clips, *held_out.values()] for clip in rows):
         raise ArtefactError(
             f"{data.audio_info}: holds no digests of the recordings, which {_KEY} needs; write it again: "
@@ -96,7 +96,7 @@ def describe_tables(data: AudioDataSpec) -> str:
     """
     if not data.has_tables:
         return ""
-    clips = {split: read_clips(data.audio_info, split, make("tables")) for split in data.splits.names()}
+    clips = read_clips_of(data.audio_info, data.splits.names(), make("tables"))
     if not any(clip.sound for rows in clips.values() for clip in rows):
         return f"whether a recording is in two splits is not known: {data.audio_info} holds no digests"
     return describe(data, same_recordings(clips))

@@ -2,6 +2,7 @@
 
 import csv
 import pickle
+from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +12,11 @@ from utils.artefact_utils import (
     Caption,
     Clip,
     dump_pickle,
+    load_pickle,
     read_clips,
+    read_clips_of,
     read_text_table,
+    tables,
     write_audio_info,
     write_rows,
     write_text_table,
@@ -97,6 +101,24 @@ def test_clips_survive_and_the_baselines_keys_are_there(tmp_path):
         data = pickle.load(stream)  # noqa: S301 - written here
     assert data["audio_fid2fname"] == {"development": {"f0": "a.wav", "f1": 'ü ".wav'}, "evaluation": {}}
     assert data["audio_durations"] == {"development": [1.5, 1.5], "evaluation": []}
+
+
+def test_several_splits_are_those_of_each(tmp_path, monkeypatch):
+    path = tmp_path / "audio_info.pkl"
+    write_audio_info(path, {name: [CLIP._replace(fid=name)] for name in ("a", "b", "c")}, {})
+    each = {name: read_clips(path, name, "again") for name in ("c", "a")}
+    reads = []
+    monkeypatch.setattr(tables, "load_pickle", lambda *found: reads.append(found) or load_pickle(*found))
+    assert read_clips_of(path, ["c", "a"], "again") == each
+    assert len(reads) == 1
+    assert read_clips_of(path, [], "again") == {}
+
+
+@settings(max_examples=300)
+@given(st.text("/.a", max_size=8))
+def test_paths_that_lead_out_of_the_data_set_are_those_that_pathlib_finds(path):
+    outside = PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts
+    assert (tables._why_no_clip(CLIP._replace(path=path)) is not None) == outside
 
 
 def test_splits_that_are_missing_or_empty_are_named(tmp_path):
