@@ -1,4 +1,4 @@
-"""An epoch in which frozen layers do not run again, beside the first one: `python -m benchmarks.bench_frozen_encoder`."""
+"""An epoch in which frozen layers do not run again: `python -m benchmarks.bench_frozen_encoder`."""
 
 from __future__ import annotations
 
