@@ -6,15 +6,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.bench_epoch import CLIPS, run_on_noise
+from benchmarks.noise_corpus import run_on_noise
 from benchmarks.timing import Result, one_thread, report
 from utils.model_utils import Fit
+
+CLIPS = 192
 
 
 def measure() -> Result:
     """Measure the seconds of the first and the second epoch of a run that trains the last layer alone."""
     with tempfile.TemporaryDirectory() as name, one_thread():
-        run = run_on_noise(Path(name))
+        run = run_on_noise(Path(name), {"train": CLIPS}, (2, 10), 5)
         encoder = run.model.audio_encoder.model_copy(update={"trainable": False})
         run = run.model_copy(update={"model": run.model.model_copy(update={"audio_encoder": encoder})})
         fit = Fit(run.build(), run.training, run.optimizer, run.lr_scheduler)
