@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         given = {"--folder": args.folder, "--all-splits": args.all_splits or None, "--split": args.split}
         if len(chosen := [option for option, value in given.items() if value is not None]) > 1:
             raise UserError(f"{' and '.join(chosen)}: each says where to search; give one of them")
-        choice, texts = _index_choice(args)
+        choice, texts = _index_choice(args.index, args.index_memory, rebuild=args.rebuild_index)
         texts, sounds = _texts_and_sounds([*texts, *args.queries], args.audio)
         if texts or sounds or choice is None:  # an index can be built before there is a query
             _check_queries(texts, sounds, partial(trained.command_for, SCRIPT), each=args.each)
@@ -95,27 +95,31 @@ def main(argv: Sequence[str] | None = None) -> None:
             print_table(f'"{name}" in {found.title}', [*found.columns, "score"], rows, texts=len(found.columns))
 
 
-def _index_choice(args: argparse.Namespace) -> tuple[IndexChoice | None, list[str]]:
+def _index_choice(index: str | None, memory_gb: float, *, rebuild: bool) -> tuple[IndexChoice | None, list[str]]:
     """Return what the options say of an index, None: search without one; and the text that stood after --index.
 
+    Args:
+        index: what stands after --index; None: it is not given.
+        memory_gb: --index-memory.
+        rebuild: --rebuild-index.
     Raises:
         UserError: one of the options needs another, or what stands after --index is neither a kind nor plainly a text.
     """
-    if args.index is None:
-        if args.rebuild_index:
+    if index is None:
+        if rebuild:
             raise UserError("--rebuild-index: builds an index again; say --index too")
         return None, []
-    choice = IndexChoice(None, 1e9 * args.index_memory, args.rebuild_index)
-    if args.index in INDEX_KINDS:
-        return choice._replace(kind=cast("IndexKind", args.index)), []
-    if args.index == _AUTO:
+    choice = IndexChoice(None, 1e9 * memory_gb, rebuild)
+    if index in INDEX_KINDS:
+        return choice._replace(kind=cast("IndexKind", index)), []
+    if index == _AUTO:
         return choice, []
-    if len(args.index.split()) == 1:  # a kind that is misspelt must not become a query
+    if len(index.split()) == 1:  # a kind that is misspelt must not become a query
         raise UserError(
-            f"--index: found '{printable(args.index)}', expected one of {_AUTO}, {', '.join(INDEX_KINDS)}; put a text "
+            f"--index: found '{printable(index)}', expected one of {_AUTO}, {', '.join(INDEX_KINDS)}; put a text "
             "of one word before it"
         )
-    return choice, [args.index]
+    return choice, [index]
 
 
 def _open_index(

@@ -134,4 +134,6 @@ def test_half_precision_needs_a_gpu_for_the_trial_and_not_for_the_machine_alone(
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     with pytest.raises(UserError, match=re.escape("training.precision: fp16 needs a GPU")):
-        check_run(run_of(prepared, "training.device=auto", "training.precision=fp16"), thorough=False)
+        check_run(
+            run_of(prepared, "training.device=auto", "training.precision=fp16", "ray.gpus_per_trial=0"), thorough=False
+        )

@@ -91,6 +91,6 @@ def test_a_resume_without_the_random_states_would_be_seen(device, deterministic,
     run = run_of(prepared, *settings_for(device, "training.epochs=2"))
     whole, _ = trained(run, tmp_path / "whole")
     trained(run, tmp_path / "parts", stop_after=1)
-    monkeypatch.setattr("utils.model_utils.loop.restore_random_state", lambda state, path: torch.manual_seed(5))
+    monkeypatch.setattr("utils.model_utils.loop.restore_ranks", lambda state, seed, path: torch.manual_seed(5))
     other, _ = trained(run, tmp_path / "parts")
     assert distance(other, whole) > 1e-3

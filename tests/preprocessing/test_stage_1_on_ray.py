@@ -147,7 +147,7 @@ audio_logmel._PART_S = 0.6
 
 def run_chunks(executor, work, chunks, label, **options):
     for failed in executor(work, chunks, print):
-        os.kill(os.getpid(), signal.{signal})
+        signal.raise_signal(signal.{signal})
 
 from utils.data_utils import clip_writing
 clip_writing.run_chunks = run_chunks

@@ -25,7 +25,8 @@ def fit_of(conf: str, settings: tuple[str, ...], *, exact: bool = False) -> Fit:
     """The training; `exact`: in double precision where batch normalisation divides by deviations of few values."""
     run = run_of(conf, settings)
     task = run.build()
-    if exact and any(isinstance(module, torch.nn.BatchNorm2d) for module in task.model().modules()):
+    norms = [module for module in task.model().modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    if exact and any(norm.weight.requires_grad for norm in norms):
         task.model().double()
     return Fit(task, run.training, run.optimizer, run.lr_scheduler)
 

@@ -13,7 +13,7 @@ from utils.cli_utils import UserError
 from utils.executors import Processes
 from utils.process_utils import all_cores
 from utils.tune_utils import ActorShape, Stage1Cluster
-from utils.tune_utils.spec import Machine
+from utils.tune_utils.resources import Machine
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from utils.cli_utils import UserError
 from utils.tune_utils import ActorShape, Stage1Cluster
-from utils.tune_utils.spec import Machine
+from utils.tune_utils.resources import Machine
 from utils.tune_utils.stage_1 import check_folders
 
 CLUSTER = Stage1Cluster([Machine(16, 0), Machine(32, 4), Machine(24, 2)], local=False)
