@@ -21,7 +21,6 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -36,7 +35,7 @@ from tasks.retrieval.encoder import Hits, RetrievalEncoder
 from tasks.retrieval.scores import trained_dual_encoder
 from utils.cli_utils import UserError, positive, printable
 from utils.dataset_utils import AUDIO_SUFFIXES
-from utils.index_utils import INDEX_KINDS, IndexKind, VectorSearch
+from utils.index_utils import INDEX_KINDS, VectorSearch
 from utils.report_utils import print_table
 
 SCRIPT = "postprocessing.search"
@@ -111,7 +110,7 @@ def _index_choice(index: str | None, memory_gb: float, *, rebuild: bool) -> tupl
         return None, []
     choice = IndexChoice(None, 1e9 * memory_gb, rebuild)
     if index in INDEX_KINDS:
-        return choice._replace(kind=cast("IndexKind", index)), []
+        return choice._replace(kind=index), []
     if index == _AUTO:
         return choice, []
     if len(index.split()) == 1:  # a kind that is misspelt must not become a query
