@@ -183,5 +183,7 @@ def _trainer(run: Any, start: TrialStart, files: str) -> Any:
             storage_path=files,
             failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),  # Ray Tune starts the trial again
             logging_config=LoggingConfig(log_level="CRITICAL"),
+            # torch would warn where every parameter is used; the machines of a cluster do not inherit our environment
+            worker_runtime_env={"env_vars": {"TORCH_CPP_LOG_LEVEL": "ERROR"}},
         ),
     )

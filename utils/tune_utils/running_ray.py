@@ -27,7 +27,6 @@ _RAY_SETTINGS = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are reported in one line, and whole in error.txt
     "RAY_AIR_NEW_OUTPUT": "0",  # its summary would repeat ours
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own rows reach the disk as they come
-    "TORCH_CPP_LOG_LEVEL": "ERROR",  # ranks would warn of parameters that every step uses
     "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # ranks that wait for one that has failed cannot leave the group
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Ray's own state of the experiment is not used
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
