@@ -1,5 +1,7 @@
 """Two ranks, or a batch in parts, give the losses, gradients and metrics of one process and a whole batch."""
 
+import contextlib
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from tests.tasks.music import corpora as music
 from tests.training import differences
 from tests.two_ranks import on_ranks
 from utils.cli_utils import UserError
+from utils.model_utils.step import GradientStep
 
 SYSTEMS = ["retrieval", "captioning", "classification", "music", "clap"]
 NO_DROPOUT = ("model.audio_encoder.dropout=0", "model.audio_encoder.fc_dropout=0")
@@ -151,6 +154,23 @@ def test_a_batch_with_fewer_clips_than_parts_is_refused(confs):
         ranks_jobs.first_step(*confs["captioning"], "training.accumulate=9")
 
 
+@pytest.mark.parametrize("learns", [(), ("criterion.log_scale",)])
+def test_parts_where_nothing_but_the_loss_learns(learns):
+    task = ranks_jobs.Pairs("mask")
+    for name, parameter in task.network.named_parameters():
+        parameter.requires_grad_(name in learns)
+    step = GradientStep(task, torch.amp.GradScaler("cpu", enabled=False), contextlib.nullcontext)
+    parts = [
+        {name: value[rows] for name, value in ranks_jobs.pairs().items()} for rows in torch.arange(11).tensor_split(3)
+    ]
+    loss, gradients = ranks_jobs.contrast("mask", 1)
+    assert float(step(parts)["loss"]) == pytest.approx(loss, rel=1e-6)
+    found = {name: parameter.grad for name, parameter in task.network.named_parameters() if parameter.grad is not None}
+    assert found.keys() == set(learns)
+    for name in learns:
+        assert float(found[name]) == pytest.approx(float(gradients[name]), rel=1e-6)
+
+
 def test_dropout_is_replayed_in_the_second_pass():
     """In parts the embeddings that gradients are handed to are those that the loss compared."""
     seen = []
@@ -160,10 +180,6 @@ def test_dropout_is_replayed_in_the_second_pass():
             noise = torch.randn(len(batch["ids"]), 5, dtype=torch.double)
             seen.append(noise)
             return super().embed(batch | {"audio": batch["audio"] + noise})
-
-    import contextlib
-
-    from utils.model_utils.step import GradientStep
 
     step = GradientStep(Noisy("mask"), torch.amp.GradScaler("cpu", enabled=False), contextlib.nullcontext)
     step(

@@ -142,6 +142,8 @@ class GradientStep:
         total = _Total()
         weight = total.add(losses)
         means, items = total.over_ranks()
+        if not self._parameters:
+            return means
         self._backward(losses["loss"] * (weight * ranks() / items))
         own = self._gradients_of_the_loss()
         for number, (part, state) in enumerate(zip(parts, states, strict=True)):
@@ -151,7 +153,8 @@ class GradientStep:
             with self._syncing(is_last):
                 with self._autocast():
                     losses = self._losses(part, gradients | own if is_last else gradients)
-                losses["loss"].backward()
+                if losses["loss"].requires_grad:  # else only the loss has parameters that learn
+                    losses["loss"].backward()
         return means
 
     def _gradients_of_the_loss(self) -> dict[str, Tensor]:

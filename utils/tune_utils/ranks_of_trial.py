@@ -82,11 +82,16 @@ def train_ranks(config: dict[str, Any], start: TrialStart, send: Send) -> None:
 
 
 def _forward(rows: Any, send: Send) -> None:
-    """Report what rank 0 gives, a row at a time."""
+    """Report what rank 0 gives, a row at a time, until the trial has ended, and with it the actor."""
     import ray
+    from ray.exceptions import RayActorError
 
     while True:
-        send(ray.get(rows.take.remote()))
+        try:
+            row = ray.get(rows.take.remote())
+        except RayActorError:
+            return
+        send(row)
 
 
 def _run_rank(config: dict[str, Any], start: TrialStart, rows: Any) -> None:

@@ -100,6 +100,7 @@ def test_what_is_printed_is_printed_once(searched):
     assert re.match(r"trial_00002: lost \(rank [01]: ", lost)  # the other one loses its connection
     assert lost.endswith("); goes on from its last checkpoint")
     assert "trial_00001: stopped by ASHA after epoch 1" in lines
+    assert not [line for line in lines if "Traceback" in line]
     assert "trial_00002: diverged after epoch 2" in lines
 
 
