@@ -18,8 +18,10 @@ from utils.tune_utils.running_ray import ray_settings
 def two_nodes() -> Iterator[Any]:
     """A cluster of two nodes with a processor each; all of its processes are ended with the block."""
     folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # Ray's sockets need a short path
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_BACKEND_LOG_LEVEL": "fatal"}
-    with environment(token), ray_settings():
+    (folder / "ray").mkdir()  # the cluster writes its address there, and takes for granted that there is one
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    quiet = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_TMPDIR": str(folder)}
+    with environment(token | quiet), ray_settings():
         forget_token()
         from ray.cluster_utils import Cluster
 

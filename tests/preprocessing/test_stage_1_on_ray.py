@@ -144,6 +144,7 @@ import os, signal, sys
 from preprocessing import audio_logmel
 from utils import executors
 audio_logmel._PART_S = 0.6
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background inherits that it is ignored
 
 def run_chunks(executor, work, chunks, label, **options):
     for failed in executor(work, chunks, print):

@@ -35,6 +35,10 @@ class Interrupts:
             self._previous.setdefault(number, previous)
             signal.signal(number, self._handle)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the handlers of this process: Ray Tune pickles its callbacks, and a handler may hold anything."""
+        return {"seen": self.seen, "_previous": {}}
+
     def restore(self) -> None:
         """Put back the handlers that were there before."""
         for number, previous in self._previous.items():

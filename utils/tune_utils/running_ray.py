@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +25,7 @@ _RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",  # two trials at the same step are not one message
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the later default of Ray, which warns where it is not chosen
+    "RAY_TQDM_PATCH_PRINT": "0",  # `print` stays Python's own when Ray has gone
     "RAY_COLOR_PREFIX": "0",  # what the commands print holds no control characters
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are reported in one line, and whole in error.txt
     "RAY_AIR_NEW_OUTPUT": "0",  # its summary would repeat ours
@@ -85,7 +88,7 @@ def ray_session(address: str | None, logs_folder: Path, *, quiet: bool = False) 
     Raises:
         UserError: Ray cannot be started or reached.
     """
-    with ray_settings(), scratch_folder() as scratch:
+    with ray_settings(), scratch_folder() as scratch, _handler_of_sigterm():
         import ray
 
         try:
@@ -99,6 +102,17 @@ def ray_session(address: str | None, logs_folder: Path, *, quiet: bool = False) 
                     yield scratch
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _handler_of_sigterm() -> Iterator[None]:
+    """Keep it: Ray puts its own in place while it starts, and leaves it there."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL if handler is None else handler)
 
 
 def _import_path() -> str:

@@ -1,9 +1,11 @@
 import os
 import signal
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
+from ray import cloudpickle
 
 from tests.utils.tune_utils.searches import search_for
 from utils.cli_utils import UserError
@@ -37,6 +39,18 @@ def test_a_handler_that_a_library_put_in_place_gives_way(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_they_are_pickled_without_the_handlers_that_were_there():
+    """Ray Tune pickles the callback that holds them, and a handler may hold a lock, as that of Ray's Cluster does."""
+    before, lock = signal.getsignal(signal.SIGTERM), threading.Lock()
+    try:
+        signal.signal(signal.SIGTERM, lambda *_: lock.release())
+        with interrupts() as signals:
+            copy = cloudpickle.loads(cloudpickle.dumps(signals))
+        assert not copy.seen
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_closed_terminal_is_no_matter_under_nohup():

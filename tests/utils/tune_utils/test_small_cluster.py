@@ -57,7 +57,6 @@ def address():
         "health_check_period_ms": 1000,
         "health_check_failure_threshold": 10,
     }
-    handler = signal.getsignal(signal.SIGTERM)
     cluster = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 1, "include_dashboard": False, "_system_config": quick},
@@ -65,7 +64,6 @@ def address():
     try:
         for _ in range(2):
             cluster.add_node(num_cpus=1)
-        signal.signal(signal.SIGTERM, handler)  # the cluster's own holds all of it, and the search is pickled
         yield cluster.address
     finally:
         cluster.shutdown()
