@@ -47,7 +47,8 @@ def test_nothing_stays_behind_and_another_number_of_ranks_goes_on(request, tmp_p
     made, folder = request.getfixturevalue("_made"), tmp_path / "a b"
     folder.mkdir()
     tiny.write_conf(folder, tiny.conf(made) | {"output_root": str(folder / "runs")})
-    environment = os.environ | {"RAY_TMPDIR": str(temporary)}
+    # Ray's own agents look a minute for what has started them; here, five seconds
+    environment = os.environ | {"RAY_TMPDIR": str(temporary), "RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
     epochs = "training.epochs=50"  # more than there are until the kill
     two = command(folder, epochs, "ray.workers_per_trial=2")
     with subprocess.Popen(two, env=environment, stdout=subprocess.PIPE, text=True) as process:
