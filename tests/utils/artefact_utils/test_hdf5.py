@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.utils.artefact_utils.full_disk import FullFile, ShortFile, replace_files
-from utils.artefact_utils.hdf5 import reading, replacing_hdf5
+from utils.artefact_utils.hdf5 import open_hdf5, reading, replacing_hdf5
 from utils.cli_utils import ArtefactError
 
 
@@ -104,6 +104,14 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5e6
+
+
+def test_the_names_of_a_million_clips_fit_into_the_cache(tmp_path):
+    """HDF5's own limit is 32 MB; beyond it, they were read from the disk for every clip."""
+    with replacing_hdf5(tmp_path / "x.hdf5") as (file, _):
+        assert file.id.get_mdc_config().max_size == 128 * 2**20
+    with open_hdf5(tmp_path / "x.hdf5", "") as file:
+        assert file.id.get_mdc_config().max_size == 128 * 2**20
 
 
 @pytest.mark.parametrize("error", [RuntimeError("Unable to\n open object"), KeyError("tid"), OSError("inflate")])
