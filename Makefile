@@ -14,7 +14,7 @@ help:
 	@echo "make demo-classification  categories of recordings: a CNN, wav2vec2 and a head over aiSFX beside baselines; 5 minutes"
 	@echo "make test   all tests;  make check   ruff, mypy, import-linter"
 	@echo "make bench  speed and memory, each beside a plain reference;  make bench-gpu  the same of training on a GPU, 8 minutes"
-	@echo "make bench-scale  what a clip costs in a corpus of 10^4 to 10^6, docs/scaling.md; about half an hour, 4 GB in /tmp"
+	@echo "make bench-scale  what a clip costs in a corpus of 10^4 to 10^6, docs/scaling.md; 15 minutes, 4 GB in /tmp"
 
 .venv/made:
 	@echo "making .venv with $(PYTHON)"

@@ -132,7 +132,7 @@ def draw(rows: Sequence[Measured], path: Path) -> None:
         style = {"marker": "os^"[number % 3], "linestyle": ("-", "--")[number // 10], "color": f"C{number % 10}"}
         cost.plot([row.clips for row in own], [row.us_a_clip for row in own], label=step, **style)
         memory.plot([row.clips for row in own], [row.peak_mb for row in own], **style)
-    cost.set(title="cost per clip", ylabel="CPU microseconds a clip", ylim=(1, None))
+    cost.set(title="cost per clip", ylabel="CPU microseconds a clip", ylim=(0.5, None))
     memory.set(title="peak memory", ylabel="MB, all of the process", ylim=(100, None))
     for axes in (cost, memory):
         axes.set(xscale="log", yscale="log", xlabel="clips")
