@@ -19,6 +19,9 @@ from utils.tune_utils.rank import Send, TrialStart, train_rank
 # For ranks to find each other, and for one to wait for another in a step; a broken network is reported after that.
 _CONNECT_S = 600
 
+# Ray Train looks so often for room for the ranks, each time for a minute; without a limit it would wait for ever.
+_MOST_STARTS = 10
+
 # Ray Train's own settings, where the user has none.
 _TRAIN_SETTINGS = {
     "RAY_TRAIN_V2_ENABLED": "1",
@@ -117,9 +120,16 @@ def cause_of(error: Exception) -> Exception:
         error: what Ray Train has raised.
     """
     from ray.train import ControllerError, WorkerGroupError
+    from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
     if isinstance(error, ControllerError):
         failure = error.controller_failure
+        if isinstance(failure, WorkerGroupStartupTimeoutError):
+            return UserError(
+                f"for {_MOST_STARTS} minutes there was no room for the {failure.num_workers} ranks of a trial: a "
+                "machine is gone, or somebody else uses it; when it is back, go on with --resume, or lower "
+                "ray.workers_per_trial"
+            )
         reason = one_line(getattr(failure, "cause", None) or failure)  # without the traceback of the rank
         return UserError(
             f"the ranks of a trial cannot be started or connected: {reason}; look at the network between the machines "
@@ -186,7 +196,10 @@ def _trainer(run: Any, start: TrialStart, files: str) -> Any:
         run_config=RunConfig(
             name="ranks",
             storage_path=files,
-            failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),  # Ray Tune starts the trial again
+            # Ray Tune starts the trial again
+            failure_config=FailureConfig(
+                max_failures=0, max_preemption_failures=0, controller_failure_limit=_MOST_STARTS - 1
+            ),
             logging_config=LoggingConfig(log_level="CRITICAL"),
             # torch would warn where every parameter is used; the machines of a cluster do not inherit our environment
             worker_runtime_env={"env_vars": {"TORCH_CPP_LOG_LEVEL": "ERROR"}},

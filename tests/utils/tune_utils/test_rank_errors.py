@@ -7,6 +7,7 @@ import pytest
 import torch
 from ray.exceptions import ActorUnavailableError, RayTaskError
 from ray.train import ControllerError, WorkerGroupError
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
 from tests.training import StubTask, StubTraining, stub_fit
 from utils.cli_utils import ArtefactError, UserError
@@ -49,6 +50,12 @@ def test_ranks_that_cannot_connect_are_told_in_one_line():
     assert str(error).startswith("the ranks of a trial cannot be started or connected: timed out; look at the network")
     assert "NCCL_SOCKET_IFNAME" in str(error)
     assert "\n" not in str(error)
+
+
+def test_ranks_that_there_is_no_room_for_are_told_in_one_line():
+    error = cause_of(ControllerError(WorkerGroupStartupTimeoutError(4)))
+    assert type(error) is UserError
+    assert str(error).startswith("for 10 minutes there was no room for the 4 ranks of a trial: a machine is gone")
 
 
 def test_a_rank_goes_on_when_the_search_asks_for_the_next_row():
