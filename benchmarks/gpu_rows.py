@@ -39,10 +39,10 @@ class Row(NamedTuple):
         """Whether the target is met."""
         return self.ours / self.beside >= self.least
 
-    def __str__(self) -> str:
-        ratio = self.ours / self.beside
-        verdict = "" if self.reached else "  MISSED"
-        row = f"{self.name:<66} | {self.beside:>9.4g} | {self.ours:>9.4g} | {ratio:>6.2f} | >= {self.least:g}{verdict}"
+    def line(self, *, judged: bool) -> str:
+        """Say what was measured; `judged`: and what was to be reached."""
+        target = f" | >= {self.least:g}{'' if self.reached else '  MISSED'}" if judged else ""
+        row = f"{self.name:<66} | {self.beside:>9.4g} | {self.ours:>9.4g} | {self.ours / self.beside:>6.2f}{target}"
         return f"{row}\n    {self.note}" if self.note else row
 
 
@@ -145,7 +145,7 @@ def _speech(folder: Path, sizes: Sizes, device: torch.device) -> Row:
     Compiled(encoder, device, "auto")
     ours = sizes.speech_batch / step_seconds(encoder, encoder, batches, torch.bfloat16, sizes.steps)
     name = f"wav2vec 2.0 bf16, clips of {sizes.speech_seconds[0]:g}-{sizes.speech_seconds[1]:g} s: clips/s"
-    return Row(name, beside, ours, 0.95, f"beside: transformers, padded; ours: without compiling {eager:.4g}")
+    return Row(name, beside, ours, 0.95, f"beside: transformers, padded; ours, without compiling: {eager:.4g} clips/s")
 
 
 def _padded_speech(folder: Path, sizes: Sizes, batches: Sequence[tuple[Tensor, Tensor]]) -> float:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.scale_steps import AFTER_OPENING, STEPS, WITH_ROWS, Corpus
+from utils.cli_utils import positive
 from utils.process_utils import peak_memory
 
 ROOT = Path(__file__).parents[1]
@@ -54,11 +55,16 @@ _NUMBERS = Measured._fields[2:]
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure what is not in the table yet, then draw the curve."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale_corpus", description=__doc__.splitlines()[0])
-    parser.add_argument("--clips", type=int, nargs="+", default=SIZES, help="sizes of the corpus")
-    parser.add_argument("--folder", type=Path, help="for the corpora, 3 GB for 10^6 clips (default: a temporary one)")
+    parser.add_argument("--clips", type=positive, nargs="+", default=SIZES, help="sizes of the corpus")
+    parser.add_argument("--folder", type=Path, help="keeps the corpora, 3 GB for 10^6 clips (default: a temporary one)")
     parser.add_argument("--table", type=Path, default=TABLE, help="measurements (default: %(default)s)")
     parser.add_argument("--curve", type=Path, default=CURVE, help="picture (default: %(default)s)")
     args = parser.parse_args(argv)
+    if tuple(args.clips) != SIZES and (args.table == TABLE or args.curve == CURVE):
+        parser.error("--clips: the project's own table and curve are of other sizes; name --table and --curve too")
+    for path in (args.table, args.curve):
+        if not path.parent.is_dir():
+            parser.error(f"{path}: there is no folder {path.parent}")
     folder = args.folder or Path(tempfile.mkdtemp(prefix="scale-corpus-"))
     try:
         for clips in args.clips:

@@ -23,8 +23,8 @@ CONSTANTS = {
     "HDF5 around a clip": Constant(242, "bytes", "`make bench-scale`: size of the file less its arrays"),
     "width of an embedding": Constant(384, "numbers", "MiniLM, `conf.yaml`"),
     # a core
-    "log-mels of MP3": Constant(363, "s of sound/s", "a core: 30 s of noise, decoded and computed in 0.083 CPU s"),
-    "log-mels of WAV": Constant(1281, "s of sound/s", "the same, 0.023 CPU s; `python -m benchmarks.bench_log_mel`"),
+    "log-mels of MP3": Constant(361, "s of sound/s", "a core: 30 s of noise, decoded and computed in 0.083 CPU s"),
+    "log-mels of WAV": Constant(1304, "s of sound/s", "the same, 0.023 CPU s; `python -m benchmarks.bench_log_mel`"),
     "caption vectors": Constant(194, "captions/s", "a core: 7750 captions in 20 s on 2, docs/results.md"),
     "aiSFX vectors": Constant(8.6, "clips/s", "a core: 1550 clips in 90 s on 2, docs/results.md"),
     # a GPU

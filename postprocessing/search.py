@@ -41,6 +41,7 @@ from utils.report_utils import print_table
 SCRIPT = "postprocessing.search"
 _AUTO = "auto"
 _SAMPLE_CAPTIONS = 256
+_INDEX_GB = 4
 
 Array = NDArray[np.float32]
 
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--index", nargs="?", const=_AUTO, metavar="KIND", help=f"search by an index, built once: {_AUTO}, {kinds}"
     )
     parser.add_argument(
-        "--index-memory", type=_gigabytes, default=4, metavar="GB", help="that an index may take (default 4)"
+        "--index-memory", type=_gigabytes, metavar="GB", help=f"that an index may take (default {_INDEX_GB})"
     )
     parser.add_argument("--rebuild-index", action="store_true", help="build the index again")
     with open_trained_run(argv, parser, DualEncoderRun) as (trained, args):
@@ -94,12 +95,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             print_table(f'"{name}" in {found.title}', [*found.columns, "score"], rows, texts=len(found.columns))
 
 
-def _index_choice(index: str | None, memory_gb: float, *, rebuild: bool) -> tuple[IndexChoice | None, list[str]]:
+def _index_choice(index: str | None, memory_gb: float | None, *, rebuild: bool) -> tuple[IndexChoice | None, list[str]]:
     """Return what the options say of an index, None: search without one; and the text that stood after --index.
 
     Args:
         index: what stands after --index; None: it is not given.
-        memory_gb: --index-memory.
+        memory_gb: --index-memory; None: it is not given.
         rebuild: --rebuild-index.
     Raises:
         UserError: one of the options needs another, or what stands after --index is neither a kind nor plainly a text.
@@ -107,8 +108,10 @@ def _index_choice(index: str | None, memory_gb: float, *, rebuild: bool) -> tupl
     if index is None:
         if rebuild:
             raise UserError("--rebuild-index: builds an index again; say --index too")
+        if memory_gb is not None:
+            raise UserError("--index-memory: limits an index; say --index too")
         return None, []
-    choice = IndexChoice(None, 1e9 * memory_gb, rebuild)
+    choice = IndexChoice(None, 1e9 * (memory_gb or _INDEX_GB), rebuild)
     if index in INDEX_KINDS:
         return choice._replace(kind=index), []
     if index == _AUTO:

@@ -25,6 +25,7 @@ from tasks.unseen import trained_on
 from utils.cli_utils import ConfigError
 from utils.config_utils import override, parse, read_settings, set_key, to_mapping, value_at
 from utils.model_utils import Fit, checkpoint_bytes, choose_device
+from utils.model_utils.task_protocol import DealingLoader
 from utils.process_utils import all_cores
 from utils.report_utils import print_table
 from utils.tune_utils import Experiment, Machine, check_resources, trial_device, with_gpus
@@ -145,6 +146,10 @@ def check_run(run: RunSpec, *, thorough: bool) -> Task:
     if thorough:
         for split in splits:
             split.check()
+    if run.ray.workers_per_trial * run.training.accumulate > 1:
+        loader = task.loaders()["train"]
+        if isinstance(loader, DealingLoader):
+            loader.deal(0, run.ray.workers_per_trial, run.training.accumulate)
     lines = run.check_splits(splits, thorough=thorough)
     counts = [split.summary() for split in splits]
     rows = [[split.name, *count.values()] for split, count in zip(splits, counts, strict=True)]

@@ -95,7 +95,8 @@ class ClipIndex:
             found, expected = _short(notes.checkpoint), _short(wanted["checkpoint"])
             raise ArtefactError(f"{self.path}: was made with {found}, expected {expected}; {self._repair}")
         if notes.clips_digest != wanted["clips_digest"]:
-            counts = f"{notes.clips} clips then, {len(self._clips.rows)} now"
+            now = len(self._clips.rows)
+            counts = f"{notes.clips} clips then, {now} now" if now != notes.clips else "other ones, or written again"
             raise ArtefactError(f"{self.path}: the clips have changed since it was built ({counts}); {self._repair}")
         if choice.kind not in (None, notes.kind):
             raise UserError(f"{self.path}: is of kind {notes.kind}, found --index {choice.kind}; {self._repair}")
@@ -137,7 +138,7 @@ class ClipIndex:
     def _vectors(self) -> Array:
         """(N, E): the embeddings, mapped; computed where they are not there, or of other clips or weights."""
         path = self._vectors_path
-        repair = f"remove {path}: the clips are embedded again"
+        repair = f"remove {path}, then give the command again"
         vectors = read_mapped_embeddings(path, self._made_with, repair)
         if vectors is not None and len(vectors) == len(self._clips.rows):
             return vectors

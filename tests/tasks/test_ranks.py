@@ -149,9 +149,18 @@ def test_a_checkpoint_of_two_ranks_goes_on_with_one(confs, found, folder, capsys
     assert "was written by 2 workers, and 1 go on" in capsys.readouterr().out
 
 
-def test_a_batch_with_fewer_clips_than_parts_is_refused(confs):
-    with pytest.raises(UserError, match=r"training.accumulate: a batch of \d clips cannot be shared out to 9 parts"):
-        ranks_jobs.first_step(*confs["captioning"], "training.accumulate=9")
+def test_a_batch_with_fewer_clips_than_parts_is_cut_between_pairs(confs):
+    """8 captions of fewer than 7 clips."""
+    settings = (*confs["retrieval"], "training.sampling={by: caption}", "model.audio_encoder.trainable=false")
+    losses, gradients = ranks_jobs.first_step(*settings)
+    cut_losses, cut_gradients = ranks_jobs.first_step(*settings, "training.accumulate=7")
+    assert cut_losses == pytest.approx(losses, rel=1e-6)
+    assert_close(cut_gradients, gradients, 1e-6)
+
+
+def test_a_last_batch_with_fewer_items_than_parts_is_refused(confs):
+    with pytest.raises(UserError, match=r"training.accumulate: the smallest batch, of \d items?, cannot be shared out to"):
+        ranks_jobs.first_step(*confs["music"], "training.accumulate=5")
 
 
 @pytest.mark.parametrize("learns", [(), ("criterion.log_scale",)])

@@ -101,6 +101,9 @@ def test_a_bad_search_is_refused_before_anything_starts(search, message, prepare
             "size: 4 items cannot be shared out to ray.workers_per_trial: 5 ranks; raise",
         ),
         (["ray.workers_per_trial=2", "training.accumulate=3"], "2 ranks, each in training.accumulate: 3 parts; raise"),
+        (["training.accumulate=5"], "size: 4 items cannot be cut in training.accumulate: 5 parts; raise the one"),
+        (["ray.address=ray://127.0.0.1:10001"], "ray.address: expected HOST:PORT as `ray start --head` prints it, a"),
+        (["ray.address=6399"], "ray.address: expected HOST:PORT as `ray start --head` prints it, auto, or null (got 6"),
         (["ray.search_alg=optuna", "search={optimizer.lr: {grid: [1]}}"], "search.optimizer.lr: a grid, which ray.sea"),
     ],
 )

@@ -192,7 +192,8 @@ class DealtSampler(Sampler[ClipBatch | PairBatch]):
     """The batches of another sampler, each dealt to the ranks that train together, and cut in parts.
 
     Which items meet in a batch does not depend on how many ranks and parts there are. All pairs of a clip stay
-    together: it is embedded once, and counts once in batch statistics, as in a whole batch.
+    together: it is embedded once, and counts once in batch statistics, as in a whole batch. Only where a batch happens
+    to have fewer clips than there are parts, its pairs are dealt one by one.
     """
 
     def __init__(self, whole: ClipSampler | WindowSampler | PairSampler) -> None:
@@ -203,16 +204,16 @@ class DealtSampler(Sampler[ClipBatch | PairBatch]):
         """Choose a share; see `TrainLoader.deal`.
 
         Raises:
-            UserError: a batch has too few clips.
+            UserError: a batch has too few items.
         """
-        smallest = min(len(np.unique(self._whole.clips_of(batch))) for batch in self._whole)
+        smallest = min(len(batch[0]) for batch in self._whole)  # the same in every epoch, unlike the clips of a batch
         if smallest < ranks * parts:
             key = "training.accumulate" if ranks == 1 else "ray.workers_per_trial"
-            wanted = f"{ranks} workers" if parts == 1 else f"{ranks * parts} parts ({parts} on each of {ranks} workers)"
+            wanted = f"{ranks} ranks" if parts == 1 else f"{ranks * parts} parts ({parts} on each of {ranks} ranks)"
             wanted = f"{parts} parts" if ranks == 1 else wanted
             raise UserError(
-                f"{key}: a batch of {smallest} clips cannot be shared out to {wanted}; lower it, or raise "
-                "training.batch_size"
+                f"{key}: the smallest batch, of {smallest} item{'s' if smallest > 1 else ''}, cannot be shared out to "
+                f"{wanted}; lower it, or choose another training.batch_size"
             )
         self._share, self._shares, self._parts = rank, ranks, parts
 
@@ -223,9 +224,11 @@ class DealtSampler(Sampler[ClipBatch | PairBatch]):
         if self._shares * self._parts == 1:
             yield from self._whole
             return
-        first = self._share * self._parts
+        first, pieces = self._share * self._parts, self._shares * self._parts
         for batch in self._whole:
             clips, clip = np.unique(self._whole.clips_of(batch), return_inverse=True)
-            piece = (np.arange(len(clips)) * self._shares * self._parts // len(clips))[clip]
+            if len(clips) < pieces:
+                clips = clip = np.arange(len(batch[0]))
+            piece = (np.arange(len(clips)) * pieces // len(clips))[clip]
             for number in range(first, first + self._parts):
                 yield type(batch)(*(array[piece == number] for array in batch))

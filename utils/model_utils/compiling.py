@@ -47,10 +47,15 @@ class Compiled:
             found = _to_compile(model, _LARGE if wanted == "auto" else 0)
         problem = _problem(device, backend) if found else None
         if problem is not None:
-            print(f"training.compile: no compiler works here, so that nothing is compiled: {problem}", flush=True)
+            print(
+                f"training.compile: no compiler works here, so that nothing is compiled: {problem}; install one, such as "
+                "g++, or set training.compile: false",
+                flush=True,
+            )
             return
         if found:
             _prepare()
+            print("training.compile: compiling while the first batches come, which can take minutes", flush=True)
         for name, network in found.items():
             if _says_how(network):
                 network.compile(backend=backend)
@@ -110,7 +115,8 @@ def _problem(device: torch.device, backend: str) -> str | None:
     try:
         torch.compile(lambda x: x.sin() + 1, backend=backend)(torch.ones(3, device=device))
     except TorchDynamoException as error:
-        return next(line for line in str(error).splitlines() if line.strip())
+        # the first line names what has raised the error, the second says what it is
+        return " ".join([line.strip() for line in str(error).splitlines() if line.strip()][:2])
     return None
 
 

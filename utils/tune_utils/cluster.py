@@ -21,6 +21,9 @@ Answer = TypeVar("Answer")
 _WORKER_START_S = 120.0
 _ANSWER_S = 5.0
 
+# `auto` also finds the Ray that another command has started for itself alone, and nobody else may join.
+_WHOSE = "; or it is of another command: start your own with ray start --head, and give its HOST:PORT"
+
 
 @contextlib.contextmanager
 def joined_environment(address: str) -> Iterator[None]:
@@ -40,7 +43,7 @@ def joined_environment(address: str) -> Iterator[None]:
                     raise UserError(
                         f"ray.address: the cluster at {address} requires its token: copy ~/.ray/auth_token of the "
                         "machine where it was started here, or give it by RAY_AUTH_TOKEN_PATH=FILE or "
-                        "RAY_AUTH_TOKEN=TEXT, with RAY_AUTH_MODE=token"
+                        f"RAY_AUTH_TOKEN=TEXT, with RAY_AUTH_MODE=token{_WHOSE if address == 'auto' else ''}"
                     )
     with environment(values):
         forget_token()
@@ -48,7 +51,7 @@ def joined_environment(address: str) -> Iterator[None]:
 
 
 def _host_and_port(address: str) -> tuple[str, int] | None:
-    """Parse an address; None for those that only Ray can resolve, such as ray://HOST:PORT.
+    """Parse an address; None for those that only Ray can resolve.
 
     Raises:
         UserError: it is `auto`, and no cluster runs on this machine.
@@ -65,7 +68,11 @@ def _host_and_port(address: str) -> tuple[str, int] | None:
 
 
 def _refuses(host: str, port: int) -> bool:
-    """Whether the cluster answers that the token is missing or wrong; Ray itself would try for 20 s."""
+    """Whether the cluster answers that the token is missing or wrong; Ray itself would try for 20 s.
+
+    Raises:
+        UserError: something else answers, or nothing in time.
+    """
     import grpc
     from ray._private.grpc_utils import init_grpc_channel
     from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
@@ -76,11 +83,17 @@ def _refuses(host: str, port: int) -> bool:
         channel = init_grpc_channel(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         with contextlib.closing(channel):
             stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
-            stub.GetClusterId(messages.GetClusterIdRequest(), timeout=_ANSWER_S)
+            stub.GetClusterId(messages.GetClusterIdRequest(), timeout=3 * _ANSWER_S)
     except AuthenticationError:  # the environment requires a token, and there is none
         return True
     except grpc.RpcError as error:
-        return bool(error.code() == grpc.StatusCode.UNAUTHENTICATED)
+        if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+            return True
+        # Ray itself would try without end
+        raise UserError(
+            f"ray.address: what answers at {host}:{port} is no Ray cluster; `ray start --head` prints the address, "
+            "whose port is 6379 unless another was given"
+        ) from error
     return False
 
 

@@ -94,6 +94,14 @@ def prepare_folder(experiment: Experiment, *, resume: bool) -> bool:
     return True
 
 
+def forget_unbegun(folder: Path) -> None:
+    """Remove an experiment that `prepare_folder` has begun, if no trial has started: nothing of it is worth resuming."""
+    names = {path.name for path in folder.iterdir()}
+    if names <= {EXPERIMENT_FILE, TRAINED_ON_FILE, TRIALS_FILE}:
+        for name in names:
+            (folder / name).unlink()
+
+
 def _refuse_links(folder: Path) -> None:
     """Refuse symbolic links: an experiment folder of another user could make this program write anywhere."""
     for path in sorted(folder.iterdir()):

@@ -21,7 +21,17 @@ from utils.model_utils.trials import ENDED_FILE, PARAMS_FILE, read_end
 from utils.tune_utils.callbacks import Recorder, mark_end, ray_callback, summary
 from utils.tune_utils.draws import Draw, add_trial, are_drawn, epochs_of_trials, settings_of, trials_of
 from utils.tune_utils.early_stopping import EarlyStopping, scheduler_of
-from utils.tune_utils.folder import UNSAVED, is_over, move_aside, moved, only_one, prepare_folder, write_record
+from utils.tune_utils.folder import (
+    EXPERIMENT_FILE,
+    UNSAVED,
+    forget_unbegun,
+    is_over,
+    move_aside,
+    moved,
+    only_one,
+    prepare_folder,
+    write_record,
+)
 from utils.tune_utils.interrupts import Interrupts, interrupts
 from utils.tune_utils.overview import ERROR_FILE, write_overview
 from utils.tune_utils.rank import FitOf, TrialStart
@@ -51,13 +61,16 @@ def launch(experiment: Experiment, fit_of: FitOf, *, resume: bool, fresh: bool) 
         move_aside(experiment.folder)
     with ray_settings(), only_one(experiment.folder), interrupts() as signals:
         failed: dict[str, str] = {}
+        is_new = not (experiment.folder / EXPERIMENT_FILE).is_file()
         try:
             if prepare_folder(experiment, resume=resume):
                 failed = _train(experiment, TrialStart(fit_of, experiment.ray, *_folders(experiment)), signals)
         except (KeyboardInterrupt, SystemExit):  # Ray turns SIGTERM into an exit while it starts
             signals.seen = True
-        except Exception:
+        except Exception as error:
             if not signals.seen:  # else: what the signal did to Ray's own processes
+                if is_new and isinstance(error, UserError):  # such as: Ray cannot be reached
+                    forget_unbegun(experiment.folder)
                 raise
         return not signals.seen and _conclude(experiment, failed)
 

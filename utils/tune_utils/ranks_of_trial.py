@@ -143,17 +143,32 @@ def cause_of(error: Exception) -> Exception:
         for failure in failures.values():
             if isinstance(failure, kind):
                 return failure
-    lost = [f"rank {rank}: {one_line(failure)}" for rank, failure in failures.items() if _is_lost(failure)]
-    return LostRankError("; ".join(lost)) if lost else error
+    lost = [rank for rank, failure in failures.items() if _is_lost(failure)]
+    if not lost:
+        return error
+    gone = [rank for rank in lost if not _is_connection(failures[rank])]
+    if gone:
+        return LostRankError(f"rank {_listed(gone)}: killed, such as for lack of memory, or its machine is gone")
+    return LostRankError(f"rank {_listed(lost)}: the connection to another rank broke: {one_line(failures[lost[0]])}")
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, sorted(numbers)))
 
 
 def _is_lost(error: Exception) -> bool:
     """Whether a process is gone, or the connection to one."""
-    import torch.distributed as dist
     from ray.exceptions import RayError
     from ray.train.v2._internal.exceptions import RayTrainError
 
-    return isinstance(error, (RayError, RayTrainError, dist.DistError)) or "gloo/transport" in str(error)
+    return isinstance(error, (RayError, RayTrainError)) or _is_connection(error)
+
+
+def _is_connection(error: Exception) -> bool:
+    """Whether it is the other end that is gone, or the network."""
+    import torch.distributed as dist
+
+    return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
 
 
 def _trainer(run: Any, start: TrialStart, files: str) -> Any:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -88,7 +86,7 @@ def ray_session(address: str | None, logs_folder: Path, *, quiet: bool = False) 
     Raises:
         UserError: Ray cannot be started or reached.
     """
-    with ray_settings(), scratch_folder() as scratch, _handler_of_sigterm():
+    with ray_settings(), scratch_folder() as scratch:
         import ray
 
         try:
@@ -102,17 +100,6 @@ def ray_session(address: str | None, logs_folder: Path, *, quiet: bool = False) 
                     yield scratch
         finally:
             ray.shutdown()
-
-
-@contextlib.contextmanager
-def _handler_of_sigterm() -> Iterator[None]:
-    """Keep it: Ray puts its own in place while it starts, and leaves it there."""
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.SIG_DFL if handler is None else handler)
 
 
 def _import_path() -> str:

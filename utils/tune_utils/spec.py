@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from utils.config_utils import Spec
 from utils.model_utils import TrainingSpec
@@ -88,6 +88,14 @@ class RaySpec(Spec):
     max_concurrent: int | None = Field(None, ge=1)
     address: str | None = None  # of a running cluster; null starts one for this run alone
     keep_checkpoints: int = Field(2, ge=1)
+
+    @field_validator("address", mode="before")
+    @classmethod
+    def _of_a_cluster(cls, value: Any) -> Any:
+        # ray://HOST:PORT is that of Ray Client, which has neither Tune's signals nor a job's settings
+        if value is None or (isinstance(value, str) and "://" not in value):
+            return value
+        raise ValueError("expected HOST:PORT as `ray start --head` prints it, auto, or null")
 
     @model_validator(mode="after")
     def _whole_gpus(self) -> RaySpec:

@@ -15,6 +15,7 @@ from utils.cli_utils import UserError
 from utils.tune_utils.chunk_actors import ActorShape, ChunkActors
 from utils.tune_utils.cluster import ask_nodes, live_nodes
 from utils.tune_utils.connection import environment
+from utils.tune_utils.interrupts import Interrupts, interrupts
 from utils.tune_utils.resources import Machine
 from utils.tune_utils.running_ray import ray_session
 
@@ -92,14 +93,26 @@ def stage_1_cluster(address: str | None, features: Path, seen: Sequence[Path]) -
         seen: what else every machine must see.
     Raises:
         UserError: Ray cannot be started or reached, or a machine does not see a folder.
+        KeyboardInterrupt: a signal came that ends the command, such as SIGTERM.
     """
-    with environment(_QUIET), ray_session(address, features.absolute(), quiet=True):
+    with environment(_QUIET), _interruptible() as signals, ray_session(address, features.absolute(), quiet=True):
+        signals.install()  # Ray has put its own handler of SIGTERM in place, which ends in a crash of its threads
         nodes = live_nodes()
         if address is not None:
             with _probe(features.absolute()) as (probe, text):
                 places = [Path.cwd(), *(path.absolute() for path in seen)]
                 ask_nodes([node for node, _ in nodes], check_folders, places, probe, text)
         yield Stage1Cluster([machine for _, machine in nodes], address is None)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[Interrupts]:
+    """Handle the signals that end a command inside the block, so that Ray's processes end before this one."""
+    with interrupts() as signals:
+        try:
+            yield signals
+        except SystemExit as error:  # Ray turns SIGTERM into an exit while it starts
+            raise KeyboardInterrupt from error
 
 
 @contextlib.contextmanager

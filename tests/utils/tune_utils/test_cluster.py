@@ -198,6 +198,16 @@ def test_a_cluster_that_does_not_answer_is_told_at_once():
             start(address)
 
 
+def test_what_listens_and_is_no_cluster_is_told(monkeypatch):
+    monkeypatch.setattr(cluster, "_ANSWER_S", 0.5)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UserError, match=rf"ray\.address: what answers at {address} is no Ray cluster; `ray start"):
+            start(address)
+
+
 def test_a_cluster_that_was_noted_and_is_gone_is_told(monkeypatch):
     from ray._private import services
 
@@ -213,7 +223,7 @@ def test_a_cluster_that_was_noted_and_is_gone_is_told(monkeypatch):
 
 @pytest.mark.parametrize(
     ("address", "found"),
-    [("10.0.0.1:6379", ("10.0.0.1", 6379)), ("[::1]:6379", ("::1", 6379)), ("ray://head:10001", None), ("head", None)],
+    [("10.0.0.1:6379", ("10.0.0.1", 6379)), ("[::1]:6379", ("::1", 6379)), ("head", None)],
 )
 def test_addresses(address, found):
     assert cluster._host_and_port(address) == found

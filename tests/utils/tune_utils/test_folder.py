@@ -15,7 +15,7 @@ from utils.config_utils import set_key, value_at
 from utils.model_utils.trials import TrialEnd, read_end, write_end
 from utils.tune_utils import read_revisions
 from utils.tune_utils.draws import settings_of, trials_of
-from utils.tune_utils.folder import MOVABLE_KEYS, move_aside, only_one, prepare_folder, write_record
+from utils.tune_utils.folder import MOVABLE_KEYS, forget_unbegun, move_aside, only_one, prepare_folder, write_record
 
 ROOT = Path(__file__).parents[3]
 launch = importlib.import_module("utils.tune_utils.launch")  # the package names its function so
@@ -38,6 +38,17 @@ def test_a_fresh_folder_is_recorded(search):
 def test_nothing_to_resume_is_said(search, capsys):
     assert prepare_folder(search, resume=True)
     assert "runs/tiny: nothing to resume; starting" in capsys.readouterr().out
+
+
+def test_an_experiment_of_which_nothing_began_is_forgotten(search):
+    assert prepare_folder(search, resume=False)
+    trials_of(search)
+    forget_unbegun(search.folder)
+    assert list(search.folder.iterdir()) == []
+    prepare_folder(search, resume=False)
+    (search.folder / "trial_00000").mkdir()
+    forget_unbegun(search.folder)
+    assert (search.folder / "experiment.json").is_file()
 
 
 def test_an_unfinished_experiment_asks_what_to_do(search):

@@ -32,6 +32,16 @@ def parent(monkeypatch):
     shutil.rmtree(folder)
 
 
+def test_a_process_of_ray_that_hangs_in_its_exit_ends_with_the_folder(parent):
+    with scratch_folder() as folder:
+        hanging = subprocess.Popen(["sleep", "600"], env=os.environ | {"TMPDIR": str(folder)})
+        other = subprocess.Popen(["sleep", "600"], env=os.environ | {"TMPDIR": f"{folder}x"})
+    assert hanging.wait(timeout=30) == -signal.SIGKILL
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+
+
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt, RuntimeError])
 def test_the_folder_goes_however_the_search_ends(error, parent):
     def search():

@@ -97,6 +97,8 @@ def read_index_notes(path: Path, repair: str) -> SearchIndexNotes | None:
     try:
         with reading_bytes(notes):
             found = read_json(notes)
+        if not isinstance(found, dict):
+            raise ValueError(f"found a {type(found).__name__}, expected an object")
         return SearchIndexNotes.model_validate(found)
     except ValueError as error:  # pydantic's error is one
         reason = " ".join(str(error).split())[:200]
