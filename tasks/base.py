@@ -103,8 +103,8 @@ class RunSpec(Spec):
         ranks, parts, items = self.ray.workers_per_trial, self.training.accumulate, self.training.batch_size
         if ranks == 1 and parts > items:
             raise ValueError(
-                f"training.batch_size: {items} items cannot be cut in training.accumulate: {parts} parts; raise the one "
-                "or lower the other"
+                f"training.batch_size: {items} items cannot be cut in training.accumulate: {parts} parts; raise the "
+                "one or lower the other"
             )
         if ranks * parts > items:
             cut = "" if parts == 1 else f", each in training.accumulate: {parts} parts"

@@ -159,7 +159,9 @@ def test_a_batch_with_fewer_clips_than_parts_is_cut_between_pairs(confs):
 
 
 def test_a_last_batch_with_fewer_items_than_parts_is_refused(confs):
-    with pytest.raises(UserError, match=r"training.accumulate: the smallest batch, of \d items?, cannot be shared out to"):
+    with pytest.raises(
+        UserError, match=r"training.accumulate: the smallest batch, of \d items?, cannot be shared out to"
+    ):
         ranks_jobs.first_step(*confs["music"], "training.accumulate=5")
 
 

@@ -48,8 +48,8 @@ class Compiled:
         problem = _problem(device, backend) if found else None
         if problem is not None:
             print(
-                f"training.compile: no compiler works here, so that nothing is compiled: {problem}; install one, such as "
-                "g++, or set training.compile: false",
+                f"training.compile: no compiler works here, so that nothing is compiled: {problem}; install one, such "
+                "as g++, or set training.compile: false",
                 flush=True,
             )
             return

@@ -95,7 +95,7 @@ def prepare_folder(experiment: Experiment, *, resume: bool) -> bool:
 
 
 def forget_unbegun(folder: Path) -> None:
-    """Remove an experiment that `prepare_folder` has begun, if no trial has started: nothing of it is worth resuming."""
+    """Remove what `prepare_folder` has written if no trial has started: there is nothing to resume."""
     names = {path.name for path in folder.iterdir()}
     if names <= {EXPERIMENT_FILE, TRAINED_ON_FILE, TRIALS_FILE}:
         for name in names:
