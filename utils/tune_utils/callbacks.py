@@ -143,6 +143,11 @@ class Recorder:
         (self._experiment.folder / name / ERROR_FILE).write_text(traceback, encoding="utf-8")
         self.close(name)
 
+    def give_up(self, name: str, traceback: str) -> None:
+        """A trial was lost, and is not started again."""
+        self.fail(name, traceback)
+        self.failed[name] += f"; it was lost more often than ray.max_failures: {self._experiment.ray.max_failures}"
+
     @contextlib.contextmanager
     def noting_trouble(self) -> Iterator[None]:
         """Note an exception of the block, which Ray Tune turns into the text of a traceback."""
@@ -213,7 +218,7 @@ def ray_callback(recorder: Recorder, interrupts: Interrupts) -> Any:
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
             del iteration, trials
             with recorder.noting_trouble():
-                recorder.fail(name_of(trial), error_of(trial))
+                recorder.give_up(name_of(trial), error_of(trial))
 
         def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
             del iteration, trials

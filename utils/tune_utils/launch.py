@@ -225,7 +225,8 @@ def _conclude(experiment: Experiment, failed: dict[str, str]) -> bool:
         first = experiment.folder / next(iter(failed)) / ERROR_FILE
         raise UserError(
             f"{len(failed)} of {len(trials)} trials failed: {'; '.join(sorted(set(failed.values())))}; details in "
-            f"{first}; repair the cause, then: {make('training', '--resume')}"
+            f"{first}; repair the cause, then: {make('training', '--resume')}; with other settings: "
+            f"{make('training', '--fresh')}"
         )
     ended = [read_end(experiment.folder / name) is not None for name in trials]
     if not all(ended) or not are_drawn(experiment, trials):  # Ray Tune was interrupted

@@ -23,7 +23,7 @@ from utils.model_utils.trials import checkpoint_folders
 
 ROOT = Path(__file__).parents[3]
 # one trial after the other: rows are compared in the order in which they arrive
-SETTINGS = ["--set", "ray.max_concurrent=1", "--set", "training.epochs=9"]
+SETTINGS = ["--set", "ray.max_concurrent=1", "--set", "training.epochs=6"]
 TEMPORARY = Path(f"/tmp/t{os.getpid()}")
 CLOCK = ("train_s", "step_s", "epoch_s", "time", "items_per_s", "waiting_share", "peak_memory_gb")
 

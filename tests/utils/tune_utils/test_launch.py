@@ -260,7 +260,8 @@ def test_a_failing_trial_ends_in_one_line(prepared):
     assert f"the features of clip {fid} (development " in line
     assert "hold NaN or infinite values" in line
     assert "repair the cause, then: " in line
-    assert line.endswith(f" main.py --conf {prepared / 'conf.yaml'} --resume")
+    assert f" main.py --conf {prepared / 'conf.yaml'} --resume; with other settings: " in line
+    assert line.endswith(f" main.py --conf {prepared / 'conf.yaml'} --fresh")
     report = prepared / "runs" / "tiny" / "trial_00000" / "error.txt"
     assert str(report) in line
     assert "captioned_clips.py" in report.read_text()  # where it happened
