@@ -137,7 +137,7 @@ demo-classification: .venv/models
 	@echo "next:    your own videos or files: the end of tasks/classification.yaml"
 
 test: .venv/dev
-	$(PY) -m pytest -n auto --maxprocesses 4
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: .venv/dev
 	$(PY) -m ruff check .

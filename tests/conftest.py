@@ -20,11 +20,6 @@ torch.set_num_threads(1)
 from tests import tiny  # noqa: E402 - after the settings above
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """A process more than there are processors: a third of the time, tests wait for processes of Ray and for kills."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
 @pytest.hookimpl(trylast=True)  # below the slowest tests
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say at the end how many tests were skipped, and why; the same reason once."""
