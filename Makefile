@@ -137,7 +137,7 @@ demo-classification: .venv/models
 	@echo "next:    your own videos or files: the end of tasks/classification.yaml"
 
 test: .venv/dev
-	$(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal
+	$(PY) -m pytest -n auto --maxprocesses 4
 
 check: .venv/dev
 	$(PY) -m ruff check .
